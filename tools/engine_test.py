@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Tests of tools/engine: the parts that need no network and no compiler."""
+
+import base64
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parent / "engine"
+sys.dont_write_bytecode = True  # it would lie beside the script, which has no suffix
+loader = importlib.machinery.SourceFileLoader("engine", str(SCRIPT))
+engine = importlib.util.module_from_spec(importlib.util.spec_from_loader("engine", loader))
+loader.exec_module(engine)
+
+
+class Options(unittest.TestCase):
+    def test_a_full_processor_keeps_the_defaults(self):
+        cpuinfo = "processor : 0\nflags\t\t: sse4_2 avx avx2 fma f16c bmi2 ht\n"
+        self.assertEqual(engine.cpu_options("x86_64", cpuinfo), [])
+
+    def test_what_the_processor_lacks_is_turned_off(self):
+        cpuinfo = "flags : sse4_2 avx\n"
+        self.assertEqual(engine.cpu_options("x86_64", cpuinfo),
+                         ["GGML_AVX2=OFF", "GGML_FMA=OFF", "GGML_F16C=OFF", "GGML_BMI2=OFF"])
+
+    def test_other_architectures_keep_the_defaults(self):
+        self.assertEqual(engine.cpu_options("aarch64", "Features : fp asimd\n"), [])
+
+    def test_the_key_names_version_machine_and_options(self):
+        key = engine.build_key("1.2.3", "x86_64", ["A=ON"])
+        self.assertRegex(key, r"^1\.2\.3-x86_64-[0-9a-f]{8}$")
+        self.assertEqual(key, engine.build_key("1.2.3", "x86_64", ["A=ON"]))
+        self.assertNotEqual(key, engine.build_key("1.2.3", "x86_64", ["A=OFF"]))
+
+
+class Cache(unittest.TestCase):
+    def test_order_of_places(self):
+        every = {"VRAMD_CACHE_DIR": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}
+        self.assertEqual(engine.cache_dir(every), Path("/a/engine"))
+        del every["VRAMD_CACHE_DIR"]
+        self.assertEqual(engine.cache_dir(every), Path("/b/vramd/engine"))
+        del every["XDG_CACHE_HOME"]
+        self.assertEqual(engine.cache_dir(every), Path("/c/.cache/vramd/engine"))
+
+    def test_no_place_at_all_is_an_error(self):
+        with self.assertRaisesRegex(engine.EngineError, "VRAMD_CACHE_DIR"):
+            engine.cache_dir({"HOME": ""})
+
+    def test_a_build_that_is_there_is_not_made_again(self):
+        with tempfile.TemporaryDirectory() as cache:
+            environ = {**os.environ, "VRAMD_CACHE_DIR": cache}
+            path = subprocess.check_output([SCRIPT, "path"], env=environ, text=True).strip()
+            os.makedirs(path)
+            (Path(path) / "engine.json").write_text("{}")
+            out = subprocess.check_output([SCRIPT, "build"], env=environ, text=True)
+            self.assertIn("is there", out)
+
+
+class Integrity(unittest.TestCase):
+    def test_the_pinned_bytes_pass(self):
+        pin = "sha512-" + base64.b64encode(hashlib.sha512(b"bytes").digest()).decode()
+        engine.verify_integrity(b"bytes", pin, "package@1")
+
+    def test_other_bytes_are_refused_with_both_sums(self):
+        pin = "sha512-" + base64.b64encode(hashlib.sha512(b"bytes").digest()).decode()
+        with self.assertRaisesRegex(engine.EngineError, r"(?s)expected sha512-.*received sha512-"):
+            engine.verify_integrity(b"other", pin, "package@1")
+
+    def test_a_weaker_sum_is_refused(self):
+        with self.assertRaisesRegex(engine.EngineError, "sha512"):
+            engine.verify_integrity(b"bytes", "sha1-abc", "package@1")
+
+
+if __name__ == "__main__":
+    unittest.main()
