@@ -1,0 +1,80 @@
+#include "base/bytes.h"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "base/number.h"
+
+namespace vramd {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::int64_t factor;
+};
+
+constexpr std::array kUnits = {
+    Unit{"B", 1},
+    Unit{"KiB", kKiB},
+    Unit{"MiB", kMiB},
+    Unit{"GiB", kGiB},
+    Unit{"TiB", kGiB * 1024},
+    Unit{"KB", 1'000},
+    Unit{"kB", 1'000},
+    Unit{"MB", 1'000'000},
+    Unit{"GB", 1'000'000'000},
+    Unit{"TB", 1'000'000'000'000},
+};
+
+constexpr std::string_view kRemedy = "write a number and a unit: 512MiB, 6GiB, 1.5GB";
+
+}  // namespace
+
+Result<Bytes> parse_bytes(std::string_view text) {
+  const auto quantity = split_quantity(text);
+  if (!quantity) {
+    return fail("not a memory size", "'" + std::string(text) + "'", quantity.error().why,
+                std::string(kRemedy));
+  }
+  if (quantity->unit.empty()) {
+    if (quantity->number == 0)
+      return Bytes{0};
+    return fail("not a memory size", "'" + std::string(text) + "'", "the unit is missing",
+                std::string(kRemedy));
+  }
+  for (const Unit& unit : kUnits) {
+    if (quantity->unit != unit.name)
+      continue;
+    const long double bytes = quantity->number * static_cast<long double>(unit.factor);
+    if (bytes >= static_cast<long double>(std::numeric_limits<std::int64_t>::max())) {
+      return fail("not a memory size", "'" + std::string(text) + "'", "it is out of range");
+    }
+    return Bytes(static_cast<std::int64_t>(std::llround(bytes)));
+  }
+  return fail("not a memory size", "'" + std::string(text) + "'",
+              "unknown unit '" + std::string(quantity->unit) + "'", std::string(kRemedy));
+}
+
+std::string to_text(Bytes bytes) {
+  const bool negative = bytes.count < 0;
+  const double amount = std::abs(static_cast<double>(bytes.count));
+  std::array<char, 48> buffer{};
+  const char* sign = negative ? "-" : "";
+  if (amount >= static_cast<double>(kGiB)) {
+    std::snprintf(buffer.data(), buffer.size(), "%s%.2f GiB", sign,
+                  amount / static_cast<double>(kGiB));
+  } else if (amount >= static_cast<double>(kMiB)) {
+    std::snprintf(buffer.data(), buffer.size(), "%s%.0f MiB", sign,
+                  amount / static_cast<double>(kMiB));
+  } else if (amount >= static_cast<double>(kKiB)) {
+    std::snprintf(buffer.data(), buffer.size(), "%s%.0f KiB", sign,
+                  amount / static_cast<double>(kKiB));
+  } else {
+    std::snprintf(buffer.data(), buffer.size(), "%s%.0f B", sign, amount);
+  }
+  return buffer.data();
+}
+
+}  // namespace vramd
