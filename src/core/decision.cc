@@ -1,0 +1,314 @@
+#include "core/decision.h"
+
+#include <algorithm>
+
+namespace vramd {
+
+std::string_view to_text(DecisionKind kind) {
+  switch (kind) {
+    case DecisionKind::load:
+      return "load";
+    case DecisionKind::ready:
+      return "ready";
+    case DecisionKind::evict:
+      return "evict";
+    case DecisionKind::unload:
+      return "unload";
+    case DecisionKind::wait:
+      return "wait";
+    case DecisionKind::yield:
+      return "yield";
+    case DecisionKind::degrade:
+      return "degrade";
+    case DecisionKind::upgrade:
+      return "upgrade";
+    case DecisionKind::refuse:
+      return "refuse";
+    case DecisionKind::replay:
+      return "replay";
+    case DecisionKind::fail:
+      return "fail";
+    case DecisionKind::stall:
+      return "stall";
+    case DecisionKind::pin:
+      return "pin";
+  }
+  return "load";
+}
+
+std::string_view to_text(ReasonCode reason) {
+  switch (reason) {
+    case ReasonCode::demand:
+      return "demand";
+    case ReasonCode::operator_asked:
+      return "operator_asked";
+    case ReasonCode::fits_headroom:
+      return "fits_headroom";
+    case ReasonCode::made_room:
+      return "made_room";
+    case ReasonCode::room_for_other:
+      return "room_for_other";
+    case ReasonCode::single_model:
+      return "single_model";
+    case ReasonCode::heavy_slot:
+      return "heavy_slot";
+    case ReasonCode::idle_ttl:
+      return "idle_ttl";
+    case ReasonCode::busy_models:
+      return "busy_models";
+    case ReasonCode::load_in_progress:
+      return "load_in_progress";
+    case ReasonCode::waited_too_long:
+      return "waited_too_long";
+    case ReasonCode::expected_wait:
+      return "expected_wait";
+    case ReasonCode::good_enough:
+      return "good_enough";
+    case ReasonCode::never_fits_better:
+      return "never_fits_better";
+    case ReasonCode::memory_returned:
+      return "memory_returned";
+    case ReasonCode::never_fits:
+      return "never_fits";
+    case ReasonCode::queue_full:
+      return "queue_full";
+    case ReasonCode::queue_timeout:
+      return "queue_timeout";
+    case ReasonCode::model_failed:
+      return "model_failed";
+    case ReasonCode::load_failed:
+      return "load_failed";
+    case ReasonCode::crash_suspect:
+      return "crash_suspect";
+    case ReasonCode::server_lost:
+      return "server_lost";
+    case ReasonCode::no_resident:
+      return "no_resident";
+    case ReasonCode::context_too_small:
+      return "context_too_small";
+    case ReasonCode::shutting_down:
+      return "shutting_down";
+    case ReasonCode::unloaded_by_operator:
+      return "unloaded_by_operator";
+    case ReasonCode::server_failed:
+      return "server_failed";
+    case ReasonCode::profile_failed:
+      return "profile_failed";
+    case ReasonCode::stopped_hung:
+      return "stopped_hung";
+    case ReasonCode::pinned_models:
+      return "pinned_models";
+    case ReasonCode::foreign_use:
+      return "foreign_use";
+  }
+  return "demand";
+}
+
+namespace {
+
+// Writes the sentences of one decision; a member per kind of phrase that several share.
+class Sentence {
+ public:
+  Sentence(const Decision& decision, const Policy& policy) : d_(decision), policy_(policy) {}
+
+  std::string write() const;
+
+ private:
+  std::string name(const std::optional<ModelId>& id) const {
+    if (!id || id->value >= policy_.models.size())
+      return "a model";
+    return policy_.models[id->value].id;
+  }
+  std::string model() const { return name(d_.model); }
+  std::string pool() const {
+    return d_.pool.value < policy_.pools.size() ? policy_.pools[d_.pool.value].name : "the pool";
+  }
+  std::string placement() const { return d_.placement ? describe(*d_.placement) : "its placement"; }
+
+  static std::string describe(const Placement& p) {
+    return std::to_string(p.slots) + (p.slots == 1 ? " slot" : " slots") + " of " +
+           std::to_string(p.context) + " tokens";
+  }
+
+  std::string arithmetic() const {
+    return "needs " + to_text(d_.need) + " of " + pool() + ", " + to_text(d_.headroom) + " free";
+  }
+
+  std::string list(const std::vector<ModelId>& models) const {
+    std::string text;
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      if (i > 0)
+        text += i + 1 == models.size() ? " and " : ", ";
+      text += name(models[i]);
+    }
+    return text;
+  }
+
+  std::string load() const;
+  std::string wait() const;
+  std::string unload() const;
+  std::string refuse() const;
+  std::string never_fits() const;
+  std::string fail() const;
+
+  const Decision& d_;
+  const Policy& policy_;
+};
+
+std::string Sentence::load() const {
+  std::string text = "Loading " + model() + " with " + placement() + ": it " + arithmetic() + ".";
+  switch (d_.reason) {
+    case ReasonCode::made_room:
+      text += " Room was made for it.";
+      break;
+    case ReasonCode::operator_asked:
+      text += " An operator asked for it.";
+      break;
+    case ReasonCode::memory_returned:
+      text += " Memory for a better placement returned.";
+      break;
+    case ReasonCode::good_enough:
+      text += " This is less than configured, but nearly as fast, and possible at once.";
+      break;
+    case ReasonCode::expected_wait:
+      text += " This is less than configured, because the wait for more took longer than " +
+              to_text(policy_.queue.degrade_after) + ".";
+      break;
+    case ReasonCode::never_fits_better:
+      text +=
+          " This is less than configured, because nothing better fits beside what other "
+          "programs hold.";
+      break;
+    default:
+      break;
+  }
+  if (d_.waited > Duration{0}) {
+    text += " The first request for it has waited " + to_text(d_.waited) + ".";
+  }
+  return text;
+}
+
+std::string Sentence::wait() const {
+  std::string text = model() + " waits: it " + arithmetic();
+  if (d_.reason == ReasonCode::foreign_use)
+    return text + ", and other programs hold the rest.";
+  if (d_.victims.empty())
+    return text + ".";
+  return text + ", and " + list(d_.victims) + " would have to finish first.";
+}
+
+std::string Sentence::unload() const {
+  switch (d_.reason) {
+    case ReasonCode::idle_ttl:
+      return "Unloading " + model() + ": nobody used it for " + to_text(d_.waited) + ".";
+    case ReasonCode::stopped_hung:
+      return "Killing the server of " + model() + ": " + d_.text + ".";
+    case ReasonCode::shutting_down:
+      return "Unloading " + model() + ": vramd is shutting down.";
+    default:
+      return "Unloading " + model() + ": an operator asked for it.";
+  }
+}
+
+std::string Sentence::never_fits() const {
+  std::string text = model() + " cannot run here: it needs at least " + to_text(d_.need) + " of " +
+                     pool() + ", and " + to_text(d_.usable) + " is all that models may use.";
+  const auto smallest = std::ranges::min_element(
+      d_.tried, [](const auto& a, const auto& b) { return a.need < b.need; });
+  if (smallest != d_.tried.end()) {
+    text += " The smallest placement tried was " + describe(smallest->placement) + ".";
+  }
+  return text;
+}
+
+std::string Sentence::refuse() const {
+  switch (d_.reason) {
+    case ReasonCode::never_fits:
+      return never_fits();
+    case ReasonCode::context_too_small:
+      return "No placement of " + model() + " gives as much context as the request needs.";
+    case ReasonCode::pinned_models:
+      return model() + " has no room beside the pinned models: it " + arithmetic() +
+             ". Unpin one of them, or raise the budget.";
+    case ReasonCode::queue_full:
+      return "The queue for " + model() + " is full.";
+    case ReasonCode::queue_timeout:
+      return "The request waited " + to_text(d_.waited) + " for " + model() + " and gave up: it " +
+             arithmetic() + ".";
+    case ReasonCode::model_failed:
+      return model() + " failed and is not tried again for " + to_text(d_.retry_after) + ": " +
+             d_.text;
+    case ReasonCode::load_failed:
+    case ReasonCode::profile_failed:
+      return model() + " cannot be loaded: " + d_.text;
+    case ReasonCode::crash_suspect:
+      return "The server of " + model() +
+             " crashed twice with this request in it, so it is not tried again.";
+    case ReasonCode::server_lost:
+      return "The server of " + model() + " was lost more often than the request may be replayed.";
+    case ReasonCode::no_resident:
+      return "No model is ready, and `resident` never loads one.";
+    case ReasonCode::shutting_down:
+      return "vramd is shutting down.";
+    default:
+      return "The request for " + model() + " was refused: " + d_.text;
+  }
+}
+
+std::string Sentence::fail() const {
+  switch (d_.reason) {
+    case ReasonCode::load_failed:
+      return "Loading " + model() + " failed: " + d_.text;
+    case ReasonCode::profile_failed:
+      return "The footprint of " + model() + " cannot be worked out: " + d_.text;
+    default:
+      return "The server of " + model() + " failed: " + d_.text;
+  }
+}
+
+std::string Sentence::write() const {
+  switch (d_.kind) {
+    case DecisionKind::load:
+    case DecisionKind::degrade:
+      return load();
+    case DecisionKind::ready:
+      return model() + " is ready after " + to_text(d_.waited) + " with " + placement() + ".";
+    case DecisionKind::evict: {
+      std::string text = "Unloading " + model() + " to make room for " + name(d_.other) +
+                         ", which needs " + to_text(d_.need) + " of " + pool() + " while " +
+                         to_text(d_.headroom) + " is free.";
+      if (d_.reason == ReasonCode::single_model)
+        text += " Only one model is allowed at a time.";
+      return text + " It was last used " + to_text(d_.waited) + " ago.";
+    }
+    case DecisionKind::unload:
+      return unload();
+    case DecisionKind::wait:
+      return wait();
+    case DecisionKind::yield:
+      return model() + " stops taking requests until it can give way to " + name(d_.other) +
+             ", which has waited " + to_text(d_.waited) + " and needs " + to_text(d_.need) + ".";
+    case DecisionKind::upgrade:
+      return "Stopping " + model() + " with " + placement() + " to start it better placed.";
+    case DecisionKind::refuse:
+      return refuse();
+    case DecisionKind::replay:
+      return "The server of " + model() + " was lost; the request is sent again.";
+    case DecisionKind::fail:
+      return fail();
+    case DecisionKind::stall:
+      return "The load of " + model() + " has taken " + to_text(d_.waited) +
+             " and is not ready; other loads no longer wait for it.";
+    case DecisionKind::pin:
+      return model() + " was " + (d_.text.empty() ? "pinned" : d_.text) + " by an operator.";
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string explain(const Decision& decision, const Policy& policy) {
+  return Sentence(decision, policy).write();
+}
+
+}  // namespace vramd

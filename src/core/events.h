@@ -1,0 +1,138 @@
+// Events: everything that can happen to the core, as plain aggregates that a journal can encode.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "core/types.h"
+
+namespace vramd {
+
+// A client asks for a model. Without a model it asks for `resident`: the most recently used ready
+// LLM, which never loads or evicts anything.
+struct RequestArrived {
+  RequestId request;
+  std::optional<ModelId> model;
+  Priority priority = Priority::normal;
+  std::int32_t context_needed = 0;  // tokens at least; 0 when the client does not say
+  bool counted = true;  // false: a look at a server (/props, /slots) that takes a lease but no slot
+
+  friend bool operator==(const RequestArrived&, const RequestArrived&) = default;
+};
+
+// A request that was admitted to `generation` came to its end; its lease is over.
+struct RequestEnded {
+  RequestId request;
+  Generation generation;
+  RequestOutcome outcome = RequestOutcome::answered;
+
+  friend bool operator==(const RequestEnded&, const RequestEnded&) = default;
+};
+
+// The client of a request left. A waiting request is forgotten; an admitted one keeps its lease
+// until RequestEnded says that the server's slot is idle.
+struct ClientGone {
+  RequestId request;
+
+  friend bool operator==(const ClientGone&, const ClientGone&) = default;
+};
+
+struct ModelProfiled {
+  ModelId model;
+  std::vector<PlacementRow> rows;  // best first; 1 to kPlacementRowsMax
+
+  friend bool operator==(const ModelProfiled&, const ModelProfiled&) = default;
+};
+
+struct ProfileFailed {
+  ModelId model;
+  Failure failure;
+
+  friend bool operator==(const ProfileFailed&, const ProfileFailed&) = default;
+};
+
+struct ServerReady {
+  Generation generation;
+
+  friend bool operator==(const ServerReady&, const ServerReady&) = default;
+};
+
+// The process of a generation is gone, and its host memory with it. `failure` is empty when it
+// ended because it was told to.
+struct ServerExited {
+  Generation generation;
+  std::optional<Failure> failure;
+
+  friend bool operator==(const ServerExited&, const ServerExited&) = default;
+};
+
+// A ready server stopped answering. It still holds its memory until ServerExited.
+struct ServerUnresponsive {
+  Generation generation;
+  Failure failure;
+
+  friend bool operator==(const ServerUnresponsive&, const ServerUnresponsive&) = default;
+};
+
+// What one server's process tree holds now: anonymous, shared and locked memory, without its
+// mapped weight files.
+struct ServerSampled {
+  Generation generation;
+  Bytes host_anon;
+
+  friend bool operator==(const ServerSampled&, const ServerSampled&) = default;
+};
+
+// What a probe saw of a pool. `foreign` is what cannot be reclaimed and is not ours.
+struct PoolSampled {
+  PoolId pool;
+  Bytes capacity;
+  Bytes foreign;
+
+  friend bool operator==(const PoolSampled&, const PoolSampled&) = default;
+};
+
+// Operator commands. Each is answered by one CommandDone.
+struct LoadModel {
+  CommandId command;
+  ModelId model;
+
+  friend bool operator==(const LoadModel&, const LoadModel&) = default;
+};
+struct UnloadModel {
+  CommandId command;
+  ModelId model;
+
+  friend bool operator==(const UnloadModel&, const UnloadModel&) = default;
+};
+struct PinModel {
+  CommandId command;
+  ModelId model;
+  bool pinned = true;
+
+  friend bool operator==(const PinModel&, const PinModel&) = default;
+};
+// Unloads everything that no request uses and nobody pinned.
+struct Flush {
+  CommandId command;
+
+  friend bool operator==(const Flush&, const Flush&) = default;
+};
+
+// No new work; what runs may end; then every server stops and Drained follows.
+struct Shutdown {
+  friend bool operator==(const Shutdown&, const Shutdown&) = default;
+};
+
+// The deadline that next_deadline() named has come.
+struct Timer {
+  friend bool operator==(const Timer&, const Timer&) = default;
+};
+
+using Event = std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
+                           ServerReady, ServerExited, ServerUnresponsive, ServerSampled,
+                           PoolSampled, LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer>;
+
+}  // namespace vramd

@@ -1,0 +1,155 @@
+// Governor::Impl: the state behind the Governor, split over several files by kind of event.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/eviction.h"
+#include "core/governor.h"
+#include "core/ledger.h"
+#include "core/planner.h"
+#include "core/residency.h"
+
+namespace vramd {
+
+class Governor::Impl {
+ public:
+  Impl(Policy policy, Tick now);
+
+  void step(Tick now, const Event& event, Actions& actions);
+  std::optional<Tick> next_deadline() const { return deadline_; }
+  Snapshot snapshot(Tick now) const;
+  std::vector<Violation> violations() const;
+  PlanAnswer plan(const PlanQuery& query, Tick now) const;
+  std::optional<std::int32_t> queue_place(RequestId request) const;
+  const Policy& policy() const { return policy_; }
+
+ private:
+  struct Request {
+    std::optional<ModelId> model;
+    Priority priority = Priority::normal;
+    std::int32_t context_needed = 0;
+    bool counted = true;
+    Tick arrived;
+    bool admitted = false;
+    Generation generation;   // while admitted, and afterwards while lost_from waits for an exit
+    bool lost_from = false;  // it waits because its connection to `generation` broke
+    bool client_gone = false;
+    bool suspect = false;  // was at its server when that crashed
+    std::int32_t replays = 0;
+    std::int32_t crashes = 0;
+  };
+  using Requests = std::map<RequestId, Request>;
+
+  struct FlushCommand {
+    CommandId command;
+    std::set<Generation> stopping;
+    std::int32_t spared = 0;
+    std::int32_t unloaded = 0;
+  };
+
+  // A model that wants to be loaded, in the order of service.
+  struct Wanted {
+    int rank = 0;
+    Tick since;
+    ModelId model;
+  };
+
+  // governor_requests.cc
+  void on(const RequestArrived& event);
+  void on(const RequestEnded& event);
+  void on(const ClientGone& event);
+  std::optional<ModelId> most_recent_llm() const;
+  bool can_admit(const ModelRecord& model, const Request& request) const;
+  void admit(RequestId id, Request& request, ModelRecord& model);
+  void admit_waiting(ModelRecord& model);
+  void enqueue(RequestId id, Request& request, ModelRecord& model);
+  void replay_or_refuse(RequestId id, Request& request);
+  void refuse(RequestId id, RefusalStatus status, Decision decision);
+  void refuse_all(ModelRecord& model, RefusalStatus status, const Decision& decision);
+  void expire_waiting(ModelRecord& model);
+  Duration expected_retry(const ModelRecord& model) const;
+
+  // governor_servers.cc
+  void on(const ModelProfiled& event);
+  void on(const ProfileFailed& event);
+  void on(const ServerReady& event);
+  void on(const ServerExited& event);
+  void on(const ServerUnresponsive& event);
+  void on(const ServerSampled& event);
+  void on(const PoolSampled& event);
+  void count_crash(ModelRecord& model, Generation generation);
+  void server_gone(ModelRecord& model);
+  void load_failed(ModelRecord& model, Failure failure);
+  void crashed(ModelRecord& model, Failure failure);
+  void rest(ModelRecord& model, bool refuses);
+  ModelRecord* by_generation(Generation generation);
+
+  // governor_commands.cc
+  void on(const LoadModel& event);
+  void on(const UnloadModel& event);
+  void on(const PinModel& event);
+  void on(const Flush& event);
+  void on(const Shutdown& event);
+  void on(const Timer& event);
+  void finish_load_commands(ModelRecord& model, bool ok, const std::string& text);
+  void finish_unload_commands(ModelRecord& model);
+  void flush_gone(Generation generation);
+  void progress_shutdown();
+
+  // governor_schedule.cc
+  void schedule();
+  void run_model_timers(ModelRecord& model);
+  void make_room();
+  void carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy);
+  void wait_for_room(ModelRecord& model, const Wanted& wanted, const LoadQuery& query,
+                     const LoadPlan& plan, bool others_loading, bool& claimed, PoolAmounts& claim);
+  void start_profile(ModelRecord& model);
+  void start_server(ModelRecord& model, const LoadPlan& plan);
+  void stop_server(ModelRecord& model, bool kill_at_once);
+  void end_pointless_yields();
+  void move_up_degraded();
+  std::vector<Wanted> wanted_models() const;
+  std::optional<Wanted> wanted(const ModelRecord& model) const;
+  std::int32_t needed_context(const ModelRecord& model) const;
+  bool load_in_progress() const;
+  void update_deadline();
+
+  // governor.cc
+  void move(ModelRecord& model, ResidencyState to);
+  ModelRecord* find(ModelId id);
+  Planner planner() const { return {policy_, ledger_, models_, *eviction_, now_}; }
+  Decision decision(DecisionKind kind, ReasonCode reason, const ModelRecord& model) const;
+  void decide(Decision decision);
+  void deadline_at(Tick tick);
+  std::int32_t in_flight_max(const ModelRecord& model) const;
+  void touch(ModelRecord& model);
+
+  template <typename T>
+  void emit(T action) {
+    actions_->emplace_back(std::move(action));
+  }
+
+  Policy policy_;
+  Ledger ledger_;
+  std::unique_ptr<EvictionPolicy> eviction_;
+  std::vector<ModelRecord> models_;
+  Requests requests_;
+  std::vector<FlushCommand> flushes_;
+  std::optional<ModelId> profiling_;
+  std::uint64_t next_generation_ = 1;
+  std::int32_t waiting_ = 0;
+  bool shutting_down_ = false;
+  bool drained_ = false;
+  Tick shutdown_deadline_;
+  std::optional<Tick> deadline_;
+  Tick now_;
+  Actions* actions_ = nullptr;  // of the running step
+  bool dirty_ = false;          // something changed that schedule() must look at
+};
+
+}  // namespace vramd

@@ -1,0 +1,253 @@
+// Requests: arrival, admission, the end of a lease, replay and refusal.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "core/governor_impl.h"
+
+namespace vramd {
+
+void Governor::Impl::on(const RequestArrived& event) {
+  if (requests_.contains(event.request))
+    return;
+  Decision d;
+  d.kind = DecisionKind::refuse;
+  d.at = now_;
+  d.request = event.request;
+  d.model = event.model;
+  d.headroom = ledger_.headroom(kHostPool);
+  d.usable = ledger_.empty(kHostPool);
+  if (shutting_down_) {
+    d.reason = ReasonCode::shutting_down;
+    refuse(event.request, RefusalStatus::unavailable, std::move(d));
+    return;
+  }
+  const std::optional<ModelId> id = event.model ? event.model : most_recent_llm();
+  ModelRecord* model = id ? find(*id) : nullptr;
+  if (model == nullptr) {
+    d.reason = ReasonCode::no_resident;
+    d.retry_after = 5s;
+    refuse(event.request, RefusalStatus::unavailable, std::move(d));
+    return;
+  }
+  d.model = model->id;
+  if (model->state == ResidencyState::failed && model->refuses) {
+    d.reason = ReasonCode::model_failed;
+    d.retry_after = std::max(Duration{1s}, model->retry_at - now_);
+    d.text = model->failure.text;
+    refuse(event.request, RefusalStatus::bad_gateway, std::move(d));
+    return;
+  }
+  Request request;
+  request.model = model->id;
+  request.priority = event.priority;
+  request.context_needed = event.context_needed;
+  request.counted = event.counted;
+  request.arrived = now_;
+  if ((model->queue.empty() || !request.counted) && can_admit(*model, request)) {
+    const auto placed = requests_.emplace(event.request, request).first;
+    admit(event.request, placed->second, *model);
+    return;
+  }
+  if (waiting_ >= policy_.queue.waiting_max ||
+      static_cast<std::int32_t>(model->queue.size()) >= policy_.queue.waiting_per_model_max) {
+    d.reason = ReasonCode::queue_full;
+    d.retry_after = expected_retry(*model);
+    refuse(event.request, RefusalStatus::unavailable, std::move(d));
+    return;
+  }
+  const auto placed = requests_.emplace(event.request, request).first;
+  enqueue(event.request, placed->second, *model);
+}
+
+// `resident`: the most recently used ready LLM that admits new work.
+std::optional<ModelId> Governor::Impl::most_recent_llm() const {
+  const ModelRecord* best = nullptr;
+  for (const ModelRecord& m : models_) {
+    if (m.state != ResidencyState::ready)
+      continue;
+    if (policy_.models[m.id.value].type != ModelType::llm)
+      continue;
+    if (best == nullptr || m.last_used > best->last_used)
+      best = &m;
+  }
+  return best == nullptr ? std::nullopt : std::optional(best->id);
+}
+
+bool Governor::Impl::can_admit(const ModelRecord& model, const Request& request) const {
+  if (model.state != ResidencyState::ready || model.suspect_running)
+    return false;
+  if (!request.counted)
+    return true;
+  if (request.context_needed > model.placement.context)
+    return false;
+  if (request.suspect)
+    return model.counted == 0;
+  return model.counted < in_flight_max(model);
+}
+
+void Governor::Impl::admit(RequestId id, Request& request, ModelRecord& model) {
+  request.admitted = true;
+  request.lost_from = false;
+  request.generation = *model.generation;
+  model.leased.insert(id);
+  if (request.counted) {
+    ++model.counted;
+    model.suspect_running = request.suspect;
+    model.usage.use(now_);
+    ++model.uses;
+  }
+  touch(model);
+  emit(Admit{id, model.id, *model.generation});
+}
+
+void Governor::Impl::admit_waiting(ModelRecord& model) {
+  while (!model.queue.empty()) {
+    const auto head = model.queue.front(now_, policy_.queue.yield_after);
+    Request& request = requests_.at(*head);
+    if (!can_admit(model, request))
+      return;
+    model.queue.erase(*head);
+    --waiting_;
+    admit(*head, request, model);
+  }
+}
+
+void Governor::Impl::enqueue(RequestId id, Request& request, ModelRecord& model) {
+  request.admitted = false;
+  model.queue.push(id, request.arrived, request.priority, request.suspect);
+  ++waiting_;
+  dirty_ = true;
+}
+
+void Governor::Impl::on(const RequestEnded& event) {
+  const auto found = requests_.find(event.request);
+  if (found == requests_.end())
+    return;
+  Request& request = found->second;
+  if (!request.admitted || request.generation != event.generation)
+    return;
+  ModelRecord& model = models_[request.model->value];
+  const bool current = model.generation == event.generation;
+  if (current && model.leased.erase(event.request) > 0) {
+    if (request.counted)
+      --model.counted;
+    if (request.suspect)
+      model.suspect_running = false;
+    touch(model);
+    if (event.outcome == RequestOutcome::answered)
+      model.failures_in_a_row = 0;
+  }
+  // Somebody may have waited for this slot, for this memory, or for the end of all work.
+  if (waiting_ > 0 || !model.queue.empty() || model.state != ResidencyState::ready ||
+      shutting_down_ || model.degraded || policy_.models[model.id.value].ttl) {
+    dirty_ = true;
+  }
+  if (event.outcome == RequestOutcome::lost && !request.client_gone) {
+    replay_or_refuse(event.request, request);
+  } else {
+    requests_.erase(found);
+  }
+}
+
+// A lost request is sent again. Its server is given time to be seen dead first.
+void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
+  ModelRecord& model = models_[request.model->value];
+  const bool alive = model.generation == request.generation;
+  Decision d = decision(DecisionKind::refuse, ReasonCode::server_lost, model);
+  d.request = id;
+  d.text = model.failure.text;
+  request.admitted = false;
+  ++request.replays;
+  if (shutting_down_) {
+    d.reason = ReasonCode::shutting_down;
+    refuse(id, RefusalStatus::unavailable, std::move(d));
+    return;
+  }
+  if (request.crashes >= 2 || request.replays > policy_.queue.replays_max) {
+    if (request.crashes >= 2)
+      d.reason = ReasonCode::crash_suspect;
+    refuse(id, RefusalStatus::bad_gateway, std::move(d));
+    return;
+  }
+  if (model.state == ResidencyState::failed && model.refuses) {
+    d.reason = ReasonCode::model_failed;
+    d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
+    refuse(id, RefusalStatus::bad_gateway, std::move(d));
+    return;
+  }
+  d.kind = DecisionKind::replay;
+  decide(std::move(d));
+  request.lost_from = alive;
+  if (alive && model.state == ResidencyState::ready) {
+    move(model, ResidencyState::draining);
+    model.drain_cause = DrainCause::holding;
+    model.hold_until = now_ + policy_.queue.lost_hold;
+  }
+  enqueue(id, request, model);
+}
+
+void Governor::Impl::on(const ClientGone& event) {
+  const auto found = requests_.find(event.request);
+  if (found == requests_.end())
+    return;
+  Request& request = found->second;
+  if (request.admitted) {
+    request.client_gone = true;
+    return;
+  }
+  ModelRecord& model = models_[request.model->value];
+  if (model.queue.erase(event.request))
+    --waiting_;
+  requests_.erase(found);
+  dirty_ = true;
+}
+
+void Governor::Impl::refuse(RequestId id, RefusalStatus status, Decision d) {
+  const auto found = requests_.find(id);
+  if (found != requests_.end()) {
+    ModelRecord& model = models_[found->second.model->value];
+    if (model.queue.erase(id))
+      --waiting_;
+    d.waited = now_ - found->second.arrived;
+    requests_.erase(found);
+    dirty_ = true;
+  }
+  d.kind = DecisionKind::refuse;
+  d.request = id;
+  emit(Decided{d});
+  emit(Refuse{id, status, std::move(d)});
+}
+
+void Governor::Impl::refuse_all(ModelRecord& model, RefusalStatus status, const Decision& d) {
+  std::vector<RequestId> waiting;
+  model.queue.for_each([&](const RequestQueue::Waiting& w) { waiting.push_back(w.request); });
+  std::ranges::sort(waiting);
+  for (const RequestId id : waiting)
+    refuse(id, status, d);
+}
+
+void Governor::Impl::expire_waiting(ModelRecord& model) {
+  while (const auto oldest = model.queue.oldest()) {
+    if (now_ - oldest->since < policy_.queue.queue_timeout)
+      return;
+    Decision d = decision(DecisionKind::refuse, ReasonCode::queue_timeout, model);
+    if (!model.rows.empty()) {
+      const LoadPlan plan = planner().plan_load({.model = model.id});
+      d.need = plan.need;
+      d.headroom = plan.headroom;
+      d.usable = plan.usable;
+      d.pool = plan.pool;
+    }
+    d.retry_after = expected_retry(model);
+    refuse(oldest->request, RefusalStatus::unavailable, std::move(d));
+  }
+}
+
+// When asking again makes sense: about the time that the queue ahead needs for one turn.
+Duration Governor::Impl::expected_retry(const ModelRecord& model) const {
+  const Duration load = model.load_time.value_or(Duration{1s});
+  return std::clamp(load * 2, Duration{1s}, std::max(Duration{1s}, policy_.queue.yield_after));
+}
+
+}  // namespace vramd

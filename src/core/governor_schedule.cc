@@ -1,0 +1,407 @@
+// Scheduling: who may be admitted, loaded, stopped or moved now, and when to look again.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "core/governor_impl.h"
+
+namespace vramd {
+
+void Governor::Impl::schedule() {
+  deadline_.reset();
+  // Each pass may free a queue or a model for the next; the number of passes is bounded because
+  // every pass that sets dirty_ again has moved a model or ended a request.
+  constexpr int kPassesMax = 8;
+  for (int pass = 0; pass < kPassesMax && dirty_; ++pass) {
+    dirty_ = false;
+    if (!shutting_down_) {
+      for (ModelRecord& model : models_)
+        expire_waiting(model);
+    }
+    for (ModelRecord& model : models_)
+      run_model_timers(model);
+    end_pointless_yields();
+    for (ModelRecord& model : models_) {
+      if (model.state == ResidencyState::ready)
+        admit_waiting(model);
+    }
+    if (shutting_down_) {
+      progress_shutdown();
+    } else {
+      make_room();
+      move_up_degraded();
+    }
+  }
+  dirty_ = false;
+  update_deadline();
+}
+
+void Governor::Impl::run_model_timers(ModelRecord& model) {
+  switch (model.state) {
+    case ResidencyState::loading:
+      if (!model.stalled && now_ - model.loading_since >= policy_.load.stall_after) {
+        model.stalled = true;
+        Decision d = decision(DecisionKind::stall, ReasonCode::load_in_progress, model);
+        d.waited = now_ - model.loading_since;
+        decide(std::move(d));
+      }
+      if (now_ - model.loading_since >= policy_.load.timeout) {
+        model.stop_failure = Failure{FailureKind::load_timeout,
+                                     "not ready after " + to_text(now_ - model.loading_since)};
+        stop_server(model, true);
+      }
+      return;
+    case ResidencyState::draining:
+      if (model.drain_cause == DrainCause::holding && now_ >= model.hold_until) {
+        model.drain_cause = DrainCause::none;
+        move(model, ResidencyState::ready);
+      } else if (model.drain_cause == DrainCause::unloading && model.leased.empty()) {
+        decide(decision(DecisionKind::unload, ReasonCode::unloaded_by_operator, model));
+        stop_server(model, false);
+      }
+      return;
+    case ResidencyState::failed:
+      if (now_ >= model.retry_at) {
+        // The file may have been mended meanwhile: look at it anew.
+        model.rows.clear();
+        model.refuses = false;
+        move(model, ResidencyState::absent);
+      }
+      return;
+    case ResidencyState::ready: {
+      const auto ttl = policy_.models[model.id.value].ttl;
+      const bool idle = model.leased.empty() && model.queue.empty();
+      if (!ttl || model.pinned || !idle)
+        return;
+      if (now_ - model.last_used < std::max(*ttl, policy_.residency.grace))
+        return;
+      Decision d = decision(DecisionKind::unload, ReasonCode::idle_ttl, model);
+      d.waited = now_ - model.last_used;
+      decide(std::move(d));
+      stop_server(model, false);
+      return;
+    }
+    case ResidencyState::absent:
+    case ResidencyState::profiling:
+    case ResidencyState::stopping:
+      return;
+  }
+}
+
+std::optional<Governor::Impl::Wanted> Governor::Impl::wanted(const ModelRecord& model) const {
+  if (model.state != ResidencyState::absent)
+    return std::nullopt;
+  const auto oldest = model.queue.oldest();
+  if (!oldest && model.load_commands.empty() && !model.upgrade_wanted)
+    return std::nullopt;
+  Wanted w;
+  w.model = model.id;
+  w.rank = oldest ? model.queue.front_rank(now_, policy_.queue.yield_after)
+                  : static_cast<int>(policy_.models[model.id.value].priority);
+  w.since = now_;
+  if (model.wanted_since)
+    w.since = std::min(w.since, *model.wanted_since);
+  if (oldest)
+    w.since = std::min(w.since, oldest->since);
+  return w;
+}
+
+std::vector<Governor::Impl::Wanted> Governor::Impl::wanted_models() const {
+  std::vector<Wanted> all;
+  for (const ModelRecord& model : models_) {
+    if (const auto w = wanted(model))
+      all.push_back(*w);
+  }
+  std::ranges::sort(all, [](const Wanted& a, const Wanted& b) {
+    if (a.rank != b.rank)
+      return a.rank > b.rank;
+    return a.since != b.since ? a.since < b.since : a.model < b.model;
+  });
+  return all;
+}
+
+std::int32_t Governor::Impl::needed_context(const ModelRecord& model) const {
+  const auto head = model.queue.front(now_, policy_.queue.yield_after);
+  return head ? requests_.at(*head).context_needed : 0;
+}
+
+// Loads, dry runs and the stops that make room for them go one at a time, so that two starts never
+// count the same free bytes twice. A load that stalls stops holding up the others.
+bool Governor::Impl::load_in_progress() const {
+  if (profiling_)
+    return true;
+  return std::ranges::any_of(models_, [](const ModelRecord& m) {
+    return m.state == ResidencyState::loading && !m.stalled;
+  });
+}
+
+void Governor::Impl::make_room() {
+  bool busy = load_in_progress();
+  bool claimed = false;
+  PoolAmounts claim{};
+  for (const Wanted& w : wanted_models()) {
+    ModelRecord& model = models_[w.model.value];
+    const bool profile = model.rows.empty();
+    LoadQuery query;
+    query.model = model.id;
+    query.context_needed = needed_context(model);
+    query.waited = now_ - w.since;
+    query.claimed = claim;
+    query.may_evict = !claimed;
+    if (!ledger_.sampled_at(kHostPool))
+      return;  // nothing is known of memory yet
+    const LoadPlan plan = profile ? planner().plan_profile(query) : planner().plan_load(query);
+    if (plan.verdict == LoadVerdict::refused) {
+      Decision d = decision(DecisionKind::refuse, plan.reason, model);
+      d.pool = plan.pool;
+      d.need = plan.need;
+      d.headroom = plan.headroom;
+      d.usable = plan.usable;
+      d.tried = plan.tried;
+      d.retry_after = plan.reason == ReasonCode::pinned_models ? Duration{30s} : Duration{0};
+      const bool later = plan.reason == ReasonCode::pinned_models;
+      const std::string text = explain(d, policy_);
+      refuse_all(model, later ? RefusalStatus::unavailable : RefusalStatus::too_large, d);
+      finish_load_commands(model, false, text);
+      model.upgrade_wanted = false;
+      continue;
+    }
+    const bool can_go = plan.verdict == LoadVerdict::fits || plan.verdict == LoadVerdict::evicts;
+    if (can_go && !busy) {
+      carry_out(model, plan, profile, busy);
+      continue;
+    }
+    if (plan.verdict == LoadVerdict::pending) {
+      busy = true;
+      continue;
+    }
+    wait_for_room(model, w, query, plan, can_go, claimed, claim);
+  }
+}
+
+void Governor::Impl::carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy) {
+  busy = true;
+  if (plan.verdict == LoadVerdict::fits) {
+    if (profile) {
+      start_profile(model);
+    } else {
+      start_server(model, plan);
+    }
+    return;
+  }
+  for (const ModelId id : plan.victims) {
+    ModelRecord& victim = models_[id.value];
+    ReasonCode reason = ReasonCode::room_for_other;
+    if (policy_.residency.single_model)
+      reason = ReasonCode::single_model;
+    Decision d = decision(DecisionKind::evict, reason, victim);
+    d.other = model.id;
+    d.pool = plan.pool;
+    d.need = plan.need;
+    d.headroom = plan.headroom;
+    d.waited = now_ - victim.last_used;
+    decide(std::move(d));
+    ++victim.evictions;
+    stop_server(victim, false);
+  }
+}
+
+// The model cannot have its room now. Its wait is recorded once; after yield_after the models in
+// its way stop admitting, and the room that becomes free is promised to it.
+void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const LoadQuery& query,
+                                   const LoadPlan& plan, bool others_loading, bool& claimed,
+                                   PoolAmounts& claim) {
+  const ReasonCode reason = others_loading ? ReasonCode::load_in_progress : plan.reason;
+  if (!model.wait_noted && reason != ReasonCode::load_in_progress) {
+    model.wait_noted = true;
+    Decision d = decision(DecisionKind::wait, reason, model);
+    d.pool = plan.pool;
+    d.need = plan.need;
+    d.headroom = plan.headroom;
+    d.usable = plan.usable;
+    d.victims = planner().models_to_drain(query, plan);
+    decide(std::move(d));
+  }
+  if (others_loading || claimed)
+    return;
+  const Tick yield_at = w.since + policy_.queue.yield_after;
+  if (now_ < yield_at)
+    return;
+  LoadQuery with_eviction = query;
+  with_eviction.may_evict = true;
+  const std::vector<ModelId> leaving = planner().models_to_drain(with_eviction, plan);
+  if (leaving.empty())
+    return;
+  claimed = true;
+  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
+    Bytes freed{0};
+    for (const ModelId id : leaving) {
+      freed += ledger_.freed(*models_[id.value].generation, PoolId(i));
+    }
+    claim[i] = std::max(Bytes{0}, ledger_.added(plan.charge, PoolId(i)) - freed);
+  }
+  for (const ModelId id : leaving) {
+    ModelRecord& other = models_[id.value];
+    if (other.state != ResidencyState::ready)
+      continue;
+    if (planner().is_idle_victim(other, model.id))
+      continue;
+    move(other, ResidencyState::draining);
+    other.drain_cause = DrainCause::yielding;
+    other.yielding_to = model.id;
+    Decision d = decision(DecisionKind::yield, ReasonCode::waited_too_long, other);
+    d.other = model.id;
+    d.waited = now_ - w.since;
+    d.need = plan.need;
+    decide(std::move(d));
+  }
+}
+
+// Who yields to a model that no longer waits goes on admitting.
+void Governor::Impl::end_pointless_yields() {
+  for (ModelRecord& model : models_) {
+    if (model.drain_cause != DrainCause::yielding || !model.yielding_to)
+      continue;
+    if (model.state != ResidencyState::draining)
+      continue;
+    const ModelRecord& other = models_[model.yielding_to->value];
+    const bool still = wanted(other).has_value() || other.state == ResidencyState::profiling;
+    if (still && !shutting_down_)
+      continue;
+    model.drain_cause = DrainCause::none;
+    model.yielding_to.reset();
+    move(model, ResidencyState::ready);
+  }
+}
+
+void Governor::Impl::start_profile(ModelRecord& model) {
+  ledger_.hold_for_profile(
+      std::min(policy_.load.profile_reservation, std::max(Bytes{0}, ledger_.headroom(kHostPool))));
+  profiling_ = model.id;
+  move(model, ResidencyState::profiling);
+  emit(Profile{model.id});
+}
+
+void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {
+  const Generation generation(next_generation_++);
+  ledger_.charge(generation, plan.charge);
+  move(model, ResidencyState::loading);
+  model.generation = generation;
+  model.row = plan.row;
+  model.placement = model.rows[plan.row].placement;
+  model.degraded = plan.degraded;
+  model.loading_since = now_;
+  model.stalled = false;
+  model.wait_noted = false;
+  ++model.loads;
+  const bool asked = model.queue.empty() && !model.load_commands.empty();
+  ReasonCode reason = plan.reason;
+  if (model.upgrade_wanted)
+    reason = ReasonCode::memory_returned;
+  if (asked)
+    reason = ReasonCode::operator_asked;
+  Decision d = decision(plan.degraded ? DecisionKind::degrade : DecisionKind::load, reason, model);
+  d.pool = plan.pool;
+  d.need = plan.need;
+  d.headroom = plan.headroom;
+  d.usable = plan.usable;
+  if (const auto oldest = model.queue.oldest()) {
+    d.request = oldest->request;
+    d.waited = now_ - oldest->since;
+  }
+  decide(std::move(d));
+  emit(StartServer{model.id, generation, model.placement});
+}
+
+void Governor::Impl::stop_server(ModelRecord& model, bool kill_at_once) {
+  move(model, ResidencyState::stopping);
+  model.drain_cause = DrainCause::none;
+  model.yielding_to.reset();
+  model.stopping_since = now_;
+  emit(StopServer{model.id, *model.generation, kill_at_once});
+}
+
+// A degraded model that idles while nobody waits for memory is reloaded at a better placement. A
+// request that needs more context than the running placement has makes it so at once.
+void Governor::Impl::move_up_degraded() {
+  for (ModelRecord& model : models_) {
+    if (model.state != ResidencyState::ready || !model.degraded || !model.leased.empty())
+      continue;
+    const bool asked = needed_context(model) > model.placement.context;
+    if (!asked) {
+      if (waiting_ > 0 || model.pinned || load_in_progress())
+        continue;
+      if (now_ - model.last_used < policy_.residency.grace)
+        continue;
+      if (!planner().better_row_fits(model.id))
+        continue;
+    }
+    Decision d = decision(DecisionKind::upgrade, ReasonCode::memory_returned, model);
+    decide(std::move(d));
+    model.upgrade_wanted = true;
+    stop_server(model, false);
+  }
+}
+
+void Governor::Impl::update_deadline() {
+  for (const ModelRecord& model : models_) {
+    if (const auto oldest = model.queue.oldest()) {
+      deadline_at(oldest->since + policy_.queue.queue_timeout);
+    }
+    switch (model.state) {
+      case ResidencyState::loading:
+        if (!model.stalled)
+          deadline_at(model.loading_since + policy_.load.stall_after);
+        deadline_at(model.loading_since + policy_.load.timeout);
+        break;
+      case ResidencyState::failed:
+        deadline_at(model.retry_at);
+        break;
+      case ResidencyState::draining:
+        if (model.drain_cause == DrainCause::holding)
+          deadline_at(model.hold_until);
+        break;
+      case ResidencyState::ready: {
+        const bool idle = model.leased.empty() && model.queue.empty();
+        const auto ttl = policy_.models[model.id.value].ttl;
+        if (ttl && idle && !model.pinned) {
+          deadline_at(model.last_used + std::max(*ttl, policy_.residency.grace));
+        }
+        if (model.degraded && idle && now_ < model.last_used + policy_.residency.grace) {
+          deadline_at(model.last_used + policy_.residency.grace);
+        }
+        break;
+      }
+      default:
+        break;
+    }
+  }
+  if (shutting_down_) {
+    if (!drained_ && now_ < shutdown_deadline_)
+      deadline_at(shutdown_deadline_);
+    return;
+  }
+  bool waits = false;
+  for (const Wanted& w : wanted_models()) {
+    waits = true;
+    for (const Duration after : {policy_.queue.yield_after, policy_.queue.degrade_after}) {
+      if (w.since + after > now_)
+        deadline_at(w.since + after);
+    }
+  }
+  if (!waits)
+    return;
+  // What a waiting model waits for may be a minimum residency or a grace that ends by itself.
+  for (const ModelRecord& model : models_) {
+    if (model.state != ResidencyState::ready)
+      continue;
+    const Tick owed = model.ready_since + planner().min_residency(model);
+    if (owed > now_)
+      deadline_at(owed);
+    const auto grace = policy_.residency.grace_on_demand;
+    if (grace && model.last_used + *grace > now_)
+      deadline_at(model.last_used + *grace);
+  }
+}
+
+}  // namespace vramd

@@ -1,0 +1,230 @@
+// Servers: profiles, readiness, exits, failures and samples.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "core/governor_impl.h"
+
+namespace vramd {
+namespace {
+
+// Failures that another attempt cannot mend while the file and the configuration stay as they are.
+bool is_permanent(FailureKind kind) {
+  return kind == FailureKind::bad_model || kind == FailureKind::bad_setup;
+}
+
+}  // namespace
+
+ModelRecord* Governor::Impl::by_generation(Generation generation) {
+  const auto found = std::ranges::find_if(
+      models_, [&](const ModelRecord& m) { return m.generation == generation; });
+  return found == models_.end() ? nullptr : &*found;
+}
+
+void Governor::Impl::on(const ModelProfiled& event) {
+  if (profiling_ != event.model || event.rows.empty())
+    return;
+  ModelRecord& model = models_[event.model.value];
+  model.rows = event.rows;
+  if (model.rows.size() > kPlacementRowsMax)
+    model.rows.resize(kPlacementRowsMax);
+  ledger_.release_profile();
+  profiling_.reset();
+  move(model, ResidencyState::absent);
+}
+
+void Governor::Impl::on(const ProfileFailed& event) {
+  if (profiling_ != event.model)
+    return;
+  ModelRecord& model = models_[event.model.value];
+  ledger_.release_profile();
+  profiling_.reset();
+  ++model.failures;
+  ++model.failures_in_a_row;
+  model.failure = event.failure;
+  Decision d = decision(DecisionKind::fail, ReasonCode::profile_failed, model);
+  d.text = event.failure.text;
+  decide(d);
+  rest(model, true);
+  d.reason = ReasonCode::load_failed;
+  d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
+  refuse_all(model, RefusalStatus::bad_gateway, d);
+  finish_load_commands(model, false, event.failure.text);
+}
+
+void Governor::Impl::on(const ServerReady& event) {
+  ModelRecord* model = by_generation(event.generation);
+  if (model == nullptr || model->state != ResidencyState::loading)
+    return;
+  move(*model, ResidencyState::ready);
+  model->ready_since = now_;
+  model->load_time = now_ - model->loading_since;
+  model->stalled = false;
+  model->attempts = 0;
+  model->drain_cause = DrainCause::none;
+  model->wait_noted = false;
+  model->upgrade_wanted = false;
+  touch(*model);
+  Decision d = decision(DecisionKind::ready, ReasonCode::demand, *model);
+  d.waited = *model->load_time;
+  decide(std::move(d));
+  finish_load_commands(*model, true, {});
+}
+
+void Governor::Impl::on(const ServerSampled& event) {
+  ModelRecord* model = by_generation(event.generation);
+  if (model == nullptr)
+    return;
+  model->measured = event.host_anon;
+  const Bytes before = ledger_.reserved(kHostPool);
+  ledger_.measured(event.generation, event.host_anon);
+  if (ledger_.reserved(kHostPool) != before)
+    dirty_ = true;
+}
+
+void Governor::Impl::on(const PoolSampled& event) {
+  if (event.pool.value >= ledger_.pool_count())
+    return;
+  const Bytes before = ledger_.headroom(event.pool);
+  ledger_.sample(event.pool, event.capacity, event.foreign, now_);
+  if (ledger_.headroom(event.pool) != before)
+    dirty_ = true;
+}
+
+void Governor::Impl::on(const ServerUnresponsive& event) {
+  ModelRecord* model = by_generation(event.generation);
+  if (model == nullptr)
+    return;
+  if (model->state != ResidencyState::ready && model->state != ResidencyState::draining)
+    return;
+  Decision d = decision(DecisionKind::unload, ReasonCode::stopped_hung, *model);
+  d.text = event.failure.text;
+  decide(std::move(d));
+  model->stop_failure = event.failure;
+  stop_server(*model, true);
+}
+
+void Governor::Impl::on(const ServerExited& event) {
+  ModelRecord* model = by_generation(event.generation);
+  if (model == nullptr)
+    return;
+  const ResidencyState before = model->state;
+  const std::optional<Failure> killed_for = std::exchange(model->stop_failure, std::nullopt);
+  const std::optional<Failure> failure = killed_for ? killed_for : event.failure;
+  const bool was_ready = before == ResidencyState::ready || before == ResidencyState::draining ||
+                         (before == ResidencyState::stopping && killed_for &&
+                          killed_for->kind == FailureKind::unresponsive);
+  if (was_ready)
+    count_crash(*model, event.generation);
+  server_gone(*model);
+  flush_gone(event.generation);
+  if (was_ready) {
+    crashed(*model, failure.value_or(Failure{FailureKind::exited, "it ended unasked"}));
+  } else if (before == ResidencyState::loading || killed_for) {
+    load_failed(*model,
+                failure.value_or(Failure{FailureKind::exited, "it ended before it was ready"}));
+  } else {
+    move(*model, ResidencyState::absent);
+  }
+  finish_unload_commands(*model);
+}
+
+// Whoever was at the server when it crashed is a suspect, whether its connection's end was seen
+// before the exit (it waits already) or will be seen after it (it is still leased).
+void Governor::Impl::count_crash(ModelRecord& model, Generation generation) {
+  const auto suspect = [](Request& request) {
+    ++request.crashes;
+    request.suspect = true;
+  };
+  for (const RequestId id : model.leased) {
+    Request& request = requests_.at(id);
+    if (request.counted)
+      suspect(request);
+  }
+  std::vector<RequestId> returned;
+  model.queue.for_each([&](const RequestQueue::Waiting& w) {
+    const Request& request = requests_.at(w.request);
+    if (request.lost_from && request.generation == generation && request.counted) {
+      returned.push_back(w.request);
+    }
+  });
+  for (const RequestId id : returned) {
+    Request& request = requests_.at(id);
+    suspect(request);
+    request.lost_from = false;
+    if (request.crashes >= 2) {
+      Decision d = decision(DecisionKind::refuse, ReasonCode::crash_suspect, model);
+      refuse(id, RefusalStatus::bad_gateway, std::move(d));
+      continue;
+    }
+    model.queue.erase(id);
+    model.queue.push(id, request.arrived, request.priority, true);
+  }
+}
+
+void Governor::Impl::server_gone(ModelRecord& model) {
+  ledger_.release(*model.generation);
+  model.generation.reset();
+  model.leased.clear();
+  model.counted = 0;
+  model.suspect_running = false;
+  model.stalled = false;
+  model.degraded = false;
+  model.drain_cause = DrainCause::none;
+  model.yielding_to.reset();
+  model.measured.reset();
+  model.wait_noted = false;
+}
+
+void Governor::Impl::crashed(ModelRecord& model, Failure failure) {
+  ++model.failures;
+  ++model.failures_in_a_row;
+  model.failure = std::move(failure);
+  Decision d = decision(DecisionKind::fail, ReasonCode::server_failed, model);
+  d.text = model.failure.text;
+  decide(std::move(d));
+  // The first crash is forgiven at once; a crash loop backs off, and who waits goes on waiting.
+  if (model.failures_in_a_row >= 2) {
+    rest(model, false);
+  } else {
+    move(model, ResidencyState::absent);
+  }
+}
+
+void Governor::Impl::load_failed(ModelRecord& model, Failure failure) {
+  ++model.failures;
+  ++model.attempts;
+  model.failure = std::move(failure);
+  Decision d = decision(DecisionKind::fail, ReasonCode::load_failed, model);
+  d.text = model.failure.text;
+  decide(d);
+  const bool stale = model.failure.kind == FailureKind::stale_profile;
+  if (stale)
+    model.rows.clear();
+  const bool again =
+      model.attempts < policy_.load.attempts_max && !is_permanent(model.failure.kind);
+  if (again) {
+    move(model, ResidencyState::absent);
+    return;
+  }
+  ++model.failures_in_a_row;
+  model.attempts = 0;
+  rest(model, true);
+  d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
+  refuse_all(model, RefusalStatus::bad_gateway, d);
+  finish_load_commands(model, false, model.failure.text);
+}
+
+void Governor::Impl::rest(ModelRecord& model, bool refuses) {
+  const std::int32_t doublings = std::clamp(model.failures_in_a_row - 1, 0, 30);
+  const Duration most = policy_.load.retry_backoff_max;
+  Duration backoff = std::min(policy_.load.retry_backoff_min, most);
+  for (std::int32_t i = 0; i < doublings && backoff < most; ++i)
+    backoff = std::min(backoff * 2, most);
+  model.retry_at = now_ + backoff;
+  model.refuses = refuses;
+  model.upgrade_wanted = false;
+  move(model, ResidencyState::failed);
+}
+
+}  // namespace vramd

@@ -1,0 +1,163 @@
+// What the Governor shows: snapshot, plan, places in the queue.
+#include <algorithm>
+
+#include "core/governor_impl.h"
+
+namespace vramd {
+namespace {
+
+// A stop that takes longer than this is shown by health: SIGKILL should have ended it.
+constexpr Duration kStopOverdue = 10s;
+// A pool that was not sampled for this long is shown by health.
+constexpr Duration kProbeStale = 30s;
+
+}  // namespace
+
+Snapshot Governor::Impl::snapshot(Tick now) const {
+  Snapshot s;
+  s.at = now;
+  s.waiting = waiting_;
+  s.shutting_down = shutting_down_;
+  PoolAmounts measured{};
+  measured[kHostPool.value] = ledger_.reserved_weights();
+  for (const ModelRecord& m : models_) {
+    const ModelPolicy& policy = policy_.models[m.id.value];
+    ModelSnapshot out;
+    out.model = m.id;
+    out.id = policy.id;
+    out.type = policy.type;
+    out.state = m.state;
+    out.tier = m.generation ? Tier::host : Tier::disk;
+    out.generation = m.generation;
+    out.pinned = m.pinned;
+    out.stalled = m.stalled;
+    out.degraded = m.degraded;
+    out.leases = static_cast<std::int32_t>(m.leased.size());
+    out.waiting = static_cast<std::int32_t>(m.queue.size());
+    if (m.generation) {
+      out.placement = m.placement;
+      if (const Charge* charge = ledger_.find(*m.generation)) {
+        out.reserved = charge->own[kHostPool.value];
+      }
+      measured[kHostPool.value] += m.measured.value_or(out.reserved);
+    }
+    const auto target = planner().target_row(m.id, 0);
+    if (target)
+      out.target = m.rows[*target].placement;
+    if (!m.rows.empty()) {
+      const PlacementRow& row = m.rows[m.generation ? m.row : target.value_or(0)];
+      out.predicted = row.host_anon + row.weights_size;
+      out.weights = row.weights_size;
+      out.source = row.source;
+    }
+    out.measured = m.measured;
+    out.uses = m.uses;
+    out.loads = m.loads;
+    out.evictions = m.evictions;
+    out.failures = m.failures;
+    if (m.used && m.leased.empty())
+      out.idle_for = now - m.last_used;
+    out.load_time = m.load_time;
+    if (m.state == ResidencyState::loading)
+      out.loading_for = now - m.loading_since;
+    if (m.state == ResidencyState::failed)
+      out.retry_in = std::max(Duration{0}, m.retry_at - now);
+    out.failure = m.failure.text;
+    s.leases += out.leases;
+    if (m.state == ResidencyState::loading && now - m.loading_since >= policy_.load.stall_after) {
+      s.problems.push_back({"load_stalled", "the load of " + policy.id + " has taken " +
+                                                to_text(now - m.loading_since) +
+                                                " and is not ready"});
+    }
+    if (m.state == ResidencyState::stopping && now - m.stopping_since >= kStopOverdue) {
+      s.problems.push_back(
+          {"stop_overdue", "the server of " + policy.id + " was told to stop and is still there"});
+    }
+    s.models.push_back(std::move(out));
+  }
+  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
+    const PoolId pool(i);
+    PoolSnapshot out;
+    out.pool = pool;
+    out.name = policy_.pools[i].name;
+    out.capacity = ledger_.capacity(pool);
+    out.budget = ledger_.budget(pool);
+    out.foreign = ledger_.foreign(pool);
+    out.reserved = ledger_.reserved(pool);
+    if (pool == kHostPool)
+      out.reserved_weights = ledger_.reserved_weights();
+    out.measured = measured[i];
+    out.headroom = ledger_.headroom(pool);
+    if (const auto at = ledger_.sampled_at(pool))
+      out.sample_age = now - *at;
+    if (!out.sample_age || *out.sample_age > kProbeStale) {
+      s.problems.push_back({"probe_stale", "pool " + out.name + " has no recent sample"});
+    }
+    s.pools.push_back(std::move(out));
+  }
+  return s;
+}
+
+PlanAnswer Governor::Impl::plan(const PlanQuery& query, Tick now) const {
+  PlanAnswer answer;
+  if (query.model.value >= models_.size())
+    return answer;
+  const ModelRecord& m = models_[query.model.value];
+  if (m.rows.empty())
+    return answer;
+  const Planner planner(policy_, ledger_, models_, *eviction_, now);
+  if (m.state == ResidencyState::ready && query.context_needed <= m.placement.context) {
+    answer.verdict = PlanVerdict::ready;
+    answer.placement = m.placement;
+    return answer;
+  }
+  LoadQuery load;
+  load.model = query.model;
+  load.context_needed = query.context_needed;
+  const LoadPlan plan = planner.plan_load(load);
+  answer.need = plan.need;
+  answer.headroom = plan.headroom;
+  answer.usable = plan.usable;
+  answer.victims = plan.victims;
+  answer.tried = plan.tried;
+  if (plan.verdict != LoadVerdict::refused)
+    answer.placement = m.rows[plan.row].placement;
+  switch (plan.verdict) {
+    case LoadVerdict::fits:
+    case LoadVerdict::pending:
+      answer.verdict = PlanVerdict::fits;
+      break;
+    case LoadVerdict::evicts:
+      answer.verdict = PlanVerdict::evicts;
+      break;
+    case LoadVerdict::waits:
+      answer.verdict = PlanVerdict::waits;
+      answer.victims = planner.models_to_drain(load, plan);
+      break;
+    case LoadVerdict::refused:
+      answer.verdict = PlanVerdict::refused;
+      break;
+  }
+  return answer;
+}
+
+std::optional<std::int32_t> Governor::Impl::queue_place(RequestId request) const {
+  const auto found = requests_.find(request);
+  if (found == requests_.end() || found->second.admitted)
+    return std::nullopt;
+  const ModelRecord& model = models_[found->second.model->value];
+  const auto own = model.queue.place(request);
+  if (!own)
+    return std::nullopt;
+  std::size_t ahead = *own;
+  if (model.state == ResidencyState::absent) {
+    for (const Wanted& w : wanted_models()) {
+      if (w.model == model.id)
+        break;
+      ahead += models_[w.model.value].queue.size();
+    }
+  }
+  return static_cast<std::int32_t>(ahead);
+}
+
+}  // namespace vramd

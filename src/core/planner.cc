@@ -1,0 +1,445 @@
+#include "core/planner.h"
+
+#include <algorithm>
+#include <map>
+
+namespace vramd {
+namespace {
+
+// A lesser placement may be taken at once when it has at least this share of the target's speed.
+constexpr std::int64_t kGoodEnoughPermille = 700;
+
+bool holds_memory(const ModelRecord& model) {
+  return model.generation.has_value();
+}
+
+std::int64_t margin_permille(const MarginPolicy& margin, FootprintSource source) {
+  switch (source) {
+    case FootprintSource::analytic:
+      return margin.analytic_permille;
+    case FootprintSource::dry_run:
+      return margin.dry_run_permille;
+    case FootprintSource::learned:
+      return margin.learned_permille;
+    case FootprintSource::declared:
+      return 0;
+  }
+  return margin.analytic_permille;
+}
+
+}  // namespace
+
+Charge Planner::charge_of(const PlacementRow& row) const {
+  const std::int64_t permille = 1000 + margin_permille(policy_.margin, row.source);
+  Charge charge;
+  charge.weights = row.weights;
+  charge.weights_size = row.weights_size;
+  const auto with_margin = [&](PoolId pool, Bytes bare) {
+    const Bytes mapped = pool == kHostPool ? row.weights_size : Bytes{0};
+    const Bytes most = std::max(bare, ledger_.empty_now(pool) - mapped);
+    charge.own[pool.value] = std::min(permille_of(bare, permille), most);
+  };
+  with_margin(kHostPool, row.host_anon);
+  for (std::size_t i = 0; i < row.device_bytes.size() && i + 1 < pools(); ++i) {
+    with_margin(PoolId(static_cast<std::uint32_t>(i + 1)), row.device_bytes[i]);
+  }
+  return charge;
+}
+
+bool Planner::fits_within(const Charge& charge, const PoolAmounts& room) const {
+  for (std::size_t i = 0; i < pools(); ++i) {
+    const Bytes mapped = i == kHostPool.value ? charge.weights_size : Bytes{0};
+    if (charge.own[i] + mapped > room[i])
+      return false;
+  }
+  return true;
+}
+
+PoolAmounts Planner::empty_amounts(bool minus_foreign) const {
+  PoolAmounts amounts{};
+  for (std::uint32_t i = 0; i < pools(); ++i) {
+    amounts[i] = minus_foreign ? ledger_.empty_now(PoolId(i)) : ledger_.empty(PoolId(i));
+  }
+  return amounts;
+}
+
+PoolAmounts Planner::pinned_amounts(ModelId except) const {
+  PoolAmounts amounts{};
+  for (const ModelRecord& m : models_) {
+    if (!m.pinned || m.id == except || !holds_memory(m))
+      continue;
+    for (std::uint32_t i = 0; i < pools(); ++i) {
+      amounts[i] += ledger_.freed(*m.generation, PoolId(i));
+    }
+  }
+  return amounts;
+}
+
+Duration Planner::min_residency(const ModelRecord& m) const {
+  const Duration twice = m.load_time.value_or(Duration{0}) * 2;
+  return std::clamp(
+      twice, std::min(policy_.residency.min_residency_min, policy_.residency.min_residency_max),
+      policy_.residency.min_residency_max);
+}
+
+bool Planner::is_idle_victim(const ModelRecord& m, ModelId for_model) const {
+  if (m.id == for_model || m.pinned || !m.leased.empty() || !m.load_commands.empty())
+    return false;
+  const bool yielding =
+      m.state == ResidencyState::draining && m.drain_cause == DrainCause::yielding;
+  if (!yielding && (m.state != ResidencyState::ready || !m.queue.empty()))
+    return false;
+  const auto grace = policy_.residency.grace_on_demand;
+  return !grace || now_ - m.last_used >= *grace;
+}
+
+bool Planner::is_busy_victim(const ModelRecord& m, ModelId for_model) const {
+  if (m.id == for_model || m.pinned || !m.load_commands.empty())
+    return false;
+  if (m.state != ResidencyState::ready && m.state != ResidencyState::draining)
+    return false;
+  if (m.drain_cause == DrainCause::holding)
+    return false;
+  return m.queue.empty() || now_ - m.ready_since >= min_residency(m);
+}
+
+// Models that the single-model or heavy-slot option does not allow beside this one.
+std::vector<ModelId> Planner::must_leave(ModelId id) const {
+  std::vector<ModelId> leaving;
+  const bool heavy = policy_.residency.heavy_slot && policy_.models[id.value].heavy;
+  if (!policy_.residency.single_model && !heavy)
+    return leaving;
+  for (const ModelRecord& m : models_) {
+    if (m.id == id || !holds_memory(m))
+      continue;
+    if (policy_.residency.single_model || policy_.models[m.id.value].heavy) {
+      leaving.push_back(m.id);
+    }
+  }
+  return leaving;
+}
+
+Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
+  const Bytes frees = ledger_.freed(*m.generation, pool);
+  const Duration prior =
+      1s +
+      Duration{frees.count / std::max<std::int64_t>(1, policy_.load.bandwidth_prior_mib_per_s) *
+               1'000'000 / kMiB};
+  return {m.id, frees, m.last_used, keep_value(m.usage.rate(now_), m.load_time.value_or(prior))};
+}
+
+PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
+  PoolAmounts amounts{};
+  std::map<FileId, std::int32_t> leaving;  // users of each file among the victims
+  for (const ModelId id : victims) {
+    const Charge* charge = ledger_.find(*model(id).generation);
+    if (charge == nullptr)
+      continue;
+    for (std::size_t i = 0; i < pools(); ++i)
+      amounts[i] += charge->own[i];
+    if (charge->weights_size > Bytes{0})
+      ++leaving[charge->weights];
+  }
+  for (const auto& [file, count] : leaving) {
+    std::int32_t users = 0;
+    Bytes size;
+    for (const ModelRecord& m : models_) {
+      if (!holds_memory(m))
+        continue;
+      const Charge* charge = ledger_.find(*m.generation);
+      if (charge == nullptr || charge->weights_size == Bytes{0} || charge->weights != file)
+        continue;
+      ++users;
+      size = charge->weights_size;
+    }
+    if (users == count)
+      amounts[kHostPool.value] += size;
+  }
+  return amounts;
+}
+
+// Gives back victims that are not needed, most valuable first, counting shared files exactly.
+std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
+                                            const PoolAmounts& lacking) const {
+  const auto enough = [&](const std::vector<ModelId>& set) {
+    const PoolAmounts freed = freed_by(set);
+    for (std::size_t i = 0; i < pools(); ++i) {
+      if (freed[i] < lacking[i])
+        return false;
+    }
+    return true;
+  };
+  if (!enough(victims))
+    return {};
+  std::vector<ModelId> by_value = victims;
+  std::ranges::sort(by_value, [&](ModelId a, ModelId b) {
+    const auto value_a = candidate(model(a), kHostPool).value;
+    const auto value_b = candidate(model(b), kHostPool).value;
+    return value_a != value_b ? value_a > value_b : a < b;
+  });
+  for (const ModelId id : by_value) {
+    std::vector<ModelId> without = victims;
+    std::erase(without, id);
+    if (enough(without))
+      victims = std::move(without);
+  }
+  return victims;
+}
+
+std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
+                                             PoolAmounts lacking) const {
+  std::vector<ModelId> chosen;
+  PoolAmounts still = lacking;
+  for (std::uint32_t i = 0; i < pools(); ++i) {
+    if (still[i] <= Bytes{0})
+      continue;
+    std::vector<Candidate> candidates;
+    candidates.reserve(usable.size());
+    for (const ModelId id : usable) {
+      if (std::ranges::find(chosen, id) != chosen.end())
+        continue;
+      Candidate c = candidate(model(id), PoolId(i));
+      if (c.frees > Bytes{0})
+        candidates.push_back(c);
+    }
+    const std::vector<ModelId> victims = eviction_.choose(candidates, still[i]);
+    // Models that share a file free it only together: ask exactly before giving up.
+    if (victims.empty())
+      return prune_exactly(usable, lacking);
+    for (const ModelId id : victims) {
+      chosen.push_back(id);
+      for (std::uint32_t k = 0; k < pools(); ++k) {
+        still[k] -= ledger_.freed(*model(id).generation, PoolId(k));
+      }
+    }
+  }
+  return chosen;
+}
+
+Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge,
+                                bool with_busy) const {
+  Room room;
+  PoolAmounts lacking{};
+  PoolAmounts returning{};
+  for (const ModelRecord& m : models_) {
+    if (m.state != ResidencyState::stopping)
+      continue;
+    for (std::uint32_t i = 0; i < pools(); ++i) {
+      returning[i] += ledger_.freed(*m.generation, PoolId(i));
+    }
+  }
+  const auto victim = [&](const ModelRecord& m) {
+    return is_idle_victim(m, query.model) || (with_busy && is_busy_victim(m, query.model));
+  };
+  const std::vector<ModelId> forced = must_leave(query.model);
+  bool forced_gone = true;
+  for (const ModelId id : forced) {
+    if (model(id).state == ResidencyState::stopping) {
+      forced_gone = false;
+      continue;
+    }
+    if (!victim(model(id)) || !query.may_evict)
+      return room;
+    room.victims.push_back(id);
+  }
+  const PoolAmounts forced_freed = freed_by(room.victims);
+  bool now = true;
+  bool after_stops = true;
+  for (std::uint32_t i = 0; i < pools(); ++i) {
+    lacking[i] = ledger_.added(charge, PoolId(i)) -
+                 (ledger_.headroom(PoolId(i)) - query.claimed[i]) - forced_freed[i];
+    now = now && lacking[i] <= Bytes{0};
+    lacking[i] -= returning[i];
+    after_stops = after_stops && lacking[i] <= Bytes{0};
+  }
+  if (after_stops) {
+    room.enough = true;
+    room.pending = room.victims.empty() && (!now || !forced_gone);
+    return room;
+  }
+  if (!query.may_evict)
+    return room;
+  std::vector<ModelId> usable;
+  for (const ModelRecord& m : models_) {
+    if (victim(m) && std::ranges::find(room.victims, m.id) == room.victims.end()) {
+      usable.push_back(m.id);
+    }
+  }
+  const std::vector<ModelId> chosen = choose_victims(usable, lacking);
+  room.enough = !chosen.empty();
+  room.victims.insert(room.victims.end(), chosen.begin(), chosen.end());
+  return room;
+}
+
+LoadPlan Planner::finish(LoadPlan plan, const LoadQuery& query, const Charge& charge,
+                         const Room& room) const {
+  plan.charge = charge;
+  Bytes tightest{0};
+  for (std::uint32_t i = 0; i < pools(); ++i) {
+    const PoolId pool(i);
+    const Bytes lack = ledger_.added(charge, pool) - ledger_.headroom(pool);
+    if (i > 0 && lack <= tightest)
+      continue;
+    tightest = lack;
+    plan.pool = pool;
+    plan.need = ledger_.added(charge, pool);
+    plan.headroom = ledger_.headroom(pool) - query.claimed[i];
+    plan.usable = ledger_.empty(pool);
+  }
+  if (!room.enough) {
+    plan.verdict = LoadVerdict::waits;
+    return plan;
+  }
+  plan.victims = room.victims;
+  plan.verdict = room.pending           ? LoadVerdict::pending
+                 : room.victims.empty() ? LoadVerdict::fits
+                                        : LoadVerdict::evicts;
+  return plan;
+}
+
+LoadPlan Planner::refuse(ReasonCode reason, const LoadQuery& query) const {
+  LoadPlan plan;
+  plan.verdict = LoadVerdict::refused;
+  plan.reason = reason;
+  plan.usable = ledger_.empty(kHostPool);
+  plan.headroom = ledger_.headroom(kHostPool);
+  for (const PlacementRow& row : model(query.model).rows) {
+    const Charge charge = charge_of(row);
+    const Bytes need = charge.own[kHostPool.value] + charge.weights_size;
+    plan.tried.push_back({row.placement, need});
+    if (plan.tried.size() == 1 || need < plan.need)
+      plan.need = need;
+  }
+  return plan;
+}
+
+std::optional<std::size_t> Planner::target_row(ModelId id, std::int32_t context_needed) const {
+  const PoolAmounts empty = empty_amounts(false);
+  const auto& rows = model(id).rows;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].placement.context < context_needed)
+      continue;
+    Charge bare;
+    bare.own[kHostPool.value] = rows[i].host_anon;
+    bare.weights_size = rows[i].weights_size;
+    for (std::size_t d = 0; d < rows[i].device_bytes.size() && d + 1 < pools(); ++d) {
+      bare.own[d + 1] = rows[i].device_bytes[d];
+    }
+    if (fits_within(bare, empty))
+      return i;
+  }
+  return std::nullopt;
+}
+
+LoadPlan Planner::plan_load(const LoadQuery& query) const {
+  const auto& rows = model(query.model).rows;
+  const auto best = target_row(query.model, query.context_needed);
+  if (!best) {
+    const bool context = std::ranges::none_of(rows, [&](const PlacementRow& row) {
+      return row.placement.context >= query.context_needed;
+    });
+    return refuse(context ? ReasonCode::context_too_small : ReasonCode::never_fits, query);
+  }
+  // The best row that fits once everything that may go has gone: beside foreign use and pins.
+  PoolAmounts now = empty_amounts(true);
+  PoolAmounts unpinned = empty_amounts(false);
+  const PoolAmounts pinned = pinned_amounts(query.model);
+  for (std::size_t i = 0; i < pools(); ++i) {
+    now[i] -= pinned[i];
+    unpinned[i] -= pinned[i];
+  }
+  const auto usable_row = [&](std::size_t i) {
+    return rows[i].placement.context >= query.context_needed;
+  };
+  std::optional<std::size_t> target;
+  bool fits_beside_pins = false;
+  for (std::size_t i = *best; i < rows.size() && !target; ++i) {
+    if (!usable_row(i))
+      continue;
+    const Charge charge = charge_of(rows[i]);
+    if (fits_within(charge, now))
+      target = i;
+    fits_beside_pins = fits_beside_pins || fits_within(charge, unpinned);
+  }
+  if (!target) {
+    // A margin alone is no reason to refuse; then it waits until everything else has gone.
+    if (!fits_beside_pins && fits_within(charge_of(rows[*best]), empty_amounts(true)) &&
+        pinned != PoolAmounts{}) {
+      return refuse(ReasonCode::pinned_models, query);
+    }
+    LoadPlan plan;
+    plan.row = *best;
+    plan.reason = ReasonCode::foreign_use;
+    return finish(plan, query, charge_of(rows[*best]), Room{});
+  }
+  const auto attempt = [&](std::size_t row, ReasonCode reason) {
+    LoadPlan plan;
+    plan.row = row;
+    plan.degraded = row != *best;
+    plan.reason = reason;
+    const Charge charge = charge_of(rows[row]);
+    return finish(plan, query, charge, room_for(query, charge, false));
+  };
+  LoadPlan plan = attempt(
+      *target, *target == *best ? ReasonCode::fits_headroom : ReasonCode::never_fits_better);
+  if (plan.verdict != LoadVerdict::waits) {
+    if (plan.verdict == LoadVerdict::evicts && !plan.degraded)
+      plan.reason = ReasonCode::made_room;
+    return plan;
+  }
+  plan.reason = ReasonCode::busy_models;
+  const bool waited_enough = query.waited >= policy_.queue.degrade_after;
+  for (std::size_t i = *target + 1; i < rows.size(); ++i) {
+    if (!usable_row(i))
+      continue;
+    const bool good_enough = rows[i].placement.context >= rows[*target].placement.context &&
+                             std::int64_t{rows[i].speed_permille} * 1000 >=
+                                 kGoodEnoughPermille * std::int64_t{rows[*target].speed_permille};
+    if (!good_enough && !waited_enough)
+      continue;
+    LoadPlan lesser = attempt(i, good_enough ? ReasonCode::good_enough : ReasonCode::expected_wait);
+    if (lesser.verdict != LoadVerdict::waits)
+      return lesser;
+  }
+  return plan;
+}
+
+LoadPlan Planner::plan_profile(const LoadQuery& query) const {
+  Charge charge;
+  charge.own[kHostPool.value] =
+      std::min(policy_.load.profile_reservation, std::max(Bytes{0}, ledger_.empty_now(kHostPool)));
+  const Room room = room_for(query, charge, false);
+  LoadPlan plan;
+  plan.reason = room.victims.empty() ? ReasonCode::fits_headroom : ReasonCode::made_room;
+  plan = finish(plan, query, charge, room);
+  if (plan.verdict == LoadVerdict::waits)
+    plan.reason = ReasonCode::busy_models;
+  return plan;
+}
+
+std::vector<ModelId> Planner::models_to_drain(const LoadQuery& query, const LoadPlan& plan) const {
+  const Room room = room_for(query, plan.charge, true);
+  return room.enough ? room.victims : std::vector<ModelId>{};
+}
+
+bool Planner::better_row_fits(ModelId id) const {
+  const ModelRecord& m = model(id);
+  const auto best = target_row(id, 0);
+  if (!best || !m.generation)
+    return false;
+  for (std::size_t i = *best; i < m.row; ++i) {
+    const Charge charge = charge_of(m.rows[i]);
+    bool fits = true;
+    for (std::uint32_t p = 0; p < pools(); ++p) {
+      // Its own weights stay charged in `headroom`, and it maps them again: compare own bytes only.
+      const Charge* running = ledger_.find(*m.generation);
+      const Bytes own = running == nullptr ? Bytes{0} : running->own[p];
+      fits = fits && charge.own[p] - own <= ledger_.headroom(PoolId(p));
+    }
+    if (fits)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace vramd

@@ -1,0 +1,110 @@
+// Planner: answers what a load needs and who would have to give way; changes nothing.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/decision.h"
+#include "core/eviction.h"
+#include "core/ledger.h"
+#include "core/policy.h"
+#include "core/residency.h"
+
+namespace vramd {
+
+// What is asked of the planner for one model.
+struct LoadQuery {
+  ModelId model;
+  std::int32_t context_needed = 0;
+  Duration waited{};
+  PoolAmounts claimed{};  // headroom that is promised to a model that waited longer
+  bool may_evict = true;  // false: only headroom beyond what is claimed may be used
+};
+
+enum class LoadVerdict : std::uint8_t {
+  fits,     // start now
+  evicts,   // stop `victims`, then it fits
+  pending,  // servers that are stopping already will make enough room
+  waits,    // models with work hold the room, or foreign use does
+  refused,  // can never be, for `reason`
+};
+
+struct LoadPlan {
+  LoadVerdict verdict = LoadVerdict::waits;
+  ReasonCode reason = ReasonCode::busy_models;
+  std::size_t row = 0;
+  bool degraded = false;
+  Charge charge;
+  PoolId pool = kHostPool;  // where it is tightest; need, headroom and usable are of this pool
+  Bytes need;
+  Bytes headroom;
+  Bytes usable;
+  std::vector<ModelId> victims;
+  std::vector<PlacementNeed> tried;  // with `refused`
+};
+
+class Planner {
+ public:
+  Planner(const Policy& policy, const Ledger& ledger, const std::vector<ModelRecord>& models,
+          const EvictionPolicy& eviction, Tick now)
+      : policy_(policy), ledger_(ledger), models_(models), eviction_(eviction), now_(now) {}
+
+  // The decision of "Making room" for a load of the model's ladder.
+  LoadPlan plan_load(const LoadQuery& query) const;
+
+  // The same for a dry run, which needs a fixed amount of host memory.
+  LoadPlan plan_profile(const LoadQuery& query) const;
+
+  // Models with work that would have to drain so that `plan` can be carried out, with the idle ones
+  // that would go too; empty when even that is not enough.
+  std::vector<ModelId> models_to_drain(const LoadQuery& query, const LoadPlan& plan) const;
+
+  // The first row of the ladder that fits an empty pool, if any.
+  std::optional<std::size_t> target_row(ModelId model, std::int32_t context_needed) const;
+
+  // Whether a better row than the running one would fit once its own server has gone.
+  bool better_row_fits(ModelId model) const;
+
+  // The footprint of a row with its margin. The margin never makes the difference between running
+  // and refusing: it shrinks to what an empty pool has.
+  Charge charge_of(const PlacementRow& row) const;
+
+  Duration min_residency(const ModelRecord& model) const;
+
+  // An idle, unpinned model that demand may take.
+  bool is_idle_victim(const ModelRecord& model, ModelId for_model) const;
+
+ private:
+  struct Room {
+    bool enough = false;
+    bool pending = false;
+    std::vector<ModelId> victims;
+  };
+
+  bool fits_within(const Charge& charge, const PoolAmounts& room) const;
+  PoolAmounts empty_amounts(bool minus_foreign) const;
+  PoolAmounts pinned_amounts(ModelId except) const;
+  Room room_for(const LoadQuery& query, const Charge& charge, bool with_busy) const;
+  std::vector<ModelId> must_leave(ModelId model) const;
+  std::vector<ModelId> choose_victims(const std::vector<ModelId>& usable,
+                                      PoolAmounts lacking) const;
+  std::vector<ModelId> prune_exactly(std::vector<ModelId> victims,
+                                     const PoolAmounts& lacking) const;
+  PoolAmounts freed_by(std::span<const ModelId> victims) const;
+  Candidate candidate(const ModelRecord& model, PoolId pool) const;
+  LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Charge& charge,
+                  const Room& room) const;
+  LoadPlan refuse(ReasonCode reason, const LoadQuery& query) const;
+  bool is_busy_victim(const ModelRecord& model, ModelId for_model) const;
+  const ModelRecord& model(ModelId id) const { return models_[id.value]; }
+  std::size_t pools() const { return ledger_.pool_count(); }
+
+  const Policy& policy_;
+  const Ledger& ledger_;
+  const std::vector<ModelRecord>& models_;
+  const EvictionPolicy& eviction_;
+  Tick now_;
+};
+
+}  // namespace vramd

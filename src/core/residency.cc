@@ -1,0 +1,58 @@
+#include "core/residency.h"
+
+namespace vramd {
+
+std::string_view to_text(ResidencyState state) {
+  switch (state) {
+    case ResidencyState::absent:
+      return "absent";
+    case ResidencyState::profiling:
+      return "profiling";
+    case ResidencyState::loading:
+      return "loading";
+    case ResidencyState::ready:
+      return "ready";
+    case ResidencyState::draining:
+      return "draining";
+    case ResidencyState::stopping:
+      return "stopping";
+    case ResidencyState::failed:
+      return "failed";
+  }
+  return "absent";
+}
+
+std::string_view to_text(Tier tier) {
+  switch (tier) {
+    case Tier::disk:
+      return "disk";
+    case Tier::host:
+      return "host";
+    case Tier::gpu:
+      return "gpu";
+  }
+  return "disk";
+}
+
+bool is_legal(ResidencyState from, ResidencyState to) {
+  using enum ResidencyState;
+  switch (from) {
+    case absent:
+      return to == profiling || to == loading;
+    case profiling:
+      return to == absent || to == failed;
+    case loading:
+      return to == ready || to == stopping || to == absent || to == failed;
+    case ready:
+      return to == draining || to == stopping || to == absent || to == failed;
+    case draining:
+      return to == ready || to == stopping || to == absent || to == failed;
+    case stopping:
+      return to == absent || to == failed;
+    case failed:
+      return to == absent;
+  }
+  return false;
+}
+
+}  // namespace vramd

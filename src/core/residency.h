@@ -1,0 +1,89 @@
+// ModelRecord: what the core knows of one model, and where it stands in its residency machine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/decision.h"
+#include "core/request_queue.h"
+#include "core/snapshot.h"
+#include "core/types.h"
+#include "core/usage.h"
+
+namespace vramd {
+
+// Legal edges:
+//   absent    -> profiling, loading
+//   profiling -> absent, failed
+//   loading   -> ready, stopping, absent, failed
+//   ready     -> draining, stopping, absent, failed
+//   draining  -> ready, stopping, absent, failed
+//   stopping  -> absent, failed
+//   failed    -> absent
+bool is_legal(ResidencyState from, ResidencyState to);
+
+// Why a ready model admits nothing new.
+enum class DrainCause : std::uint8_t {
+  none,
+  yielding,      // another model waited for yield_after
+  unloading,     // an operator wants it gone
+  holding,       // a connection to it broke; its exit is awaited
+  unresponsive,  // it hangs and was killed
+};
+
+struct ModelRecord {
+  ModelId id;
+  ResidencyState state = ResidencyState::absent;
+  bool pinned = false;
+
+  // The ladder; empty until profiled.
+  std::vector<PlacementRow> rows;
+
+  // The server, while there is one: loading, ready, draining, stopping.
+  std::optional<Generation> generation;
+  std::size_t row = 0;  // its placement in rows
+  Placement placement;
+  bool degraded = false;
+  Tick loading_since;
+  Tick ready_since;
+  Tick stopping_since;
+  bool stalled = false;
+  std::optional<Failure> stop_failure;  // why it was killed, where that counts as a failure
+  DrainCause drain_cause = DrainCause::none;
+  std::optional<ModelId> yielding_to;
+  Tick hold_until;  // with DrainCause::holding
+  std::optional<Bytes> measured;
+
+  // Leases on the server.
+  std::set<RequestId> leased;
+  std::int32_t counted = 0;      // of these, how many take a slot
+  bool suspect_running = false;  // one suspect of a crash runs alone
+
+  RequestQueue queue;
+  bool wait_noted = false;           // the wait for memory was recorded once
+  std::optional<Tick> wanted_since;  // first demand since it last was ready
+  bool upgrade_wanted = false;       // reload at a better placement
+
+  std::vector<CommandId> load_commands;
+  std::vector<CommandId> unload_commands;
+
+  Usage usage;
+  Tick last_used;
+  bool used = false;
+  std::uint64_t uses = 0;
+  std::uint64_t loads = 0;
+  std::uint64_t evictions = 0;
+  std::uint64_t failures = 0;
+  std::optional<Duration> load_time;
+
+  std::int32_t attempts = 0;           // loads tried in a row without becoming ready
+  std::int32_t failures_in_a_row = 0;  // until an answer was given
+  bool refuses = false;                // while failed: demand is told so at once
+  Tick retry_at;
+  Failure failure;
+};
+
+}  // namespace vramd

@@ -1,0 +1,99 @@
+// The words that every module shares with the core: ids, placements, footprints, failures.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/tick.h"
+
+namespace vramd {
+
+// A model's index in Policy::models. Stable while the daemon runs.
+using ModelId = Id<struct ModelTag, std::uint32_t>;
+// One client request. Never reused while the daemon runs; larger means arrived later.
+using RequestId = Id<struct RequestTag>;
+// One incarnation of a model server. Unique over all models, larger means started later.
+using Generation = Id<struct GenerationTag>;
+// One operator command, answered by exactly one CommandDone.
+using CommandId = Id<struct CommandTag>;
+// Identity of a weight file's content (device, inode, size, modification time), so that two models
+// that map one file are charged for it once.
+using FileId = Id<struct FileTag>;
+// A memory domain's index in Policy::pools.
+using PoolId = Id<struct PoolTag, std::uint32_t>;
+
+// The host pool always exists and comes first.
+inline constexpr PoolId kHostPool{0};
+
+enum class ModelType : std::uint8_t { llm, embedding, reranker, stt, vision, image, other };
+enum class Priority : std::uint8_t { low, normal, high };
+enum class KvType : std::uint8_t { f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, iq4_nl };
+enum class FootprintSource : std::uint8_t { analytic, dry_run, learned, declared };
+
+// One concrete way to run a model.
+struct Placement {
+  std::int32_t gpu_layers = 0;
+  std::int32_t context = 0;  // tokens that one request may use; slots multiply it
+  std::int32_t slots = 1;    // requests that the server runs at once
+  KvType kv = KvType::f16;
+
+  friend auto operator<=>(const Placement&, const Placement&) = default;
+};
+
+// One line of a model's ladder with its predicted footprint, before any margin.
+struct PlacementRow {
+  Placement placement;
+  std::vector<Bytes> device_bytes;     // per logical device of the server; empty without a GPU
+  Bytes host_anon;                     // memory in the host that only this server holds
+  FileId weights;                      // the mapped file; meaningless while weights_size is zero
+  Bytes weights_size;                  // full size of the mapped file, charged once per file
+  std::int32_t speed_permille = 1000;  // estimated, of the first row's speed
+  FootprintSource source = FootprintSource::analytic;
+
+  friend bool operator==(const PlacementRow&, const PlacementRow&) = default;
+};
+
+// At most this many rows arrive in one ModelProfiled event: 8 device splits x 8 contexts.
+inline constexpr std::size_t kPlacementRowsMax = 64;
+
+// What went wrong with a model server or with a dry run.
+enum class FailureKind : std::uint8_t {
+  crashed,        // ended by a signal, cause unknown
+  exited,         // ended by itself with an error status
+  out_of_memory,  // its last words, its exit status or the kernel say so
+  load_timeout,   // never became ready
+  unresponsive,   // stopped answering health probes, or in state T
+  bad_model,      // the file is missing, corrupt, truncated or of an unknown architecture
+  bad_setup,      // missing library, bad flag, unwritable socket: not the model's fault
+  spawn_failed,   // no process came to be
+  stale_profile,  // the file changed since it was profiled
+};
+
+struct Failure {
+  FailureKind kind = FailureKind::crashed;
+  std::string text;  // for people: what the server said, or what the system call said
+
+  friend bool operator==(const Failure&, const Failure&) = default;
+};
+
+// How a request that held a lease came to its end.
+enum class RequestOutcome : std::uint8_t {
+  answered,     // the server's answer was relayed to its end, whatever its status
+  client_gone,  // the client left; the server's slot is idle again
+  lost,         // the connection to the server broke before any byte of the body was relayed
+  broken,       // the connection to the server broke after the first byte was relayed
+};
+
+std::string_view to_text(ModelType type);
+std::string_view to_text(Priority priority);
+std::string_view to_text(KvType type);
+std::string_view to_text(FootprintSource source);
+std::string_view to_text(FailureKind kind);
+std::string_view to_text(RequestOutcome outcome);
+
+}  // namespace vramd

@@ -1,0 +1,30 @@
+// Usage: how often a model is used, remembered with three different memories.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/types.h"
+
+namespace vramd {
+
+// Three exponentially decayed counts of uses (time constants 300 s, 1 h, 12 h); their sum of
+// n_k / tau_k is the expected rate of use. Integers throughout: equal on every machine.
+class Usage {
+ public:
+  void use(Tick now);
+
+  // Expected uses per second, times 2^32.
+  std::uint64_t rate(Tick now) const;
+
+ private:
+  static constexpr std::size_t kMemories = 3;
+
+  std::array<std::uint64_t, kMemories> counts_{};  // times 2^32, as of last_
+  Tick last_{};
+};
+
+// n x e^(-age / tau), in integers: a table of powers of two over age / tau.
+std::uint64_t decayed(std::uint64_t n, Duration age, Duration tau);
+
+}  // namespace vramd
