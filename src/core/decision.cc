@@ -98,6 +98,8 @@ std::string_view to_text(ReasonCode reason) {
       return "stopped_hung";
     case ReasonCode::pinned_models:
       return "pinned_models";
+    case ReasonCode::load_timeout:
+      return "load_timeout";
     case ReasonCode::foreign_use:
       return "foreign_use";
   }
@@ -201,6 +203,7 @@ std::string Sentence::unload() const {
   switch (d_.reason) {
     case ReasonCode::idle_ttl:
       return "Unloading " + model() + ": nobody used it for " + to_text(d_.waited) + ".";
+    case ReasonCode::load_timeout:
     case ReasonCode::stopped_hung:
       return "Killing the server of " + model() + ": " + d_.text + ".";
     case ReasonCode::shutting_down:

@@ -59,6 +59,7 @@ enum class ReasonCode : std::uint8_t {
   profile_failed,
   stopped_hung,   // it did not answer; it was killed
   pinned_models,  // it would fit, were it not for models that an operator holds
+  load_timeout,   // not ready within the load's time-out; killed
   foreign_use,    // it would fit, were it not for what other programs hold
 };
 

@@ -39,6 +39,8 @@ struct ClientGone {
   friend bool operator==(const ClientGone&, const ClientGone&) = default;
 };
 
+// The answer to Profile, or unasked: what was learned since. Rows that come while the model has a
+// server count from its next load on.
 struct ModelProfiled {
   ModelId model;
   std::vector<PlacementRow> rows;  // best first; 1 to kPlacementRowsMax

@@ -14,7 +14,9 @@ void Governor::Impl::on(const LoadModel& event) {
                      shutting_down_ ? "vramd is shutting down" : "no such model"});
     return;
   }
-  if (model->state == ResidencyState::ready) {
+  const bool runs_on =
+      model->state == ResidencyState::draining && model->drain_cause != DrainCause::unloading;
+  if (model->state == ResidencyState::ready || runs_on) {
     emit(CommandDone{event.command, true, "it was ready already"});
     return;
   }

@@ -65,12 +65,15 @@ class Governor::Impl {
   void on(const ClientGone& event);
   std::optional<ModelId> most_recent_llm() const;
   bool can_admit(const ModelRecord& model, const Request& request) const;
+  bool may_grow(const ModelRecord& model, const Request& request) const;
   void admit(RequestId id, Request& request, ModelRecord& model);
   void admit_waiting(ModelRecord& model);
   void enqueue(RequestId id, Request& request, ModelRecord& model);
   void replay_or_refuse(RequestId id, Request& request);
   void refuse(RequestId id, RefusalStatus status, Decision decision);
-  void refuse_all(ModelRecord& model, RefusalStatus status, const Decision& decision);
+  // Those that need at least so much context.
+  void refuse_all(ModelRecord& model, RefusalStatus status, const Decision& decision,
+                  std::int32_t context_min = 0);
   void expire_waiting(ModelRecord& model);
   Duration expected_retry(const ModelRecord& model) const;
 
@@ -105,6 +108,7 @@ class Governor::Impl {
   void schedule();
   void run_model_timers(ModelRecord& model);
   void make_room();
+  void refuse_load(ModelRecord& model, const LoadPlan& plan, std::int32_t context_needed);
   void carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy);
   void wait_for_room(ModelRecord& model, const Wanted& wanted, const LoadQuery& query,
                      const LoadPlan& plan, bool others_loading, bool& claimed, PoolAmounts& claim);

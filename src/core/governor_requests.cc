@@ -38,6 +38,12 @@ void Governor::Impl::on(const RequestArrived& event) {
     refuse(event.request, RefusalStatus::bad_gateway, std::move(d));
     return;
   }
+  if (event.context_needed > 0 && !model->rows.empty() && planner().target_row(model->id, 0) &&
+      !planner().target_row(model->id, event.context_needed)) {
+    d.reason = ReasonCode::context_too_small;
+    refuse(event.request, RefusalStatus::too_large, std::move(d));
+    return;
+  }
   Request request;
   request.model = model->id;
   request.priority = event.priority;
@@ -86,6 +92,12 @@ bool Governor::Impl::can_admit(const ModelRecord& model, const Request& request)
   return model.counted < in_flight_max(model);
 }
 
+// Whether a reload could give the request its context. It would stop the server, which a pin
+// forbids.
+bool Governor::Impl::may_grow(const ModelRecord& model, const Request& request) const {
+  return !model.pinned && planner().target_row(model.id, request.context_needed).has_value();
+}
+
 void Governor::Impl::admit(RequestId id, Request& request, ModelRecord& model) {
   request.admitted = true;
   request.lost_from = false;
@@ -105,6 +117,11 @@ void Governor::Impl::admit_waiting(ModelRecord& model) {
   while (!model.queue.empty()) {
     const auto head = model.queue.front(now_, policy_.queue.yield_after);
     Request& request = requests_.at(*head);
+    if (request.context_needed > model.placement.context && !may_grow(model, request)) {
+      Decision d = decision(DecisionKind::refuse, ReasonCode::context_too_small, model);
+      refuse(*head, RefusalStatus::too_large, std::move(d));
+      continue;
+    }
     if (!can_admit(model, request))
       return;
     model.queue.erase(*head);
@@ -219,9 +236,13 @@ void Governor::Impl::refuse(RequestId id, RefusalStatus status, Decision d) {
   emit(Refuse{id, status, std::move(d)});
 }
 
-void Governor::Impl::refuse_all(ModelRecord& model, RefusalStatus status, const Decision& d) {
+void Governor::Impl::refuse_all(ModelRecord& model, RefusalStatus status, const Decision& d,
+                                std::int32_t context_min) {
   std::vector<RequestId> waiting;
-  model.queue.for_each([&](const RequestQueue::Waiting& w) { waiting.push_back(w.request); });
+  model.queue.for_each([&](const RequestQueue::Waiting& w) {
+    if (requests_.at(w.request).context_needed >= context_min)
+      waiting.push_back(w.request);
+  });
   std::ranges::sort(waiting);
   for (const RequestId id : waiting)
     refuse(id, status, d);

@@ -48,6 +48,10 @@ void Governor::Impl::run_model_timers(ModelRecord& model) {
       if (now_ - model.loading_since >= policy_.load.timeout) {
         model.stop_failure = Failure{FailureKind::load_timeout,
                                      "not ready after " + to_text(now_ - model.loading_since)};
+        Decision d = decision(DecisionKind::unload, ReasonCode::load_timeout, model);
+        d.waited = now_ - model.loading_since;
+        d.text = model.stop_failure->text;
+        decide(std::move(d));
         stop_server(model, true);
       }
       return;
@@ -152,18 +156,7 @@ void Governor::Impl::make_room() {
       return;  // nothing is known of memory yet
     const LoadPlan plan = profile ? planner().plan_profile(query) : planner().plan_load(query);
     if (plan.verdict == LoadVerdict::refused) {
-      Decision d = decision(DecisionKind::refuse, plan.reason, model);
-      d.pool = plan.pool;
-      d.need = plan.need;
-      d.headroom = plan.headroom;
-      d.usable = plan.usable;
-      d.tried = plan.tried;
-      d.retry_after = plan.reason == ReasonCode::pinned_models ? Duration{30s} : Duration{0};
-      const bool later = plan.reason == ReasonCode::pinned_models;
-      const std::string text = explain(d, policy_);
-      refuse_all(model, later ? RefusalStatus::unavailable : RefusalStatus::too_large, d);
-      finish_load_commands(model, false, text);
-      model.upgrade_wanted = false;
+      refuse_load(model, plan, query.context_needed);
       continue;
     }
     const bool can_go = plan.verdict == LoadVerdict::fits || plan.verdict == LoadVerdict::evicts;
@@ -177,6 +170,26 @@ void Governor::Impl::make_room() {
     }
     wait_for_room(model, w, query, plan, can_go, claimed, claim);
   }
+}
+
+// Who asks for less context than the one that was judged may still be served.
+void Governor::Impl::refuse_load(ModelRecord& model, const LoadPlan& plan,
+                                 std::int32_t context_needed) {
+  Decision d = decision(DecisionKind::refuse, plan.reason, model);
+  d.pool = plan.pool;
+  d.need = plan.need;
+  d.headroom = plan.headroom;
+  d.usable = plan.usable;
+  d.tried = plan.tried;
+  const bool later = plan.reason == ReasonCode::pinned_models;
+  if (later)
+    d.retry_after = 30s;
+  const RefusalStatus status = later ? RefusalStatus::unavailable : RefusalStatus::too_large;
+  refuse_all(model, status, d, context_needed);
+  if (context_needed > 0)
+    return;
+  finish_load_commands(model, false, explain(d, policy_));
+  model.upgrade_wanted = false;
 }
 
 void Governor::Impl::carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy) {
@@ -325,11 +338,11 @@ void Governor::Impl::stop_server(ModelRecord& model, bool kill_at_once) {
 // request that needs more context than the running placement has makes it so at once.
 void Governor::Impl::move_up_degraded() {
   for (ModelRecord& model : models_) {
-    if (model.state != ResidencyState::ready || !model.degraded || !model.leased.empty())
+    if (model.state != ResidencyState::ready || model.pinned || !model.leased.empty())
       continue;
     const bool asked = needed_context(model) > model.placement.context;
     if (!asked) {
-      if (waiting_ > 0 || model.pinned || load_in_progress())
+      if (!model.degraded || waiting_ > 0 || load_in_progress())
         continue;
       if (now_ - model.last_used < policy_.residency.grace)
         continue;

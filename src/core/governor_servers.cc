@@ -22,15 +22,24 @@ ModelRecord* Governor::Impl::by_generation(Generation generation) {
 }
 
 void Governor::Impl::on(const ModelProfiled& event) {
-  if (profiling_ != event.model || event.rows.empty())
+  ModelRecord* model = find(event.model);
+  if (model == nullptr || event.rows.empty())
     return;
-  ModelRecord& model = models_[event.model.value];
-  model.rows = event.rows;
-  if (model.rows.size() > kPlacementRowsMax)
-    model.rows.resize(kPlacementRowsMax);
+  std::vector<PlacementRow> rows = event.rows;
+  if (rows.size() > kPlacementRowsMax)
+    rows.resize(kPlacementRowsMax);
+  if (model->generation) {
+    // Its server was placed by the old rows; the new ones count from the next load on.
+    model->next_rows = std::move(rows);
+    return;
+  }
+  model->rows = std::move(rows);
+  dirty_ = true;
+  if (profiling_ != event.model)
+    return;
   ledger_.release_profile();
   profiling_.reset();
-  move(model, ResidencyState::absent);
+  move(*model, ResidencyState::absent);
 }
 
 void Governor::Impl::on(const ProfileFailed& event) {
@@ -174,6 +183,8 @@ void Governor::Impl::server_gone(ModelRecord& model) {
   model.yielding_to.reset();
   model.measured.reset();
   model.wait_noted = false;
+  if (!model.next_rows.empty())
+    model.rows = std::exchange(model.next_rows, {});
 }
 
 void Governor::Impl::crashed(ModelRecord& model, Failure failure) {

@@ -83,7 +83,7 @@ Duration Planner::min_residency(const ModelRecord& m) const {
 }
 
 bool Planner::is_idle_victim(const ModelRecord& m, ModelId for_model) const {
-  if (m.id == for_model || m.pinned || !m.leased.empty() || !m.load_commands.empty())
+  if (m.id == for_model || m.pinned || !m.leased.empty())
     return false;
   const bool yielding =
       m.state == ResidencyState::draining && m.drain_cause == DrainCause::yielding;
@@ -94,7 +94,7 @@ bool Planner::is_idle_victim(const ModelRecord& m, ModelId for_model) const {
 }
 
 bool Planner::is_busy_victim(const ModelRecord& m, ModelId for_model) const {
-  if (m.id == for_model || m.pinned || !m.load_commands.empty())
+  if (m.id == for_model || m.pinned)
     return false;
   if (m.state != ResidencyState::ready && m.state != ResidencyState::draining)
     return false;

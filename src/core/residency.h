@@ -41,6 +41,7 @@ struct ModelRecord {
 
   // The ladder; empty until profiled.
   std::vector<PlacementRow> rows;
+  std::vector<PlacementRow> next_rows;  // came while a server ran; taken once it has gone
 
   // The server, while there is one: loading, ready, draining, stopping.
   std::optional<Generation> generation;
