@@ -17,6 +17,7 @@ function(_vramd_link target visibility)
   endforeach()
 endfunction()
 
+# Tests run in the root of the tree, so VRAMD_SOURCE_DIR is relative.
 # One GoogleTest program per folder, run by one ctest entry: one process for all its cases.
 function(_vramd_test name lib test_deps test_libs)
   if(NOT ARGN)
@@ -27,7 +28,7 @@ function(_vramd_test name lib test_deps test_libs)
     ${lib} ${test_libs} GTest::gmock GTest::gtest_main rapidcheck rapidcheck_gtest)
   _vramd_link(${name} PRIVATE ${test_deps})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
-  target_compile_definitions(${name} PRIVATE VRAMD_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_compile_definitions(${name} PRIVATE VRAMD_SOURCE_DIR=".")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
