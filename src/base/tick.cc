@@ -71,4 +71,21 @@ std::string to_text(Duration duration) {
   return "0s";
 }
 
+std::string rounded_text(Duration duration) {
+  const std::int64_t us = duration.count() < 0 ? -duration.count() : duration.count();
+  // Below ten of a unit one decimal says enough; below two the next smaller unit says more.
+  for (const Unit& unit : kUnits) {
+    if (us < unit.us * (unit.us > 1'000'000 ? 2 : 1))
+      continue;
+    const std::int64_t tenths = (us * 10 + unit.us / 2) / unit.us;
+    const bool whole = tenths >= 100 || tenths % 10 == 0;
+    std::string text = duration.count() < 0 ? "-" : "";
+    text += std::to_string(whole ? (tenths + 5) / 10 : tenths / 10);
+    if (!whole)
+      text += "." + std::to_string(tenths % 10);
+    return text.append(unit.name);
+  }
+  return "0s";
+}
+
 }  // namespace vramd

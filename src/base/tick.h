@@ -36,4 +36,7 @@ Result<Duration> parse_duration(std::string_view text);
 // The shortest exact form for whole units ("10m"), else at most one decimal ("1.5s").
 std::string to_text(Duration duration);
 
+// For sentences: three digits at most where to_text would print many. "1.5s", "49ms", "2.3h".
+std::string rounded_text(Duration duration);
+
 }  // namespace vramd

@@ -100,6 +100,8 @@ std::string_view to_text(ReasonCode reason) {
       return "pinned_models";
     case ReasonCode::load_timeout:
       return "load_timeout";
+    case ReasonCode::room_for_profile:
+      return "room_for_profile";
     case ReasonCode::foreign_use:
       return "foreign_use";
   }
@@ -185,7 +187,7 @@ std::string Sentence::load() const {
       break;
   }
   if (d_.waited > Duration{0}) {
-    text += " The first request for it has waited " + to_text(d_.waited) + ".";
+    text += " The first request for it has waited " + rounded_text(d_.waited) + ".";
   }
   return text;
 }
@@ -202,7 +204,7 @@ std::string Sentence::wait() const {
 std::string Sentence::unload() const {
   switch (d_.reason) {
     case ReasonCode::idle_ttl:
-      return "Unloading " + model() + ": nobody used it for " + to_text(d_.waited) + ".";
+      return "Unloading " + model() + ": nobody used it for " + rounded_text(d_.waited) + ".";
     case ReasonCode::load_timeout:
     case ReasonCode::stopped_hung:
       return "Killing the server of " + model() + ": " + d_.text + ".";
@@ -229,17 +231,19 @@ std::string Sentence::refuse() const {
     case ReasonCode::never_fits:
       return never_fits();
     case ReasonCode::context_too_small:
-      return "No placement of " + model() + " gives as much context as the request needs.";
+      return "The request needs more context than " + model() + " can give: " + d_.text + ".";
     case ReasonCode::pinned_models:
+      if (!d_.text.empty())
+        return d_.text + ".";
       return model() + " has no room beside the pinned models: it " + arithmetic() +
              ". Unpin one of them, or raise the budget.";
     case ReasonCode::queue_full:
-      return "The queue for " + model() + " is full.";
+      return d_.text + ".";
     case ReasonCode::queue_timeout:
-      return "The request waited " + to_text(d_.waited) + " for " + model() + " and gave up: it " +
-             arithmetic() + ".";
+      return "The request waited " + rounded_text(d_.waited) + " for " + model() +
+             " and gave up: it " + arithmetic() + ".";
     case ReasonCode::model_failed:
-      return model() + " failed and is not tried again for " + to_text(d_.retry_after) + ": " +
+      return model() + " failed and is not tried again for " + rounded_text(d_.retry_after) + ": " +
              d_.text;
     case ReasonCode::load_failed:
     case ReasonCode::profile_failed:
@@ -275,14 +279,21 @@ std::string Sentence::write() const {
     case DecisionKind::degrade:
       return load();
     case DecisionKind::ready:
-      return model() + " is ready after " + to_text(d_.waited) + " with " + placement() + ".";
+      return model() + " is ready after " + rounded_text(d_.waited) + " with " + placement() + ".";
     case DecisionKind::evict: {
       std::string text = "Unloading " + model() + " to make room for " + name(d_.other) +
                          ", which needs " + to_text(d_.need) + " of " + pool() + " while " +
                          to_text(d_.headroom) + " is free.";
-      if (d_.reason == ReasonCode::single_model)
-        text += " Only one model is allowed at a time.";
-      return text + " It was last used " + to_text(d_.waited) + " ago.";
+      if (d_.reason == ReasonCode::single_model) {
+        text = "Unloading " + model() + " for " + name(d_.other) +
+               ": only one model is allowed at a time.";
+      } else if (d_.reason == ReasonCode::heavy_slot) {
+        text = "Unloading " + model() + " for " + name(d_.other) +
+               ": only one heavy model is allowed at a time.";
+      } else if (d_.reason == ReasonCode::room_for_profile) {
+        text = "Unloading " + model() + " to make room for a dry run of " + name(d_.other) + ".";
+      }
+      return text + " It was last used " + rounded_text(d_.waited) + " ago.";
     }
     case DecisionKind::unload:
       return unload();
@@ -290,7 +301,8 @@ std::string Sentence::write() const {
       return wait();
     case DecisionKind::yield:
       return model() + " stops taking requests until it can give way to " + name(d_.other) +
-             ", which has waited " + to_text(d_.waited) + " and needs " + to_text(d_.need) + ".";
+             ", which has waited " + rounded_text(d_.waited) + " and needs " + to_text(d_.need) +
+             ".";
     case DecisionKind::upgrade:
       return "Stopping " + model() + " with " + placement() + " to start it better placed.";
     case DecisionKind::refuse:
@@ -300,7 +312,7 @@ std::string Sentence::write() const {
     case DecisionKind::fail:
       return fail();
     case DecisionKind::stall:
-      return "The load of " + model() + " has taken " + to_text(d_.waited) +
+      return "The load of " + model() + " has taken " + rounded_text(d_.waited) +
              " and is not ready; other loads no longer wait for it.";
     case DecisionKind::pin:
       return model() + " was " + (d_.text.empty() ? "pinned" : d_.text) + " by an operator.";

@@ -57,10 +57,11 @@ enum class ReasonCode : std::uint8_t {
   unloaded_by_operator,
   server_failed,
   profile_failed,
-  stopped_hung,   // it did not answer; it was killed
-  pinned_models,  // it would fit, were it not for models that an operator holds
-  load_timeout,   // not ready within the load's time-out; killed
-  foreign_use,    // it would fit, were it not for what other programs hold
+  stopped_hung,      // it did not answer; it was killed
+  pinned_models,     // it would fit, were it not for models that an operator holds
+  load_timeout,      // not ready within the load's time-out; killed
+  room_for_profile,  // stopped, so that `other` can be worked out
+  foreign_use,       // it would fit, were it not for what other programs hold
 };
 
 // A row of the arithmetic of a refusal or a wait.

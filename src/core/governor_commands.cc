@@ -144,7 +144,7 @@ void Governor::Impl::finish_load_commands(ModelRecord& model, bool ok, const std
 
 void Governor::Impl::finish_unload_commands(ModelRecord& model) {
   for (const CommandId command : std::exchange(model.unload_commands, {})) {
-    emit(CommandDone{command, true, {}});
+    emit(CommandDone{command, true, "unloaded"});
   }
 }
 

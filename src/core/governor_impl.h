@@ -75,6 +75,8 @@ class Governor::Impl {
   void refuse_all(ModelRecord& model, RefusalStatus status, const Decision& decision,
                   std::int32_t context_min = 0);
   void expire_waiting(ModelRecord& model);
+  void expire_load_commands(ModelRecord& model);
+  std::string context_words(const ModelRecord& model, std::int32_t needed) const;
   Duration expected_retry(const ModelRecord& model) const;
 
   // governor_servers.cc

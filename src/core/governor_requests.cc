@@ -41,6 +41,7 @@ void Governor::Impl::on(const RequestArrived& event) {
   if (event.context_needed > 0 && !model->rows.empty() && planner().target_row(model->id, 0) &&
       !planner().target_row(model->id, event.context_needed)) {
     d.reason = ReasonCode::context_too_small;
+    d.text = context_words(*model, event.context_needed);
     refuse(event.request, RefusalStatus::too_large, std::move(d));
     return;
   }
@@ -57,6 +58,12 @@ void Governor::Impl::on(const RequestArrived& event) {
   }
   if (waiting_ >= policy_.queue.waiting_max ||
       static_cast<std::int32_t>(model->queue.size()) >= policy_.queue.waiting_per_model_max) {
+    const auto waiting = static_cast<std::int32_t>(model->queue.size());
+    d.text = waiting_ >= policy_.queue.waiting_max
+                 ? "The queue is full: " + std::to_string(waiting_) + " requests wait, " +
+                       std::to_string(waiting) + " of them for " + policy_.models[id->value].id
+                 : "The queue for " + policy_.models[id->value].id +
+                       " is full: " + std::to_string(waiting) + " requests wait in it";
     d.reason = ReasonCode::queue_full;
     d.retry_after = expected_retry(*model);
     refuse(event.request, RefusalStatus::unavailable, std::move(d));
@@ -92,6 +99,16 @@ bool Governor::Impl::can_admit(const ModelRecord& model, const Request& request)
   return model.counted < in_flight_max(model);
 }
 
+// What the request asks for, and what there is.
+std::string Governor::Impl::context_words(const ModelRecord& model, std::int32_t needed) const {
+  std::int32_t most = model.generation ? model.placement.context : 0;
+  if (!model.generation) {
+    for (const PlacementRow& row : model.rows)
+      most = std::max(most, row.placement.context);
+  }
+  return "it asks for " + std::to_string(needed) + " tokens, and there are " + std::to_string(most);
+}
+
 // Whether a reload could give the request its context. It would stop the server, which a pin
 // forbids.
 bool Governor::Impl::may_grow(const ModelRecord& model, const Request& request) const {
@@ -119,7 +136,15 @@ void Governor::Impl::admit_waiting(ModelRecord& model) {
     Request& request = requests_.at(*head);
     if (request.context_needed > model.placement.context && !may_grow(model, request)) {
       Decision d = decision(DecisionKind::refuse, ReasonCode::context_too_small, model);
-      refuse(*head, RefusalStatus::too_large, std::move(d));
+      d.text = context_words(model, request.context_needed);
+      RefusalStatus status = RefusalStatus::too_large;
+      if (planner().target_row(model.id, request.context_needed)) {
+        d.reason = ReasonCode::pinned_models;
+        d.text = policy_.models[model.id.value].id + " is pinned: " + d.text;
+        d.retry_after = 30s;
+        status = RefusalStatus::unavailable;
+      }
+      refuse(*head, status, std::move(d));
       continue;
     }
     if (!can_admit(model, request))
@@ -263,6 +288,24 @@ void Governor::Impl::expire_waiting(ModelRecord& model) {
     d.retry_after = expected_retry(model);
     refuse(oldest->request, RefusalStatus::unavailable, std::move(d));
   }
+}
+
+// An operator's load that cannot be met gives up like a request would.
+void Governor::Impl::expire_load_commands(ModelRecord& model) {
+  if (model.load_commands.empty() || !model.wanted_since)
+    return;
+  if (model.state == ResidencyState::loading)
+    return;
+  const Duration waited = now_ - *model.wanted_since;
+  if (waited < policy_.queue.queue_timeout)
+    return;
+  std::string text = "gave up after " + rounded_text(waited);
+  if (!model.rows.empty()) {
+    const LoadPlan plan = planner().plan_load({.model = model.id});
+    text += ": it needs " + to_text(plan.need) + ", and " + to_text(plan.headroom) + " is free";
+  }
+  finish_load_commands(model, false, text);
+  dirty_ = true;
 }
 
 // When asking again makes sense: about the time that the queue ahead needs for one turn.

@@ -238,6 +238,7 @@ TEST(GovernorRequests, PlacesCountThoseServedBefore) {
   s.settle();
   s.pass(1s);
   s.request(4, kC);
+  s.settle();
   EXPECT_EQ(s.governor().queue_place(RequestId(2)), 0);
   EXPECT_EQ(s.governor().queue_place(RequestId(3)), 1);
   EXPECT_EQ(s.governor().queue_place(RequestId(4)), 2);

@@ -15,8 +15,10 @@ void Governor::Impl::schedule() {
   for (int pass = 0; pass < kPassesMax && dirty_; ++pass) {
     dirty_ = false;
     if (!shutting_down_) {
-      for (ModelRecord& model : models_)
+      for (ModelRecord& model : models_) {
         expire_waiting(model);
+        expire_load_commands(model);
+      }
     }
     for (ModelRecord& model : models_)
       run_model_timers(model);
@@ -181,6 +183,8 @@ void Governor::Impl::refuse_load(ModelRecord& model, const LoadPlan& plan,
   d.headroom = plan.headroom;
   d.usable = plan.usable;
   d.tried = plan.tried;
+  if (plan.reason == ReasonCode::context_too_small)
+    d.text = context_words(model, context_needed);
   const bool later = plan.reason == ReasonCode::pinned_models;
   if (later)
     d.retry_after = 30s;
@@ -202,11 +206,13 @@ void Governor::Impl::carry_out(ModelRecord& model, const LoadPlan& plan, bool pr
     }
     return;
   }
-  for (const ModelId id : plan.victims) {
-    ModelRecord& victim = models_[id.value];
-    ReasonCode reason = ReasonCode::room_for_other;
-    if (policy_.residency.single_model)
-      reason = ReasonCode::single_model;
+  model.room_made = true;
+  for (std::size_t i = 0; i < plan.victims.size(); ++i) {
+    ModelRecord& victim = models_[plan.victims[i].value];
+    ReasonCode reason = plan.profile ? ReasonCode::room_for_profile : ReasonCode::room_for_other;
+    if (i < plan.forced) {
+      reason = policy_.residency.single_model ? ReasonCode::single_model : ReasonCode::heavy_slot;
+    }
     Decision d = decision(DecisionKind::evict, reason, victim);
     d.other = model.id;
     d.pool = plan.pool;
@@ -309,6 +315,8 @@ void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {
   ++model.loads;
   const bool asked = model.queue.empty() && !model.load_commands.empty();
   ReasonCode reason = plan.reason;
+  if (std::exchange(model.room_made, false) && reason == ReasonCode::fits_headroom)
+    reason = ReasonCode::made_room;
   if (model.upgrade_wanted)
     reason = ReasonCode::memory_returned;
   if (asked)
@@ -360,6 +368,9 @@ void Governor::Impl::update_deadline() {
   for (const ModelRecord& model : models_) {
     if (const auto oldest = model.queue.oldest()) {
       deadline_at(oldest->since + policy_.queue.queue_timeout);
+    }
+    if (model.wanted_since && !model.load_commands.empty()) {
+      deadline_at(*model.wanted_since + policy_.queue.queue_timeout);
     }
     switch (model.state) {
       case ResidencyState::loading:

@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,8 +110,8 @@ class Stage {
   }
   Lines end(std::uint64_t id, RequestOutcome outcome = RequestOutcome::answered) {
     const auto at = admitted_.find(id);
-    return tell(RequestEnded{RequestId(id), at == admitted_.end() ? Generation{} : at->second,
-                             outcome});
+    return tell(
+        RequestEnded{RequestId(id), at == admitted_.end() ? Generation{} : at->second, outcome});
   }
   Lines sample(Bytes foreign) { return tell(PoolSampled{kHostPool, capacity_, foreign}); }
   Lines profiled(ModelId model) { return tell(ModelProfiled{model, rows_.at(model)}); }
@@ -210,8 +211,7 @@ class Stage {
     } else if (const auto* refuse = std::get_if<Refuse>(&action)) {
       refused_[refuse->request.value] = refuse->decision;
       lines.push_back("refuse r" + std::to_string(refuse->request.value) + " " +
-                      status(refuse->status) + " " +
-                      std::string(to_text(refuse->decision.reason)));
+                      status(refuse->status) + " " + std::string(to_text(refuse->decision.reason)));
     } else if (const auto* done = std::get_if<CommandDone>(&action)) {
       ++command_answers_[done->command.value];
       lines.push_back((done->ok ? "done c" : "failed c") + std::to_string(done->command.value));

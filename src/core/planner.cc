@@ -90,7 +90,7 @@ bool Planner::is_idle_victim(const ModelRecord& m, ModelId for_model) const {
   if (!yielding && (m.state != ResidencyState::ready || !m.queue.empty()))
     return false;
   const auto grace = policy_.residency.grace_on_demand;
-  return !grace || now_ - m.last_used >= *grace;
+  return yielding || !grace || now_ - m.last_used >= *grace;
 }
 
 bool Planner::is_busy_victim(const ModelRecord& m, ModelId for_model) const {
@@ -216,8 +216,8 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
   return chosen;
 }
 
-Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge,
-                                bool with_busy) const {
+Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
+                                std::span<const ModelId> leaving) const {
   Room room;
   PoolAmounts lacking{};
   PoolAmounts returning{};
@@ -231,9 +231,8 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge,
   const auto victim = [&](const ModelRecord& m) {
     return is_idle_victim(m, query.model) || (with_busy && is_busy_victim(m, query.model));
   };
-  const std::vector<ModelId> forced = must_leave(query.model);
   bool forced_gone = true;
-  for (const ModelId id : forced) {
+  for (const ModelId id : leaving) {
     if (model(id).state == ResidencyState::stopping) {
       forced_gone = false;
       continue;
@@ -242,6 +241,7 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge,
       return room;
     room.victims.push_back(id);
   }
+  room.forced = room.victims.size();
   const PoolAmounts forced_freed = freed_by(room.victims);
   bool now = true;
   bool after_stops = true;
@@ -291,6 +291,7 @@ LoadPlan Planner::finish(LoadPlan plan, const LoadQuery& query, const Charge& ch
     return plan;
   }
   plan.victims = room.victims;
+  plan.forced = room.forced;
   plan.verdict = room.pending           ? LoadVerdict::pending
                  : room.victims.empty() ? LoadVerdict::fits
                                         : LoadVerdict::evicts;
@@ -340,6 +341,10 @@ LoadPlan Planner::plan_load(const LoadQuery& query) const {
     });
     return refuse(context ? ReasonCode::context_too_small : ReasonCode::never_fits, query);
   }
+  const std::vector<ModelId> leaving = must_leave(query.model);
+  if (std::ranges::any_of(leaving, [&](ModelId id) { return model(id).pinned; })) {
+    return refuse(ReasonCode::pinned_models, query);
+  }
   // The best row that fits once everything that may go has gone: beside foreign use and pins.
   PoolAmounts now = empty_amounts(true);
   PoolAmounts unpinned = empty_amounts(false);
@@ -378,7 +383,7 @@ LoadPlan Planner::plan_load(const LoadQuery& query) const {
     plan.degraded = row != *best;
     plan.reason = reason;
     const Charge charge = charge_of(rows[row]);
-    return finish(plan, query, charge, room_for(query, charge, false));
+    return finish(plan, query, charge, room_for(query, charge, false, leaving));
   };
   LoadPlan plan = attempt(
       *target, *target == *best ? ReasonCode::fits_headroom : ReasonCode::never_fits_better);
@@ -408,8 +413,9 @@ LoadPlan Planner::plan_profile(const LoadQuery& query) const {
   Charge charge;
   charge.own[kHostPool.value] =
       std::min(policy_.load.profile_reservation, std::max(Bytes{0}, ledger_.empty_now(kHostPool)));
-  const Room room = room_for(query, charge, false);
+  const Room room = room_for(query, charge, false, {});
   LoadPlan plan;
+  plan.profile = true;
   plan.reason = room.victims.empty() ? ReasonCode::fits_headroom : ReasonCode::made_room;
   plan = finish(plan, query, charge, room);
   if (plan.verdict == LoadVerdict::waits)
@@ -418,7 +424,8 @@ LoadPlan Planner::plan_profile(const LoadQuery& query) const {
 }
 
 std::vector<ModelId> Planner::models_to_drain(const LoadQuery& query, const LoadPlan& plan) const {
-  const Room room = room_for(query, plan.charge, true);
+  const Room room = room_for(query, plan.charge, true,
+                             plan.profile ? std::vector<ModelId>{} : must_leave(query.model));
   return room.enough ? room.victims : std::vector<ModelId>{};
 }
 

@@ -35,12 +35,14 @@ struct LoadPlan {
   ReasonCode reason = ReasonCode::busy_models;
   std::size_t row = 0;
   bool degraded = false;
+  bool profile = false;  // the room is for a dry run, not for a load
   Charge charge;
   PoolId pool = kHostPool;  // where it is tightest; need, headroom and usable are of this pool
   Bytes need;
   Bytes headroom;
   Bytes usable;
   std::vector<ModelId> victims;
+  std::size_t forced = 0;            // the first so many victims leave for an option's sake
   std::vector<PlacementNeed> tried;  // with `refused`
 };
 
@@ -80,12 +82,14 @@ class Planner {
     bool enough = false;
     bool pending = false;
     std::vector<ModelId> victims;
+    std::size_t forced = 0;
   };
 
   bool fits_within(const Charge& charge, const PoolAmounts& room) const;
   PoolAmounts empty_amounts(bool minus_foreign) const;
   PoolAmounts pinned_amounts(ModelId except) const;
-  Room room_for(const LoadQuery& query, const Charge& charge, bool with_busy) const;
+  Room room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
+                std::span<const ModelId> leaving) const;
   std::vector<ModelId> must_leave(ModelId model) const;
   std::vector<ModelId> choose_victims(const std::vector<ModelId>& usable,
                                       PoolAmounts lacking) const;

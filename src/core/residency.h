@@ -66,6 +66,7 @@ struct ModelRecord {
   RequestQueue queue;
   bool wait_noted = false;           // the wait for memory was recorded once
   std::optional<Tick> wanted_since;  // first demand since it last was ready
+  bool room_made = false;            // victims were stopped for its next load
   bool upgrade_wanted = false;       // reload at a better placement
 
   std::vector<CommandId> load_commands;

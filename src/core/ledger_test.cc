@@ -1,0 +1,202 @@
+#include "core/ledger.h"
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+namespace vramd {
+namespace {
+
+using ::testing::IsEmpty;
+
+std::vector<PoolPolicy> one_pool(std::optional<Bytes> limit = {}) {
+  return {{.name = "host", .reserve = {}, .limit = limit}};
+}
+
+Charge own(Bytes bytes) {
+  Charge charge;
+  charge.own[0] = bytes;
+  return charge;
+}
+
+Charge mapping(std::uint64_t file, Bytes weights, Bytes bytes) {
+  Charge charge = own(bytes);
+  charge.weights = FileId(file);
+  charge.weights_size = weights;
+  return charge;
+}
+
+TEST(Ledger, AFileIsChargedOnceWhileAnybodyMapsIt) {
+  Ledger ledger(one_pool());
+  ledger.sample(kHostPool, 10_GiB, 0_B, Tick{1s});
+  const Charge a = mapping(7, 3_GiB, 1_GiB);
+  const Charge b = mapping(7, 3_GiB, 2_GiB);
+  EXPECT_EQ(ledger.added(a, kHostPool), 4_GiB);
+  ledger.charge(Generation(1), a);
+  EXPECT_EQ(ledger.added(b, kHostPool), 2_GiB);
+  EXPECT_EQ(ledger.freed(Generation(1), kHostPool), 4_GiB);
+  ledger.charge(Generation(2), b);
+  EXPECT_EQ(ledger.reserved(kHostPool), 6_GiB);
+  EXPECT_EQ(ledger.reserved_weights(), 3_GiB);
+  EXPECT_EQ(ledger.freed(Generation(1), kHostPool), 1_GiB) << "b still maps the file";
+  ledger.release(Generation(1));
+  EXPECT_EQ(ledger.reserved(kHostPool), 5_GiB);
+  ledger.release(Generation(2));
+  EXPECT_EQ(ledger.reserved(kHostPool), 0_B);
+  EXPECT_EQ(ledger.reserved_weights(), 0_B);
+}
+
+TEST(Ledger, AMeasurementOnlyRaises) {
+  Ledger ledger(one_pool());
+  ledger.charge(Generation(1), own(2_GiB));
+  ledger.measured(Generation(1), 1_GiB);
+  EXPECT_EQ(ledger.reserved(kHostPool), 2_GiB);
+  ledger.measured(Generation(1), 3_GiB);
+  EXPECT_EQ(ledger.reserved(kHostPool), 3_GiB);
+  ledger.release(Generation(1));
+  EXPECT_EQ(ledger.reserved(kHostPool), 0_B);
+}
+
+TEST(Ledger, WhatItDoesNotKnowIsIgnored) {
+  Ledger ledger(one_pool());
+  ledger.measured(Generation(9), 1_GiB);
+  ledger.release(Generation(9));
+  EXPECT_EQ(ledger.reserved(kHostPool), 0_B);
+  EXPECT_EQ(ledger.find(Generation(9)), nullptr);
+  EXPECT_EQ(ledger.freed(Generation(9), kHostPool), 0_B);
+}
+
+TEST(Ledger, ADryRunHoldsMemoryUntilItIsReleased) {
+  Ledger ledger(one_pool());
+  ledger.sample(kHostPool, 1_GiB, 0_B, Tick{1s});
+  ledger.hold_for_profile(100_MiB);
+  ledger.hold_for_profile(200_MiB);
+  EXPECT_EQ(ledger.headroom(kHostPool), 824_MiB) << "the second hold replaces the first";
+  ledger.release_profile();
+  ledger.release_profile();
+  EXPECT_EQ(ledger.headroom(kHostPool), 1_GiB);
+}
+
+TEST(Ledger, ALimitBoundsOursAndForeignUseBoundsBoth) {
+  Ledger ledger(one_pool(4_GiB));
+  ledger.sample(kHostPool, 10_GiB, 5_GiB, Tick{1s});
+  EXPECT_EQ(ledger.budget(kHostPool), 4_GiB);
+  EXPECT_EQ(ledger.empty(kHostPool), 4_GiB);
+  EXPECT_EQ(ledger.empty_now(kHostPool), 4_GiB) << "5 GiB are free, 4 of them ours";
+  ledger.sample(kHostPool, 10_GiB, 7_GiB, Tick{2s});
+  EXPECT_EQ(ledger.empty_now(kHostPool), 3_GiB);
+  EXPECT_EQ(ledger.empty(kHostPool), 4_GiB);
+  ledger.charge(Generation(1), own(3584_MiB));
+  EXPECT_EQ(ledger.headroom(kHostPool), -512_MiB) << "and headroom may be negative";
+  EXPECT_EQ(ledger.sampled_at(kHostPool), Tick{2s});
+}
+
+TEST(Ledger, NegativeSamplesCountAsNothing) {
+  Ledger ledger(one_pool());
+  ledger.sample(kHostPool, 1_GiB, -1_GiB, Tick{1s});
+  EXPECT_EQ(ledger.foreign(kHostPool), 0_B);
+  ledger.sample(kHostPool, -1_GiB, 0_B, Tick{1s});
+  EXPECT_EQ(ledger.capacity(kHostPool), 0_B);
+}
+
+TEST(Ledger, PoolsAreApart) {
+  Ledger ledger(
+      {{.name = "host", .reserve = {}, .limit = {}}, {.name = "gpu0", .reserve = {}, .limit = {}}});
+  ledger.sample(kHostPool, 8_GiB, 0_B, Tick{1s});
+  ledger.sample(PoolId(1), 4_GiB, 1_GiB, Tick{1s});
+  Charge charge = mapping(1, 2_GiB, 1_GiB);
+  charge.own[1] = 2_GiB;
+  ledger.charge(Generation(1), charge);
+  EXPECT_EQ(ledger.headroom(kHostPool), 5_GiB);
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 1_GiB);
+  EXPECT_EQ(ledger.freed(Generation(1), PoolId(1)), 2_GiB);
+}
+
+TEST(LedgerDeathTest, AGenerationIsChargedOnce) {
+  Ledger ledger(one_pool());
+  ledger.charge(Generation(1), own(1_GiB));
+  EXPECT_DEATH(ledger.charge(Generation(1), own(1_GiB)), "charged once");
+}
+
+// A ledger that adds everything up anew whenever it is asked.
+struct Twin {
+  std::map<Generation, Charge> charges;
+  Bytes hold;
+
+  Bytes weights() const {
+    std::map<FileId, Bytes> files;
+    for (const auto& [generation, charge] : charges)
+      files[charge.weights] = charge.weights_size;
+    Bytes sum;
+    for (const auto& [file, size] : files)
+      sum += size;
+    return sum;
+  }
+  Bytes reserved() const {
+    Bytes sum = weights() + hold;
+    for (const auto& [generation, charge] : charges)
+      sum += charge.own[0];
+    return sum;
+  }
+};
+
+RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
+  Ledger ledger(one_pool());
+  Twin twin;
+  ledger.sample(kHostPool, 64_GiB, 0_B, Tick{1s});
+  std::uint64_t next = 1;
+  const int steps = *rc::gen::inRange(1, 60);
+  for (int i = 0; i < steps; ++i) {
+    const auto bytes = Bytes(*rc::gen::inRange<std::int64_t>(0, 1000));
+    // 0 stands for a generation that was never charged.
+    const Generation generation(*rc::gen::inRange<std::uint64_t>(0, next));
+    switch (*rc::gen::inRange(0, 5)) {
+      case 0: {
+        const auto file = *rc::gen::inRange<std::uint64_t>(0, 4);
+        // The size belongs to the file: one identity, one size. File 0 is "maps nothing".
+        const Charge charge = mapping(file, Bytes(static_cast<std::int64_t>(file) * 777), bytes);
+        const Bytes before = ledger.reserved(kHostPool);
+        const Bytes added = ledger.added(charge, kHostPool);
+        ledger.charge(Generation(next), charge);
+        twin.charges[Generation(next)] = charge;
+        ++next;
+        RC_ASSERT(ledger.reserved(kHostPool) - before == added);
+        break;
+      }
+      case 1: {
+        const Bytes before = ledger.reserved(kHostPool);
+        const Bytes freed = ledger.freed(generation, kHostPool);
+        ledger.release(generation);
+        twin.charges.erase(generation);
+        RC_ASSERT(before - ledger.reserved(kHostPool) == freed);
+        break;
+      }
+      case 2:
+        ledger.measured(generation, bytes);
+        if (twin.charges.contains(generation)) {
+          Bytes& held = twin.charges[generation].own[0];
+          held = std::max(held, bytes);
+        }
+        break;
+      case 3:
+        ledger.hold_for_profile(bytes);
+        twin.hold = bytes;
+        break;
+      default:
+        ledger.release_profile();
+        twin.hold = 0_B;
+        break;
+    }
+    RC_ASSERT(ledger.reserved(kHostPool) == twin.reserved());
+    RC_ASSERT(ledger.reserved_weights() == twin.weights());
+    RC_ASSERT(ledger.headroom(kHostPool) == 64_GiB - twin.reserved());
+    RC_ASSERT(ledger.verify().empty());
+  }
+}
+
+}  // namespace
+}  // namespace vramd

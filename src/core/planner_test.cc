@@ -1,0 +1,225 @@
+// The planner's choices over random machines, against what brute force finds.
+#include "core/planner.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+namespace vramd {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr Tick kNow{Duration{10h}};
+constexpr ModelId kAsked{0};
+
+// A machine whose models were placed by hand; model 0 is the one that asks.
+struct Machine {
+  Policy policy;
+  std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<EvictionPolicy> eviction;
+  std::vector<ModelRecord> models;
+
+  Machine(std::size_t count, Bytes capacity, EvictionKind kind = EvictionKind::value) {
+    policy.pools.push_back({.name = "host", .reserve = {}, .limit = {}});
+    policy.residency.eviction = kind;
+    policy.models.resize(count);
+    models.resize(count);
+    for (std::uint32_t i = 0; i < count; ++i)
+      models[i].id = ModelId(i);
+    ledger = std::make_unique<Ledger>(policy.pools);
+    ledger->sample(kHostPool, capacity, 0_B, kNow);
+    eviction = make_eviction_policy(kind);
+  }
+
+  Planner planner() const { return {policy, *ledger, models, *eviction, kNow}; }
+
+  void ladder(ModelId id, std::vector<Bytes> needs) {
+    for (const Bytes need : needs) {
+      PlacementRow row;
+      row.placement = {.gpu_layers = 0, .context = 1024, .slots = 1, .kv = KvType::f16};
+      row.host_anon = need;
+      row.source = FootprintSource::declared;
+      models[id.value].rows.push_back(row);
+    }
+  }
+
+  void run(std::uint32_t id, Bytes own, FileId file = {}, Bytes weights = {}) {
+    ModelRecord& m = models[id];
+    m.state = ResidencyState::ready;
+    m.generation = Generation(100 + id);
+    m.last_used = kNow - std::chrono::seconds(60 * (id + 1));
+    Charge charge;
+    charge.own[0] = own;
+    charge.weights = file;
+    charge.weights_size = weights;
+    ledger->charge(*m.generation, charge);
+  }
+  void lease(std::uint32_t id) { models[id].leased.insert(RequestId(1'000 + id)); }
+
+  LoadPlan plan() const { return planner().plan_load({.model = kAsked}); }
+};
+
+TEST(Planner, FitsWhereThereIsHeadroom) {
+  Machine m(2, 8_GiB);
+  m.ladder(kAsked, {3_GiB});
+  m.run(1, 5_GiB);
+  const LoadPlan plan = m.plan();
+  EXPECT_EQ(plan.verdict, LoadVerdict::fits);
+  EXPECT_EQ(plan.need, 3_GiB);
+  EXPECT_EQ(plan.headroom, 3_GiB);
+}
+
+TEST(Planner, WaitsForBytesThatAreOnTheirWayBackInsteadOfStoppingMore) {
+  Machine m(3, 8_GiB);
+  m.ladder(kAsked, {3_GiB});
+  m.run(1, 4_GiB);
+  m.run(2, 4_GiB);
+  m.models[1].state = ResidencyState::stopping;
+  EXPECT_EQ(m.plan().verdict, LoadVerdict::pending);
+  EXPECT_THAT(m.plan().victims, IsEmpty());
+}
+
+TEST(Planner, FreesASharedFileOnlyWithItsLastUser) {
+  Machine m(4, 8_GiB, EvictionKind::lru);
+  m.ladder(kAsked, {5_GiB});
+  m.run(1, 1_GiB, FileId(7), 4_GiB);
+  m.run(2, 1_GiB, FileId(7), 4_GiB);
+  m.run(3, 2_GiB);
+  // 8 are held; 5 are needed: 1 and 2 together give 6, any other pair gives 3 at most.
+  const LoadPlan plan = m.plan();
+  EXPECT_EQ(plan.verdict, LoadVerdict::evicts);
+  EXPECT_THAT(plan.victims, ::testing::UnorderedElementsAre(ModelId(1), ModelId(2)));
+}
+
+TEST(Planner, NamesWhoWouldHaveToDrain) {
+  Machine m(4, 8_GiB);
+  m.ladder(kAsked, {6_GiB});
+  m.run(1, 3_GiB);
+  m.run(2, 3_GiB);
+  m.run(3, 2_GiB);
+  m.lease(1);
+  m.lease(2);
+  const LoadPlan plan = m.plan();
+  EXPECT_EQ(plan.verdict, LoadVerdict::waits);
+  EXPECT_EQ(plan.reason, ReasonCode::busy_models);
+  const auto drain = m.planner().models_to_drain({.model = kAsked}, plan);
+  EXPECT_THAT(drain, ::testing::UnorderedElementsAre(ModelId(1), ModelId(2)));
+}
+
+TEST(Planner, HeadroomThatIsPromisedToAnotherIsNotGivenAway) {
+  Machine m(2, 8_GiB);
+  m.ladder(kAsked, {3_GiB});
+  LoadQuery query{.model = kAsked};
+  query.claimed[0] = 5_GiB;
+  query.may_evict = false;
+  EXPECT_EQ(m.planner().plan_load(query).verdict, LoadVerdict::fits);
+  query.claimed[0] = 6_GiB;
+  EXPECT_EQ(m.planner().plan_load(query).verdict, LoadVerdict::waits);
+}
+
+TEST(Planner, ARefusalListsWhatWasTried) {
+  Machine m(1, 4_GiB);
+  m.ladder(kAsked, {9_GiB, 7_GiB, 5_GiB});
+  const LoadPlan plan = m.plan();
+  EXPECT_EQ(plan.verdict, LoadVerdict::refused);
+  EXPECT_EQ(plan.reason, ReasonCode::never_fits);
+  EXPECT_EQ(plan.need, 5_GiB);
+  EXPECT_EQ(plan.tried.size(), 3U);
+}
+
+TEST(Planner, MinimumResidencyIsTwiceTheLoadWithinItsBounds) {
+  Machine m(1, 4_GiB);
+  const auto residency = [&] { return m.planner().min_residency(m.models[0]); };
+  EXPECT_EQ(residency(), 500ms);
+  m.models[0].load_time = 2s;
+  EXPECT_EQ(residency(), 4s);
+  m.models[0].load_time = 20s;
+  EXPECT_EQ(residency(), 10s);
+  m.policy.residency.min_residency_max = 0s;
+  EXPECT_EQ(residency(), 0s);
+}
+
+// What each running model would give back if all of `mask` went together, files counted exactly.
+Bytes freed_together(const Machine& m, unsigned mask) {
+  Bytes freed;
+  for (std::uint32_t file = 1; file <= 3; ++file) {
+    bool mapped = false;
+    bool kept = false;
+    Bytes size;
+    for (std::uint32_t i = 1; i < m.models.size(); ++i) {
+      const Charge* charge = m.ledger->find(*m.models[i].generation);
+      if (charge->weights != FileId(file) || charge->weights_size == 0_B)
+        continue;
+      mapped = true;
+      size = charge->weights_size;
+      kept = kept || ((mask >> i) & 1U) == 0;
+    }
+    if (mapped && !kept)
+      freed += size;
+  }
+  for (std::uint32_t i = 1; i < m.models.size(); ++i) {
+    if ((mask >> i) & 1U)
+      freed += m.ledger->find(*m.models[i].generation)->own[0];
+  }
+  return freed;
+}
+
+// Whether stopping some set of idle models would do, found by trying every set.
+bool some_idle_set_is_enough(const Machine& m, Bytes lacking) {
+  unsigned idle = 0;
+  for (std::uint32_t i = 1; i < m.models.size(); ++i) {
+    if (m.models[i].leased.empty() && !m.models[i].pinned)
+      idle |= 1U << i;
+  }
+  return freed_together(m, idle) >= lacking;
+}
+
+Machine draw_machine() {
+  const auto kind = *rc::gen::element(EvictionKind::lru, EvictionKind::value);
+  const auto count = *rc::gen::inRange<std::uint32_t>(1, 8);
+  Machine m(count, 24_MiB, kind);
+  m.ladder(kAsked, {Bytes(*rc::gen::inRange<std::int64_t>(1, 24) * kMiB)});
+  for (std::uint32_t i = 1; i < count; ++i) {
+    const auto file = *rc::gen::inRange<std::uint64_t>(0, 4);
+    const Bytes own(*rc::gen::inRange<std::int64_t>(1, 6) * kMiB);
+    // The size of a file belongs to the file; file 0 maps nothing.
+    m.run(i, own, FileId(file), Bytes(static_cast<std::int64_t>(file) * kMiB));
+    if (*rc::gen::inRange(0, 3) == 0)
+      m.lease(i);
+    for (int use = *rc::gen::inRange(0, 4); use > 0; --use)
+      m.models[i].usage.use(kNow - std::chrono::seconds(*rc::gen::inRange(0, 5'000)));
+  }
+  return m;
+}
+
+RC_GTEST_PROP(PlannerProperty, FindsRoomExactlyWhereBruteForceDoesAndStopsNobodyInVain, ()) {
+  const Machine m = draw_machine();
+  const Bytes lacking = m.models[0].rows[0].host_anon - m.ledger->headroom(kHostPool);
+  const LoadPlan plan = m.plan();
+  if (lacking <= 0_B) {
+    RC_ASSERT(plan.verdict == LoadVerdict::fits);
+    return;
+  }
+  if (!some_idle_set_is_enough(m, lacking)) {
+    RC_ASSERT(plan.verdict == LoadVerdict::waits);
+    return;
+  }
+  RC_ASSERT(plan.verdict == LoadVerdict::evicts);
+  unsigned mask = 0;
+  for (const ModelId victim : plan.victims) {
+    RC_ASSERT(m.models[victim.value].leased.empty());
+    mask |= 1U << victim.value;
+  }
+  RC_ASSERT(freed_together(m, mask) >= lacking);
+  for (const ModelId victim : plan.victims)
+    RC_ASSERT(freed_together(m, mask & ~(1U << victim.value)) < lacking);
+}
+
+}  // namespace
+}  // namespace vramd
