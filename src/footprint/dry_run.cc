@@ -1,0 +1,152 @@
+#include "footprint/dry_run.h"
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+
+namespace vramd {
+namespace {
+
+constexpr const char* kWhat = "cannot read the dry run's answer";
+
+constexpr std::size_t kFieldsPerRow = 4;
+constexpr std::size_t kDevicesMax = 64;     // GGML_SCHED_MAX_BACKENDS is 16
+constexpr std::int64_t kMiBMax = 64 << 20;  // 64 TiB: more is no amount of memory
+constexpr std::size_t kFailureTextMax = 500;
+
+// Up to `kFieldsPerRow` + 1 fields of a line: one more than a row has tells that it is none.
+std::vector<std::string_view> fields_of(std::string_view line) {
+  std::vector<std::string_view> fields;
+  while (fields.size() <= kFieldsPerRow) {
+    const std::size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string_view::npos)
+      break;
+    line.remove_prefix(begin);
+    const std::size_t end = std::min(line.find_first_of(" \t\r"), line.size());
+    fields.push_back(line.substr(0, end));
+    line.remove_prefix(end);
+  }
+  return fields;
+}
+
+bool is_number(std::string_view text) {
+  return text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+std::optional<Bytes> mebibytes(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > kMiBMax) {
+    return std::nullopt;
+  }
+  return Bytes(value * kMiB);
+}
+
+// Calls `use(line)` for each line of `text`.
+template <typename Use>
+void each_line(std::string_view text, Use use) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    use(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+bool is_quantised(KvType type) {
+  return type != KvType::f32 && type != KvType::f16 && type != KvType::bf16;
+}
+
+}  // namespace
+
+std::vector<std::string> placement_arguments(const ServerSettings& settings) {
+  const Placement& placement = settings.placement;
+  std::vector<std::string> arguments = {
+      "--ctx-size",     std::to_string(settings.total_context()),
+      "--parallel",     std::to_string(placement.slots),
+      "--batch-size",   std::to_string(settings.batch),
+      "--ubatch-size",  std::to_string(settings.micro_batch),
+      "--cache-type-k", std::string(to_text(placement.kv)),
+      "--cache-type-v", std::string(to_text(placement.kv)),
+  };
+  // The engine refuses a quantised value cache unless flash attention is asked for by name.
+  if (is_quantised(placement.kv))
+    arguments.insert(arguments.end(), {"--flash-attn", "on"});
+  // Without a layer on a device, no context is opened there either: that alone takes 300 MiB.
+  if (placement.gpu_layers == 0) {
+    arguments.insert(arguments.end(), {"--device", "none"});
+  } else {
+    arguments.insert(arguments.end(), {"--gpu-layers", std::to_string(placement.gpu_layers)});
+  }
+  return arguments;
+}
+
+std::vector<std::string> dry_run_arguments(const std::string& model_path,
+                                           const ServerSettings& settings) {
+  std::vector<std::string> arguments = {"--model", model_path};
+  for (std::string& argument : placement_arguments(settings)) {
+    arguments.push_back(std::move(argument));
+  }
+  arguments.insert(arguments.end(), {"--fit", "off", "--fit-print", "on", "--offline"});
+  return arguments;
+}
+
+Result<DryRun> parse_dry_run(std::string_view output) {
+  DryRun run;
+  bool host_seen = false;
+  std::optional<Error> error;
+  each_line(output, [&](std::string_view line) {
+    const auto fields = fields_of(line);
+    if (error || fields.size() != kFieldsPerRow)
+      return;
+    if (!is_number(fields[1]) || !is_number(fields[2]) || !is_number(fields[3]))
+      return;
+    const auto weights = mebibytes(fields[1]);
+    const auto context = mebibytes(fields[2]);
+    const auto compute = mebibytes(fields[3]);
+    if (!weights || !context || !compute) {
+      error = Error{kWhat, {}, "an absurd amount in the line \"" + std::string(line) + "\"", {}};
+      return;
+    }
+    DryRunRow row{std::string(fields[0]), *weights, *context, *compute};
+    if (row.device == "Host") {
+      if (host_seen)
+        error = Error{kWhat, {}, "two lines for the host", {}};
+      host_seen = true;
+      run.host = std::move(row);
+    } else if (run.devices.size() == kDevicesMax) {
+      error = Error{kWhat, {}, "more than " + std::to_string(kDevicesMax) + " devices", {}};
+    } else {
+      run.devices.push_back(std::move(row));
+    }
+  });
+  if (error)
+    return std::unexpected(*error);
+  if (!host_seen)
+    return fail(kWhat, {}, "there is no line for the host in it");
+  return run;
+}
+
+std::string dry_run_failure(std::string_view error_output) {
+  constexpr std::array<std::string_view, 4> telling = {" E ", "error", "what():", "failed"};
+  std::string text;
+  each_line(error_output, [&](std::string_view line) {
+    bool tells = false;
+    for (const std::string_view mark : telling) {
+      tells = tells || line.find(mark) != std::string_view::npos;
+    }
+    if (!tells)
+      return;
+    // "0.00.015.478 E gguf_init_from_reader: ..." begins with a time and a level.
+    if (const std::size_t level = line.find(" E "); level != std::string_view::npos) {
+      line.remove_prefix(level + 3);
+    }
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    if (text.size() + line.size() > kFailureTextMax)
+      return;
+    text += (text.empty() ? "" : "; ") + std::string(line);
+  });
+  return text;
+}
+
+}  // namespace vramd
