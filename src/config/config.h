@@ -1,0 +1,139 @@
+// Config: everything a user may set, from file, environment and flags, validated and immutable.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/tick.h"
+#include "core/policy.h"
+#include "core/types.h"
+
+namespace vramd {
+
+// A lesser placement that the user allows. What is empty stays as in the configured placement.
+struct LadderStep {
+  std::optional<std::int32_t> context;
+  std::optional<std::int32_t> slots;
+  std::optional<std::int32_t> gpu_layers;
+  std::optional<KvType> kv;
+
+  friend bool operator==(const LadderStep&, const LadderStep&) = default;
+};
+
+// `step` applied to `base`.
+Placement apply(const LadderStep& step, Placement base);
+
+// What the daemon needs to run one model. Same index as Policy::models, which holds its rules.
+struct ModelConfig {
+  std::vector<std::string> aliases;
+  std::filesystem::path gguf;  // absolute; whether it exists is seen when it is used
+  std::optional<ModelType>
+      type;                    // empty: found from the file (Policy::models[i].type says llm then)
+  Placement configured;        // the best placement the user asks for
+  bool context_given = false;  // false: configured.context is that of `defaults`
+  bool concurrency_given = false;  // false: in_flight_max is the configured slots
+  std::vector<LadderStep> ladder;  // best to least; empty: nothing below `configured` is allowed
+  std::vector<std::string> args;   // passed to the engine as they are, after vramd's own
+  std::vector<std::pair<std::string, std::string>> env;  // for the server, over the clean base
+  std::string pooling;                 // of embedding models: "mean", "cls", ...; empty: the file's
+  Bytes cache_ram;                     // the engine's prompt cache; part of the footprint
+  std::optional<std::int32_t> batch;   // empty: the engine adapter's choice for the type
+  std::optional<std::int32_t> ubatch;  // the same
+  std::optional<std::int32_t> threads;       // empty: the engine's own choice
+  bool preload = false;                      // load at start, before anybody asks
+  std::vector<std::string> no_replay_paths;  // requests to these are never sent twice
+  std::optional<Duration> request_timeout;   // empty: Limits::request_timeout
+
+  friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
+};
+
+struct Scopes {
+  bool infer = true;   // the model doors
+  bool read = false;   // state
+  bool admin = false;  // controls, logs, pass-through
+
+  friend bool operator==(const Scopes&, const Scopes&) = default;
+};
+
+struct ApiKey {
+  std::string name;  // for logs and messages; the key itself is never shown
+  std::string key;
+  Scopes scopes;
+  std::vector<std::string> models;          // ids, or "qwen*" for a prefix; empty: all models
+  std::optional<Priority> priority;         // of its requests; empty: the model's
+  std::optional<std::int32_t> concurrency;  // requests at once; empty: no limit of its own
+
+  friend bool operator==(const ApiKey&, const ApiKey&) = default;
+};
+
+struct Listen {
+  std::string host = "127.0.0.1";  // an address without brackets, or "localhost"
+  std::uint16_t port = 8726;       // 0: the kernel chooses, and the start-up lines say which
+
+  friend bool operator==(const Listen&, const Listen&) = default;
+};
+
+// "127.0.0.1:8726", "[::1]:8726".
+std::string to_text(const Listen& listen);
+// True where only this machine can reach it: 127.0.0.0/8, ::1, localhost.
+bool is_loopback(const Listen& listen);
+
+// Bounds of the front door.
+struct Limits {
+  Bytes body_max;                    // of one request
+  Bytes header_max;                  // of one request, start line included
+  Bytes bodies_max_total;            // kept in memory for replay, over all requests
+  std::int32_t connections_max{};    // from clients
+  Duration connect_timeout{};        // to a model server
+  Duration header_timeout{};         // from the first byte of a request to the end of its head
+  Duration client_read_timeout{};    // silence in the middle of a request body
+  Duration client_idle_timeout{};    // silence between two requests of one connection
+  Duration client_write_timeout{};   // a client that does not read its answer
+  Duration upstream_idle_timeout{};  // silence of a model server in the middle of an answer
+  Duration request_timeout{};        // from the lease to the last byte
+
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+enum class LogLevel : std::uint8_t { debug, info, warn, error };
+enum class LogFormat : std::uint8_t { text, json };
+
+std::string_view to_text(LogLevel level);
+std::string_view to_text(LogFormat format);
+
+// One value in force and where it came from. Keys of clients are masked.
+struct Setting {
+  std::string path;    // "queue.yield_after"
+  std::string value;   // as written
+  std::string source;  // "default", "vramd.yaml:12:16", "environment VRAMD_LISTEN", "flag --listen"
+
+  friend bool operator==(const Setting&, const Setting&) = default;
+};
+
+struct Config {
+  Policy policy;                    // pools[0] is the host
+  std::vector<ModelConfig> models;  // same index as policy.models
+  Listen listen;
+  std::vector<ApiKey> keys;                // empty: no key is asked for
+  std::vector<std::string> allowed_hosts;  // Host headers accepted beside the loopback names
+  bool insecure = false;                   // a non-loopback listen without keys is wanted
+  std::filesystem::path runtime_dir;       // absolute
+  std::optional<std::filesystem::path> llama_server;  // empty: found on PATH, else the cached build
+  std::int32_t spin_count{};                          // GOMP_SPINCOUNT of model servers
+  Limits limits;
+  LogLevel log_level = LogLevel::info;
+  LogFormat log_format = LogFormat::text;
+  std::string file;  // the file that was read; empty: none
+  std::vector<Setting> sources;
+  std::vector<std::string> warnings;  // what works but is probably not meant
+};
+
+// The unix socket that the command line talks to; whoever may open it is an admin.
+std::filesystem::path control_socket(const std::filesystem::path& runtime_dir);
+
+}  // namespace vramd

@@ -1,0 +1,71 @@
+// load_config and parse_config: file, environment and flags into one Config, or every problem
+// found.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "config/problem.h"
+
+namespace vramd {
+
+using Environment = std::map<std::string, std::string, std::less<>>;
+
+// A flag of the command line that sets a key.
+struct FlagValue {
+  std::string flag;   // "--listen"
+  std::string path;   // "listen"
+  std::string value;  // as the file would say it
+};
+
+// A model that no file names: one of `--models DIR`.
+struct FoundModel {
+  std::string id;
+  std::filesystem::path gguf;
+};
+
+// All that a configuration is made of. Later sources win: defaults, file, environment, flags.
+struct ConfigInputs {
+  std::string file_name;                 // for messages; empty where there is no file
+  std::optional<std::string> yaml;       // the file's text
+  std::filesystem::path file_folder;     // absolute; relative paths in the file start here
+  std::filesystem::path working_folder;  // absolute; relative paths elsewhere start here
+  Environment environment;               // names that are not vramd's are ignored
+  std::vector<FlagValue> flags;
+  std::vector<FoundModel> found_models;  // after those of the file
+  std::uint32_t uid = 0;                 // of this user, for the default runtime folder
+};
+
+// Reads nothing but its arguments. Never throws; safe on any text.
+std::expected<Config, Problems> parse_config(const ConfigInputs& inputs);
+
+// Reads `file`, then parses. `inputs` carries everything else.
+std::expected<Config, Problems> load_config(const std::filesystem::path& file, ConfigInputs inputs);
+
+// Environment, working folder and user of this process, and nothing else.
+ConfigInputs inputs_of_process();
+
+// Every *.gguf in `folder` and its direct sub-folders, sorted by path; the id is the file's stem.
+// Projectors (mmproj*) and the later parts of split models are no models of their own. Two files
+// with one stem get the sub-folder's name in front: "folder/stem".
+std::expected<std::vector<FoundModel>, Problems> models_from_folder(
+    const std::filesystem::path& folder);
+
+// Where a configuration is looked for when none is named: $VRAMD_CONFIG, else
+// $XDG_CONFIG_HOME/vramd/vramd.yaml, else ~/.config/vramd/vramd.yaml. Empty without a home.
+std::filesystem::path default_config_file(const Environment& environment);
+
+// Where the built engine and the demo models are: $VRAMD_CACHE_DIR, else $XDG_CACHE_HOME/vramd,
+// else ~/.cache/vramd. Empty without a home.
+std::filesystem::path default_cache_dir(const Environment& environment);
+
+// $XDG_RUNTIME_DIR/vramd-UID, else /tmp/vramd-UID.
+std::filesystem::path default_runtime_dir(const Environment& environment, std::uint32_t uid);
+
+}  // namespace vramd

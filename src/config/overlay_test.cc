@@ -1,0 +1,95 @@
+#include "config/overlay.h"
+
+#include <gtest/gtest.h>
+
+#include "config/config_text.h"
+
+namespace vramd {
+namespace {
+
+ConfigInputs with(std::string name, std::string value) {
+  ConfigInputs inputs = inputs_of(kOneModel);
+  inputs.environment[std::move(name)] = std::move(value);
+  return inputs;
+}
+
+TEST(Overlay, EveryKeyOfTheTableHasAVariableThatIsRead) {
+  for (const KeySpec& spec : key_table()) {
+    std::string path{spec.path};
+    if (spec.scope == KeyScope::model)
+      path = (spec.inherited ? "defaults." : "models.a.") + path;
+    const bool reachable = spec.scope == KeyScope::global || spec.scope == KeyScope::model;
+    if (!reachable || spec.store == nullptr)
+      continue;
+    // No key takes this, so a variable that is read is reported.
+    const std::string text = problems_of(with(environment_name(path), "{"));
+    const bool takes_any = spec.type == ValueType::text || spec.type == ValueType::path;
+    if (takes_any)
+      continue;
+    EXPECT_NE(text, "no problem") << path;
+    EXPECT_NE(text.find("environment " + environment_name(path)), std::string::npos) << text;
+  }
+}
+
+TEST(Overlay, ListsAndMapsAreWrittenInOneLine) {
+  EXPECT_EQ(config_of(with("VRAMD_ALLOWED_HOSTS", "a, b,c")).allowed_hosts,
+            (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(config_of(with("VRAMD_ALLOWED_HOSTS", "[a, 'b']")).allowed_hosts,
+            (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(config_of(with("VRAMD_ALLOWED_HOSTS", "")).allowed_hosts.empty());
+  EXPECT_EQ(config_of(with("VRAMD_DEFAULTS_ENV", "{A: b, C: 1}")).models[0].env,
+            (TextMap{{"A", "b"}, {"C", "1"}}));
+  EXPECT_EQ(problems_of(with("VRAMD_DEFAULTS_ENV", "A=b")),
+            "environment VRAMD_DEFAULTS_ENV: defaults.env: 'A=b' is given, but a map of texts is "
+            "wanted\n");
+}
+
+TEST(Overlay, TheFoundingNamesAreExactFractions) {
+  EXPECT_EQ(config_of(with("CPU_MEMORY_RESERVE_PERCENT", "0.25")).policy.pools[0].reserve,
+            (Reserve{.permille = 250, .size = {}}));
+  EXPECT_EQ(config_of(with("CPU_MEMORY_MAX_PERCENT", "0.5")).policy.pools[0].max_permille, 500);
+  EXPECT_EQ(
+      problems_of(with("CPU_MEMORY_MAX_PERCENT", "50")),
+      "environment CPU_MEMORY_MAX_PERCENT: '50' is not a fraction: it is not between 0 and 1; "
+      "write 0.20 or 20%\n");
+  ConfigInputs both = with("CPU_MEMORY_MAX_PERCENT", "0.5");
+  both.environment["VRAMD_BUDGETS_HOST_MAX"] = "60%";
+  const Config config = config_of(both);
+  EXPECT_EQ(config.policy.pools[0].max_permille, 600);
+  ASSERT_EQ(config.warnings.size(), 1U);
+  EXPECT_EQ(config.warnings[0],
+            "environment CPU_MEMORY_MAX_PERCENT is ignored: VRAMD_BUDGETS_HOST_MAX says the same "
+            "and wins");
+}
+
+TEST(Overlay, AVariableThatMeansNothingIsWarnedAbout) {
+  const Config config = config_of(with("VRAMD_QUEUE_YEILD_AFTER", "5s"));
+  ASSERT_EQ(config.warnings.size(), 1U);
+  EXPECT_EQ(config.warnings[0],
+            "environment VRAMD_QUEUE_YEILD_AFTER is not a variable that vramd knows; did you mean "
+            "'VRAMD_QUEUE_YIELD_AFTER'?");
+  for (const OtherVariable& other : other_variables()) {
+    EXPECT_TRUE(config_of(with(std::string(other.name), "x")).warnings.empty()) << other.name;
+  }
+  EXPECT_TRUE(config_of(with("PATH", "x")).warnings.empty());
+}
+
+TEST(Overlay, TwoModelsWithOneSpellingAreAProblemOnlyWhenTheVariableIsSet) {
+  ConfigInputs inputs = inputs_of("models: {a-b: {gguf: x}, a.b: {gguf: y}}");
+  EXPECT_EQ(problems_of(inputs), "no problem");
+  inputs.environment["VRAMD_MODELS_A_B_SLOTS"] = "3";
+  EXPECT_EQ(problems_of(inputs),
+            "environment VRAMD_MODELS_A_B_SLOTS: it fits models.a-b.slots and models.a.b.slots; "
+            "write these in the file\n");
+}
+
+TEST(Overlay, FlagsAreReportedByTheirName) {
+  ConfigInputs inputs = inputs_of(kOneModel);
+  inputs.flags = {{"--budget", "budgets.host.limit", "6"}};
+  EXPECT_EQ(problems_of(inputs),
+            "flag --budget: budgets.host.limit: '6' is not a memory size: the unit is missing; "
+            "write a number and a unit: 512MiB, 6GiB, 1.5GB\n");
+}
+
+}  // namespace
+}  // namespace vramd
