@@ -1,0 +1,224 @@
+#include "net/blocking_client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/client_message.h"
+#include "net/stream_socket.h"
+
+namespace vramd::net {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One connection for one request, waiting in poll(2).
+class Fetch {
+ public:
+  Fetch(const ClientRequest& request, std::move_only_function<bool(std::string_view)>* on_piece)
+      : request_(request), on_piece_(on_piece) {
+    extend();
+  }
+  ~Fetch() {
+    if (socket_ >= 0)
+      ::close(socket_);
+  }
+  Fetch(const Fetch&) = delete;
+  Fetch& operator=(const Fetch&) = delete;
+
+  Result<Reply> run() {
+    if (auto connected = connect(); !connected)
+      return std::unexpected(connected.error());
+    if (auto sent = send(); !sent)
+      return std::unexpected(sent.error());
+    parser_.reset(request_.method == "HEAD");
+    for (;;) {
+      const auto over = parse();
+      if (!over)
+        return std::unexpected(over.error());
+      if (*over)
+        return std::move(reply_);
+      const auto more = receive();
+      if (!more)
+        return std::unexpected(more.error());
+      if (*more)
+        continue;
+      if (parser_.parse_eof())
+        return std::move(reply_);
+      return failed("the server closed the connection");
+    }
+  }
+
+ private:
+  std::unexpected<Error> failed(std::string why, std::string remedy = {}) const {
+    return fail(request_.method + " " + request_.target + " failed at", to_text(request_.address),
+                std::move(why), std::move(remedy));
+  }
+
+  void extend() {
+    if (request_.timeout > 0s)
+      deadline_ = Clock::now() + request_.timeout;
+  }
+
+  Result<void> wait(short events) {
+    for (;;) {
+      int left_ms = -1;
+      if (deadline_) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now());
+        left_ms = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000'000));
+      }
+      pollfd poll{.fd = socket_, .events = events, .revents = 0};
+      const int ready = ::poll(&poll, 1, left_ms);
+      if (ready > 0)
+        return {};
+      if (ready == 0)
+        return failed("no answer within " + vramd::to_text(request_.timeout));
+      if (errno != EINTR)
+        return failed(std::strerror(errno));
+    }
+  }
+
+  Result<void> connect() {
+    const auto where = system_address(request_.address);
+    if (!where)
+      return std::unexpected(where.error());
+    socket_ = ::socket(where->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (socket_ < 0)
+      return failed(std::strerror(errno));
+    if (!request_.address.is_unix())
+      set_no_delay(socket_);
+    while (::connect(socket_, where->get(), where->length) != 0) {
+      if (errno == EINPROGRESS) {
+        if (auto writable = wait(POLLOUT); !writable)
+          return writable;
+        int error = 0;
+        socklen_t length = sizeof(error);
+        ::getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &length);
+        if (error == 0)
+          return {};
+        errno = error;
+      } else if (errno == EAGAIN) {  // a full backlog, which cannot be waited for
+        if (deadline_ && Clock::now() >= *deadline_)
+          return failed("the server is too busy");
+        ::poll(nullptr, 0, 5);
+        continue;
+      }
+      const bool absent = errno == ECONNREFUSED || errno == ENOENT;
+      return failed(std::strerror(errno),
+                    absent ? "is vramd running? `vramd serve` starts it" : "");
+    }
+    return {};
+  }
+
+  Result<void> send() {
+    const std::string head = client_request_text(request_);
+    Gather out;
+    out.add(head);
+    out.add(request_.body);
+    for (;;) {
+      switch (out.send(socket_)) {
+        case Gather::Sent::all:
+          return {};
+        // The server may have refused early: what it said is still to be read.
+        case Gather::Sent::failed:
+          return {};
+        case Gather::Sent::some:
+          break;
+      }
+      if (auto writable = wait(POLLOUT); !writable)
+        return writable;
+    }
+  }
+
+  // False at the end of the stream.
+  Result<bool> receive() {
+    if (auto readable = wait(POLLIN); !readable)
+      return std::unexpected(readable.error());
+    const std::size_t held = buffer_.size();
+    constexpr std::size_t kRead = 16 * 1024;
+    buffer_.resize(held + kRead);
+    const ssize_t n = ::recv(socket_, buffer_.data() + held, kRead, 0);
+    const int error = errno;
+    buffer_.resize(held + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    if (n < 0 && error != EINTR && error != EAGAIN)
+      return failed(std::strerror(error));
+    if (on_piece_ != nullptr)
+      extend();
+    return n != 0;
+  }
+
+  // True when the reply is complete, or the caller wants no more.
+  Result<bool> parse() {
+    while (!head_done_) {
+      const std::size_t length = head_length(buffer_, scanned_);
+      if (length == 0) {
+        if (buffer_.size() > kHeadMax)
+          return bad_reply(request_, "its head is too long");
+        return false;
+      }
+      const auto interim = take_reply_head(parser_, std::string_view(buffer_).substr(0, length),
+                                           request_, fields_, reply_);
+      if (!interim)
+        return std::unexpected(interim.error());
+      buffer_.erase(0, length);
+      scanned_ = 0;
+      head_done_ = !*interim;
+    }
+    if (parser_.done())
+      return true;
+    pieces_.clear();
+    const BodyProgress progress = parser_.parse_body(buffer_, pieces_);
+    const bool streams = on_piece_ != nullptr && reply_.status / 100 == 2;
+    for (const std::string_view piece : pieces_) {
+      if (!streams) {
+        reply_.body.append(piece);
+      } else if (!(*on_piece_)(piece)) {
+        return true;
+      }
+    }
+    if (progress.failure)
+      return bad_reply(request_, progress.failure->why);
+    buffer_.erase(0, progress.consumed);
+    if (reply_.body.size() > static_cast<std::size_t>(request_.reply_max.count)) {
+      return bad_reply(request_, "it is longer than " + vramd::to_text(request_.reply_max));
+    }
+    return parser_.done();
+  }
+
+  static constexpr std::size_t kHeadMax = 64 * 1024;
+
+  const ClientRequest& request_;
+  std::move_only_function<bool(std::string_view)>* on_piece_;
+  std::optional<Clock::time_point> deadline_;
+  int socket_ = -1;
+  ResponseParser parser_;
+  std::string buffer_;
+  std::vector<HeaderView> fields_;
+  std::vector<std::string_view> pieces_;
+  std::size_t scanned_ = 0;
+  Reply reply_;
+  bool head_done_ = false;
+};
+
+}  // namespace
+
+Result<Reply> fetch(const ClientRequest& request) {
+  return Fetch(request, nullptr).run();
+}
+
+Result<Reply> fetch_stream(const ClientRequest& request,
+                           std::move_only_function<bool(std::string_view piece)> on_piece) {
+  return Fetch(request, &on_piece).run();
+}
+
+}  // namespace vramd::net

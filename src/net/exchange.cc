@@ -1,0 +1,96 @@
+#include "net/exchange.h"
+
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "base/check.h"
+#include "net/connection.h"
+
+namespace vramd::net {
+
+Exchange::~Exchange() {
+  if (connection_) {
+    const auto connection = connection_;  // outlives the reset of the member
+    connection->abandoned();
+  }
+}
+
+std::optional<std::string_view> Exchange::header(std::string_view name) const {
+  for (const HeaderView& field : headers_) {
+    if (same_name(field.name, name))
+      return field.value;
+  }
+  return std::nullopt;
+}
+
+const std::string& Exchange::peer() const {
+  return peer_;
+}
+std::optional<std::uint32_t> Exchange::peer_uid() const {
+  return peer_uid_;
+}
+int Exchange::listener_tag() const {
+  return listener_tag_;
+}
+
+void Exchange::on_client_gone(std::move_only_function<void()> callback) {
+  if (gone_ && callback)
+    return;
+  on_gone_ = std::move(callback);
+}
+
+void Exchange::respond(Response response) {
+  if (gone_)
+    return;
+  VRAMD_CHECK(connection_ && !begun_, "an exchange is answered twice");
+  begun_ = true;
+  connection_->respond(std::move(response));
+}
+
+void Exchange::begin_stream(int status, std::string_view content_type,
+                            std::vector<Header> headers) {
+  if (gone_)
+    return;
+  VRAMD_CHECK(connection_ && !begun_, "an exchange is answered twice");
+  begun_ = true;
+  connection_->begin_stream(status, content_type, headers);
+}
+
+void Exchange::send(std::string_view piece) {
+  if (gone_)
+    return;
+  VRAMD_CHECK(connection_ && begun_, "send() without a stream");
+  connection_->send(piece);
+}
+
+void Exchange::end_stream() {
+  if (gone_)
+    return;
+  VRAMD_CHECK(connection_ && begun_, "end_stream() without a stream");
+  const auto connection = connection_;
+  connection->end_stream();
+}
+
+std::size_t Exchange::pending_bytes() const {
+  return connection_ ? connection_->pending_bytes() : 0;
+}
+
+void Exchange::relay(RelayTarget target, std::move_only_function<void(RelayResult)> done) {
+  if (gone_) {
+    boost::asio::post(*io_, [self = shared_from_this(), done = std::move(done)]() mutable {
+      done({.end = RelayResult::End::client_gone, .why = "the client left"});
+    });
+    return;
+  }
+  VRAMD_CHECK(connection_, "relay() of an exchange that is answered");
+  VRAMD_CHECK(begun_ == target.stream_already_begun, "relay() and its stream disagree");
+  connection_->relay(std::move(target), std::move(done));
+}
+
+bool Exchange::finish_broken(std::string_view last_event) {
+  return !gone_ && connection_ && connection_->finish_broken(last_event);
+}
+
+}  // namespace vramd::net

@@ -1,0 +1,78 @@
+// RelayTarget and RelayResult: what to ask of a model server for a client, and how it went.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/tick.h"
+#include "net/address.h"
+#include "net/body.h"
+#include "net/message.h"
+
+namespace vramd::net {
+
+struct RelayTarget {
+  Address upstream;
+  std::string target;                // origin form, "/v1/chat/completions?x=1"
+  std::shared_ptr<const Body> body;  // instead of the client's own, when set
+
+  Duration connect_timeout = 2s;     // a model server is on this machine
+  Duration first_byte_timeout = 0s;  // request sent -> first body byte; 0 = none: prompts take long
+  Duration idle_timeout = 0s;        // between body bytes; 0 = none
+  Duration total_timeout = 0s;       // the whole relay; 0 = none
+
+  std::vector<Header> request_headers;   // added for the server; replace the client's of that name
+  std::vector<Header> response_headers;  // added for the client; replace the server's of that name
+  std::vector<std::string>
+      drop_request_headers;  // such as authorization: vramd's key is not theirs
+
+  // An answer with status >= 500 is not sent on but handed to `done` as `held` with its body (up to
+  // Limits::held_answer_max), so that its text can be classified and the request be replayed.
+  bool hold_5xx = false;
+
+  // The exchange has already begun an event stream (queue comments): only the server's body is
+  // relayed. An answer that is not an event stream becomes one event, made by `in_band_event`, or,
+  // without one, `data: BODY`. hold_5xx comes first.
+  bool stream_already_begun = false;
+  std::move_only_function<std::string(int status, std::string_view body)> in_band_event;
+};
+
+struct RelayResult {
+  enum class End : std::uint8_t {
+    complete,          // the whole answer went to the client
+    held,              // hold_5xx: status and held_body are set; nothing was sent to the client
+    client_gone,       // the client left or stopped reading; the upstream connection was closed
+    connect_failed,    // no connection to the server; nothing was sent to the client
+    lost_before_body,  // connection broke before any body byte; nothing was sent to the client
+    timed_out_before_body,  // first_byte or total timeout; nothing was sent to the client
+    broken_midstream,  // connection broke, or the server sent nonsense, after body bytes were sent
+    timed_out_midstream,  // idle or total timeout after body bytes were sent
+  };
+
+  End end = End::complete;
+  int status = 0;                // of the server's answer, when its head arrived
+  std::uint64_t body_bytes = 0;  // of the answer's body, sent towards the client
+  std::string why;               // what the system or the parser said, when something failed
+  std::string held_content_type;
+  std::string held_body;
+
+  Duration connect_time{};                  // zero for a pooled connection
+  std::optional<Duration> first_byte_time;  // relay() -> first body byte
+  Duration total_time{};
+  bool reused_connection = false;
+
+  // Nothing of an answer has reached the client, so respond() or another relay() may follow.
+  bool may_answer_again() const {
+    return end == End::held || end == End::connect_failed || end == End::lost_before_body ||
+           end == End::timed_out_before_body;
+  }
+};
+
+std::string_view to_text(RelayResult::End end);
+
+}  // namespace vramd::net

@@ -1,0 +1,121 @@
+// How heads change on their way through the proxy, and the names of a relay's ends.
+#include <algorithm>
+
+#include "net/relaying.h"
+
+namespace vramd::net {
+
+namespace {
+
+// The names in Connection fields are hop-by-hop too; almost always there are none.
+class ConnectionNames {
+ public:
+  explicit ConnectionNames(std::span<const HeaderView> fields) : fields_(fields) {
+    for (const HeaderView& field : fields)
+      any_ = any_ || names_some(field);
+  }
+  bool has(std::string_view name) const {
+    return any_ && std::any_of(fields_.begin(), fields_.end(), [&](const HeaderView& field) {
+             return names_some(field) && list_has(field.value, name);
+           });
+  }
+
+ private:
+  static bool names_some(const HeaderView& field) {
+    return field.name.size() == 10 && same_name(field.name, "connection") &&
+           !same_name(field.value, "keep-alive") && !same_name(field.value, "close");
+  }
+
+  std::span<const HeaderView> fields_;
+  bool any_ = false;
+};
+
+bool is_among(std::string_view name, const std::vector<Header>& headers) {
+  return std::any_of(headers.begin(), headers.end(),
+                     [&](const Header& header) { return same_name(header.name, name); });
+}
+
+bool is_among(std::string_view name, const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& other) { return same_name(other, name); });
+}
+
+}  // namespace
+
+std::string upstream_request_head(const Exchange& exchange, const RelayTarget& target,
+                                  const Body& body) {
+  const auto fields = exchange.headers();
+  const ConnectionNames named(fields);
+
+  std::string head;
+  head.reserve(1024);
+  head.append(exchange.method()).append(" ");
+  append_target(head, target.target.empty() ? std::string_view("/") : target.target);
+  head.append(" HTTP/1.1\r\nhost: ");
+  head.append(target.upstream.is_unix() ? "localhost" : to_text(target.upstream)).append("\r\n");
+  bool had_body = !body.empty() || target.body != nullptr;
+  for (const HeaderView& field : fields) {
+    if (is_hop_by_hop(field.name)) {
+      had_body = had_body || same_name(field.name, "content-length") ||
+                 same_name(field.name, "transfer-encoding");
+      continue;
+    }
+    if (named.has(field.name))
+      continue;
+    if (is_among(field.name, target.drop_request_headers))
+      continue;
+    if (is_among(field.name, target.request_headers))
+      continue;
+    head.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+  for (const Header& header : target.request_headers) {
+    if (!is_hop_by_hop(header.name))
+      append_field(head, header.name, header.value);
+  }
+  if (had_body)
+    head.append("content-length: ").append(std::to_string(body.size())).append("\r\n");
+  head.append("\r\n");
+  return head;
+}
+
+void append_relayed_fields(std::string& head, const std::vector<HeaderView>& fields,
+                           const std::vector<Header>& added) {
+  const ConnectionNames named(fields);
+  for (const HeaderView& field : fields) {
+    if (is_hop_by_hop(field.name))
+      continue;
+    if (named.has(field.name))
+      continue;
+    if (is_among(field.name, added))
+      continue;
+    head.append(field.name).append(": ").append(field.value).append("\r\n");
+  }
+  for (const Header& header : added) {
+    if (!is_hop_by_hop(header.name))
+      append_field(head, header.name, header.value);
+  }
+}
+
+std::string_view to_text(RelayResult::End end) {
+  switch (end) {
+    case RelayResult::End::complete:
+      return "complete";
+    case RelayResult::End::held:
+      return "held";
+    case RelayResult::End::client_gone:
+      return "client_gone";
+    case RelayResult::End::connect_failed:
+      return "connect_failed";
+    case RelayResult::End::lost_before_body:
+      return "lost_before_body";
+    case RelayResult::End::timed_out_before_body:
+      return "timed_out_before_body";
+    case RelayResult::End::broken_midstream:
+      return "broken_midstream";
+    case RelayResult::End::timed_out_midstream:
+      return "timed_out_midstream";
+  }
+  return "unknown";
+}
+
+}  // namespace vramd::net
