@@ -1,0 +1,20 @@
+// ExitStatus: how a process came to its end.
+#pragma once
+
+#include <string>
+
+namespace vramd {
+
+struct ExitStatus {
+  int code = 0;    // of exit(); meaningless when signal is not 0
+  int signal = 0;  // that ended it; 0 when it ended by itself
+
+  bool clean() const { return code == 0 && signal == 0; }
+
+  friend bool operator==(const ExitStatus&, const ExitStatus&) = default;
+};
+
+// "exit status 1", "killed by signal 11 (SIGSEGV)".
+std::string to_text(ExitStatus status);
+
+}  // namespace vramd

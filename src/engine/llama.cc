@@ -1,0 +1,241 @@
+#include "engine/llama.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "engine/log_ring.h"
+
+namespace vramd {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kServer = "llama-server";
+constexpr const char* kFitParams = "llama-fit-params";
+// More are made while requests need them; these stay, and each costs memory.
+constexpr int kHttpThreads = 4;
+// Loading shared libraries from a cold disk.
+constexpr Duration kVersionTimeout = 20s;
+
+bool is_program(const fs::path& path) {
+  struct stat info{};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+         ::access(path.c_str(), X_OK) == 0;
+}
+
+LlamaPrograms with_companion(const fs::path& server) {
+  LlamaPrograms programs{.server = server, .fit_params = std::nullopt};
+  std::error_code ignored;
+  // A link on PATH points to the folder that holds both.
+  const auto real = fs::canonical(server, ignored);
+  for (const auto& folder : {server.parent_path(), real.parent_path()}) {
+    if (!is_program(folder / kFitParams))
+      continue;
+    programs.fit_params = folder / kFitParams;
+    break;
+  }
+  return programs;
+}
+
+std::vector<fs::path> folders_of(std::string_view path_variable) {
+  std::vector<fs::path> folders;
+  while (!path_variable.empty()) {
+    const std::size_t end = std::min(path_variable.find(':'), path_variable.size());
+    const fs::path folder(path_variable.substr(0, end));
+    // Relative entries mean a different file after each change of directory.
+    if (folder.is_absolute())
+      folders.push_back(folder);
+    path_variable.remove_prefix(std::min(end + 1, path_variable.size()));
+  }
+  return folders;
+}
+
+std::string last_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
+    text.remove_suffix(1);
+  const std::size_t begin = text.rfind('\n');
+  return clean_text(begin == std::string_view::npos ? text : text.substr(begin + 1));
+}
+
+// "version: 0.5.0-dev (build 1, commit de3ff81)" on whichever stream.
+std::optional<std::string> version_in(const RunOutput& output) {
+  constexpr std::string_view kName = "version: ";
+  for (const std::string_view text : {std::string_view(output.out), std::string_view(output.err)}) {
+    std::size_t at = text.find(kName);
+    if (at == std::string_view::npos || (at > 0 && text[at - 1] != '\n'))
+      continue;
+    at += kName.size();
+    return clean_text(text.substr(at, text.find('\n', at) - at));
+  }
+  return std::nullopt;
+}
+
+Result<std::string> judge_version(const fs::path& program, const Result<RunOutput>& output) {
+  constexpr const char* kWhat = "cannot use engine program";
+  const std::string remedy = "name a working llama-server in the config, or run `make setup`";
+  if (!output)
+    return fail(kWhat, program.string(), output.error().text(), remedy);
+  if (!output->status.clean()) {
+    const auto words = last_line(output->err.empty() ? output->out : output->err);
+    return fail(kWhat, program.string(),
+                "--version: " + to_text(output->status) + (words.empty() ? "" : ": " + words),
+                remedy);
+  }
+  const auto version = version_in(*output);
+  if (!version)
+    return fail(kWhat, program.string(), "--version names no version", remedy);
+  return *version;
+}
+
+void add(std::vector<std::string>& argv, std::string flag, std::string value) {
+  argv.push_back(std::move(flag));
+  argv.push_back(std::move(value));
+}
+
+bool is_quantised(KvType kv) {
+  return kv != KvType::f32 && kv != KvType::f16 && kv != KvType::bf16;
+}
+
+bool is_encoder(ModelType type) {
+  return type == ModelType::embedding || type == ModelType::reranker;
+}
+
+// The server splits an alias at commas into several names.
+std::string alias_of(std::string name) {
+  std::ranges::replace(name, ',', '_');
+  return name;
+}
+
+}  // namespace
+
+Result<LlamaPrograms> find_llama(const LlamaSearch& search) {
+  constexpr const char* kWhat = "cannot find the engine";
+  if (search.configured) {
+    std::error_code ignored;
+    auto server = *search.configured;
+    if (fs::is_directory(server, ignored))
+      server /= kServer;
+    if (!server.is_absolute())
+      server = fs::absolute(server, ignored);
+    if (is_program(server))
+      return with_companion(server);
+    return fail(kWhat, server.string(),
+                fs::exists(server, ignored) ? "it is not an executable file" : "no such file",
+                "correct the path of llama-server in the config");
+  }
+  for (const auto& folder : folders_of(search.path_variable)) {
+    if (is_program(folder / kServer))
+      return with_companion(folder / kServer);
+  }
+  if (search.cached && is_program(*search.cached / kServer)) {
+    return with_companion(*search.cached / kServer);
+  }
+  std::string why = "no llama-server on PATH";
+  if (search.cached)
+    why += " and none in " + search.cached->string();
+  return fail(kWhat, "", why, "run `make setup`, or name a llama-server in the config");
+}
+
+void check_llama(ProcessRunner& runner, const LlamaPrograms& programs,
+                 const std::vector<std::string>& env,
+                 std::function<void(Result<LlamaBuild>)> done) {
+  const auto ask = [env](const fs::path& program) {
+    return RunRequest{
+        .argv = {program.string(), "--version"}, .env = env, .timeout = kVersionTimeout};
+  };
+  runner.run(ask(programs.server),
+             [&runner, programs, ask, done = std::move(done)](const Result<RunOutput>& output) {
+               const auto version = judge_version(programs.server, output);
+               if (!version)
+                 return done(std::unexpected(version.error()));
+               const LlamaBuild build{.version = *version};
+               if (!programs.fit_params)
+                 return done(build);
+               runner.run(ask(*programs.fit_params), [program = *programs.fit_params, build,
+                                                      done](const Result<RunOutput>& other) {
+                 const auto dry_run_version = judge_version(program, other);
+                 if (!dry_run_version)
+                   return done(std::unexpected(dry_run_version.error()));
+                 done(build);
+               });
+             });
+}
+
+std::vector<std::string> llama_environment(const LlamaEnvironment& environment) {
+  std::vector<std::string> out{
+      "PATH=" + environment.path,
+      "HOME=" + environment.home,
+      "LANG=" + environment.lang,
+      "GOMP_SPINCOUNT=" + std::to_string(environment.gomp_spincount),
+      // One arena per thread of its HTTP pool would grow with the number of open requests.
+      "MALLOC_ARENA_MAX=2",
+      // On an abort it would start a debugger on itself and fill the log with back-traces.
+      "GGML_NO_BACKTRACE=1",
+  };
+  if (!environment.ld_library_path.empty()) {
+    out.push_back("LD_LIBRARY_PATH=" + environment.ld_library_path);
+  }
+  out.insert(out.end(), environment.more.begin(), environment.more.end());
+  return out;
+}
+
+LlamaBatches llama_batches(const LlamaModel& model, const Placement& placement) {
+  if (is_encoder(model.type))
+    return {.batch = placement.context, .ubatch = placement.context};
+  return {.batch = model.batch, .ubatch = std::min(model.ubatch, model.batch)};
+}
+
+ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,
+                             const Placement& placement, Generation generation,
+                             const std::filesystem::path& socket, std::vector<std::string> env) {
+  const auto batches = llama_batches(model, placement);
+  const std::int64_t context = std::int64_t{placement.context} * placement.slots;
+  const std::string kv(to_text(placement.kv));
+  std::vector<std::string> argv{programs.server.string()};
+  add(argv, "--host", socket.string());
+  add(argv, "--model", model.gguf.string());
+  add(argv, "--alias", alias_of(model.name));
+  add(argv, "--ctx-size", std::to_string(context));
+  add(argv, "--parallel", std::to_string(placement.slots));
+  add(argv, "--batch-size", std::to_string(batches.batch));
+  add(argv, "--ubatch-size", std::to_string(batches.ubatch));
+  add(argv, "--cache-type-k", kv);
+  add(argv, "--cache-type-v", kv);
+  // The engine refuses a quantised V cache without it.
+  if (is_quantised(placement.kv))
+    add(argv, "--flash-attn", "on");
+  // A server that puts nothing on a GPU would still open a context of 300-500 MiB there.
+  if (placement.gpu_layers == 0) {
+    add(argv, "--device", "none");
+  } else {
+    add(argv, "--gpu-layers", std::to_string(placement.gpu_layers));
+  }
+  add(argv, "--ctx-checkpoints", std::to_string(model.ctx_checkpoints));
+  add(argv, "--cache-ram", std::to_string(model.prompt_cache.count / kMiB));
+  add(argv, "--fit", "off");
+  add(argv, "--load-mode", "mmap");
+  add(argv, "--threads-http", std::to_string(kHttpThreads));
+  if (model.threads)
+    add(argv, "--threads", std::to_string(*model.threads));
+  for (const char* flag : {"--no-warmup", "--offline", "--no-ui"})
+    argv.emplace_back(flag);
+  if (model.type == ModelType::embedding)
+    argv.emplace_back("--embeddings");
+  if (model.type == ModelType::reranker)
+    argv.emplace_back("--reranking");
+  argv.insert(argv.end(), model.args.begin(), model.args.end());
+  return ServerSpec{.generation = generation,
+                    .model = model.id,
+                    .model_name = model.name,
+                    .argv = std::move(argv),
+                    .env = std::move(env),
+                    .socket = socket};
+}
+
+}  // namespace vramd

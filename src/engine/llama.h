@@ -1,0 +1,82 @@
+// The `llama` adapter: finds upstream llama-server and says how to start it for a placement.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "core/types.h"
+#include "engine/process_runner.h"
+#include "engine/server_spec.h"
+
+namespace vramd {
+
+// Where to look, in this order.
+struct LlamaSearch {
+  std::optional<std::filesystem::path> configured;  // a llama-server, or the folder of one
+  std::string path_variable;                        // $PATH of the daemon
+  std::optional<std::filesystem::path> cached;      // folder of the built-in build
+};
+
+struct LlamaPrograms {
+  std::filesystem::path server;
+  std::optional<std::filesystem::path> fit_params;  // beside the server; without it no dry runs
+};
+
+// Only looks for files that may be executed. A configured one that is not there is an error, never
+// a reason to take another.
+Result<LlamaPrograms> find_llama(const LlamaSearch& search);
+
+// The build as it names itself; learned memory belongs to one build.
+struct LlamaBuild {
+  std::string version;  // "0.5.0-dev (build 1, commit de3ff81)"
+};
+
+// Runs `--version` of both programs, off the hot path. An error says which of them does not run
+// and what it said (a missing library, the wrong processor).
+void check_llama(ProcessRunner& runner, const LlamaPrograms& programs,
+                 const std::vector<std::string>& env, std::function<void(Result<LlamaBuild>)> done);
+
+// What the adapter must know of a model beside its placement.
+struct LlamaModel {
+  ModelId id;
+  std::string name;            // the served name; also the alias, else the file's path leaks
+  std::filesystem::path gguf;  // absolute
+  ModelType type = ModelType::llm;
+  std::int32_t batch = 512;          // prompt tokens per decode call
+  std::int32_t ubatch = 512;         // prompt tokens per graph; sizes the compute buffers
+  std::int32_t ctx_checkpoints = 0;  // host copies of the state per slot; each costs memory
+  Bytes prompt_cache;  // the server's own cache of prompts, in whole MiB; part of the footprint
+  std::optional<std::int32_t> threads;
+  std::vector<std::string> args;  // the user's own, last; see governed_flag
+};
+
+struct LlamaEnvironment {
+  std::string path = "/usr/local/bin:/usr/bin:/bin";
+  std::string home = "/";
+  std::string lang = "C.UTF-8";
+  std::string ld_library_path;         // empty: not set
+  std::int32_t gomp_spincount = 2000;  // two servers that spin on every core take 2.5 times as long
+  std::vector<std::string> more;       // "NAME=value"
+};
+
+std::vector<std::string> llama_environment(const LlamaEnvironment& environment);
+
+// What the server and its dry run must both be given. An encoder takes a whole text in one graph,
+// so for embedding models and rerankers both are the placement's context.
+struct LlamaBatches {
+  std::int32_t batch = 0;
+  std::int32_t ubatch = 0;
+};
+LlamaBatches llama_batches(const LlamaModel& model, const Placement& placement);
+
+ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,
+                             const Placement& placement, Generation generation,
+                             const std::filesystem::path& socket, std::vector<std::string> env);
+
+}  // namespace vramd

@@ -1,0 +1,266 @@
+#include "engine/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+
+#include "engine/process_stat.h"
+
+namespace vramd {
+namespace {
+
+using boost::system::error_code;
+
+// Readiness is looked for every kPollMin at first and later in proportion to the time waited, so
+// that it is seen at most a twentieth late.
+constexpr std::chrono::milliseconds kPollMin{2};
+constexpr std::chrono::milliseconds kPollMax{50};
+constexpr int kPollShare = 20;
+// A server that prints something may just have become ready; it is asked sooner, but not more often
+// than this share of the time waited.
+constexpr int kHintShare = 100;
+constexpr std::chrono::seconds kReadinessAnswerMax{1};
+constexpr std::size_t kReadBytes = 16 * 1024;
+// Per wake-up, so that a server that prints without end leaves time for the others.
+constexpr int kReadsPerWake = 4;
+// After the exit, all that the pipe can hold (64 KiB by default, 1 MiB at most).
+constexpr int kReadsAtEnd = 64;
+constexpr int kEndWaitMs = 1000;
+
+int duplicate(int fd) {
+  return ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+}  // namespace
+
+Server::Server(boost::asio::io_context& loop, ServerSpec spec, Spawned process, FileHandle output,
+               LogRing& log, const SupervisorOptions& options, Hooks hooks)
+    : loop_(loop),
+      spec_(std::move(spec)),
+      process_(std::move(process)),
+      log_(log),
+      options_(options),
+      hooks_(std::move(hooks)),
+      exit_(loop, duplicate(process_.pidfd.get())),
+      output_(loop, output.release()),
+      poll_timer_(loop),
+      stop_timer_(loop) {}
+
+Server::~Server() {
+  if (ended_)
+    return;
+  for (const auto& wait : slot_waits_)
+    wait->abandon();
+  signal_group(process_, SIGKILL);
+  pollfd waiting{.fd = process_.pidfd.get(), .events = POLLIN, .revents = 0};
+  // One that does not leave (in an uninterruptible call) dies with this thread at the latest.
+  if (::poll(&waiting, 1, kEndWaitMs) > 0)
+    reap(process_);
+  ::unlink(spec_.socket.c_str());
+}
+
+void Server::watch() {
+  wait_for_exit();
+  wait_for_output();
+  poll_ready_in(kPollMin);
+}
+
+void Server::wait_for_exit() {
+  exit_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                   [weak = weak_from_this()](const error_code& error) {
+                     const auto self = weak.lock();
+                     if (!self || error || self->ended_)
+                       return;
+                     if (!has_ended(self->process_))
+                       return self->wait_for_exit();
+                     self->finish();
+                   });
+}
+
+void Server::wait_for_output() {
+  output_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                     [weak = weak_from_this()](const error_code& error) {
+                       const auto self = weak.lock();
+                       if (!self || error || self->ended_)
+                         return;
+                       if (self->read_output(kReadsPerWake))
+                         self->wait_for_output();
+                       self->heard_something();
+                     });
+}
+
+// False at the end of the output.
+bool Server::read_output(int reads_max) {
+  std::array<char, kReadBytes> buffer;
+  for (int i = 0; i < reads_max; ++i) {
+    const auto count = ::read(output_.native_handle(), buffer.data(), buffer.size());
+    if (count == 0)
+      return false;
+    if (count < 0)
+      return errno == EAGAIN || errno == EINTR;
+    log_.append(spec_.generation, {buffer.data(), static_cast<std::size_t>(count)});
+  }
+  return true;
+}
+
+void Server::poll_ready_in(Clock::duration pause) {
+  poll_timer_.expires_after(pause);
+  poll_timer_.async_wait([weak = weak_from_this(), poll = ++polls_](const error_code& error) {
+    const auto self = weak.lock();
+    // An expired wait may already be queued when it is replaced: only the newest counts.
+    if (self && !error && poll == self->polls_)
+      self->poll_ready();
+  });
+}
+
+void Server::poll_ready() {
+  if (ready_ || told_to_stop_ || ended_)
+    return;
+  get_.reset();
+  polled_ = Clock::now();
+  FileHandle connection = connect_unix(spec_.socket);
+  if (!connection) {
+    const auto pause = (polled_ - started_) / kPollShare;
+    poll_ready_in(std::clamp<Clock::duration>(pause, kPollMin, kPollMax));
+    return;
+  }
+  get_ = HttpGet::start(loop_, std::move(connection), spec_.health_path,
+                        [weak = weak_from_this()](const HttpAnswer& answer) {
+                          if (const auto self = weak.lock())
+                            self->readiness_answer(answer);
+                        });
+  poll_ready_in(kReadinessAnswerMax);
+}
+
+void Server::readiness_answer(const HttpAnswer& answer) {
+  get_.reset();
+  if (ready_ || told_to_stop_ || ended_)
+    return;
+  if (answer.status != 200) {
+    const auto pause = (Clock::now() - started_) / kPollShare;
+    poll_ready_in(std::clamp<Clock::duration>(pause, kPollMin, kPollMax));
+    return;
+  }
+  ready_ = true;
+  ++polls_;
+  poll_timer_.cancel();
+  hooks_.ready();
+}
+
+void Server::heard_something() {
+  if (ready_ || told_to_stop_ || ended_ || get_)
+    return;
+  const auto now = Clock::now();
+  const auto gap = std::clamp<Clock::duration>((now - started_) / kHintShare, kPollMin, kPollMax);
+  const auto pause = std::max<Clock::duration>(polled_ + gap - now, Clock::duration::zero());
+  if (poll_timer_.expiry() > now + pause)
+    poll_ready_in(pause);
+}
+
+void Server::tick(bool loop_was_late) {
+  if (!ready_ || told_to_stop_ || unresponsive_ || ended_)
+    return;
+  const auto stat = read_process_stat(process_.pid);
+  if (stat && stat->state == 'T') {
+    give_up("its process is stopped (state T)");
+    return;
+  }
+  if (get_ && !loop_was_late)
+    ++missed_;
+  if (missed_ >= options_.probes_missed_max) {
+    give_up("no answer on " + spec_.health_path + " for " +
+            to_text(options_.probe_interval * missed_));
+    return;
+  }
+  probe();
+}
+
+void Server::probe() {
+  get_.reset();
+  FileHandle connection = connect_unix(spec_.socket);
+  if (!connection) {
+    ++missed_;
+    return;
+  }
+  get_ = HttpGet::start(loop_, std::move(connection), spec_.health_path,
+                        [weak = weak_from_this()](const HttpAnswer& answer) {
+                          const auto self = weak.lock();
+                          if (!self)
+                            return;
+                          self->get_.reset();
+                          // Any answer is a sign of life; its status is the request's business.
+                          self->missed_ = answer.status != 0 ? 0 : self->missed_ + 1;
+                        });
+}
+
+void Server::give_up(std::string why) {
+  unresponsive_ = true;
+  get_.reset();
+  hooks_.unresponsive(std::move(why));
+}
+
+void Server::stop(bool kill_at_once) {
+  if (ended_)
+    return;
+  const bool first = !told_to_stop_;
+  told_to_stop_ = true;
+  ++polls_;
+  poll_timer_.cancel();
+  get_.reset();
+  if (kill_at_once) {
+    stop_timer_.cancel();
+    signal_group(process_, SIGKILL);
+    return;
+  }
+  if (!first)
+    return;
+  signal_group(process_, SIGTERM);
+  // A stopped process handles its SIGTERM only when it is continued.
+  signal_group(process_, SIGCONT);
+  stop_timer_.expires_after(options_.stop_timeout);
+  stop_timer_.async_wait([weak = weak_from_this()](const error_code& error) {
+    const auto self = weak.lock();
+    if (self && !error && !self->ended_)
+      signal_group(self->process_, SIGKILL);
+  });
+}
+
+void Server::await_slots(std::function<int()> busy_at_most, std::function<void(bool)> done) {
+  std::erase_if(slot_waits_, [](const auto& wait) { return wait->finished(); });
+  auto wait = std::make_shared<SlotWait>(
+      loop_,
+      SlotWait::Target{
+          .socket = spec_.socket, .path = spec_.slots_path, .wait_max = options_.slots_wait_max},
+      std::move(busy_at_most), std::move(done));
+  wait->start();
+  slot_waits_.push_back(std::move(wait));
+}
+
+void Server::finish() {
+  read_output(kReadsAtEnd);
+  log_.finish(spec_.generation);
+  const ExitStatus status = reap(process_);
+  ended_ = true;
+  ++polls_;
+  get_.reset();
+  poll_timer_.cancel();
+  stop_timer_.cancel();
+  error_code ignored;
+  exit_.close(ignored);
+  output_.close(ignored);
+  process_.pidfd.reset();
+  ::unlink(spec_.socket.c_str());
+  for (const auto& wait : std::exchange(slot_waits_, {}))
+    wait->finish(true);
+  hooks_.exited(status);
+}
+
+}  // namespace vramd

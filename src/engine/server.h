@@ -1,0 +1,85 @@
+// Server: one running model server, from its start to its exit.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/tick.h"
+#include "engine/http_get.h"
+#include "engine/log_ring.h"
+#include "engine/server_spec.h"
+#include "engine/slot_wait.h"
+#include "engine/spawn.h"
+#include "engine/supervisor.h"
+
+namespace vramd {
+
+class Server : public std::enable_shared_from_this<Server> {
+ public:
+  // Called on the loop, never from inside a call to the Server.
+  struct Hooks {
+    std::function<void()> ready;
+    std::function<void(std::string why)> unresponsive;
+    std::function<void(ExitStatus)> exited;
+  };
+
+  // `log` and `options` outlive it. `output` is the read end of what the process prints.
+  Server(boost::asio::io_context& loop, ServerSpec spec, Spawned process, FileHandle output,
+         LogRing& log, const SupervisorOptions& options, Hooks hooks);
+  // Kills the process if it still runs and waits for it a little; no hook is called.
+  ~Server();
+
+  void watch();
+  void stop(bool kill_at_once);
+  // Once per probe interval. `loop_was_late`: what did not happen in time may be our own fault.
+  void tick(bool loop_was_late);
+  void await_slots(std::function<int()> busy_at_most, std::function<void(bool)> done);
+
+  const ServerSpec& spec() const { return spec_; }
+  pid_t pid() const { return process_.pid; }
+  bool ready() const { return ready_; }
+  bool told_to_stop() const { return told_to_stop_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void wait_for_exit();
+  void wait_for_output();
+  bool read_output(int reads_max);
+  void poll_ready();
+  void poll_ready_in(Clock::duration pause);
+  void heard_something();
+  void readiness_answer(const HttpAnswer& answer);
+  void probe();
+  void give_up(std::string why);
+  void finish();
+
+  boost::asio::io_context& loop_;
+  ServerSpec spec_;
+  Spawned process_;
+  LogRing& log_;
+  const SupervisorOptions& options_;
+  Hooks hooks_;
+
+  boost::asio::posix::stream_descriptor exit_;  // a duplicate of the pidfd
+  boost::asio::posix::stream_descriptor output_;
+  boost::asio::steady_timer poll_timer_;
+  boost::asio::steady_timer stop_timer_;
+  std::shared_ptr<HttpGet> get_;  // the health probe on its way
+  std::vector<std::shared_ptr<SlotWait>> slot_waits_;
+
+  Clock::time_point started_ = Clock::now();
+  Clock::time_point polled_;
+  std::uint64_t polls_ = 0;
+  int missed_ = 0;
+  bool ready_ = false;
+  bool unresponsive_ = false;
+  bool told_to_stop_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace vramd

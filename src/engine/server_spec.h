@@ -1,0 +1,23 @@
+// ServerSpec: everything that is needed to start one model server; an engine adapter builds it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/types.h"
+
+namespace vramd {
+
+struct ServerSpec {
+  Generation generation;
+  ModelId model;
+  std::string model_name;               // for people
+  std::vector<std::string> argv;        // argv[0] is a path
+  std::vector<std::string> env;         // "NAME=value"; all that the server sees
+  std::filesystem::path socket;         // where it will listen; from RuntimeFolder::socket_path
+  std::string health_path = "/health";  // 200 means ready, anything else means not yet
+  std::string slots_path = "/slots";    // empty: this engine does not tell which slots are busy
+};
+
+}  // namespace vramd

@@ -1,0 +1,92 @@
+#include "engine/slot_wait.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+
+#include "engine/slots.h"
+
+namespace vramd {
+namespace {
+
+// A decode step takes about this long on a small model; then looks become rarer.
+constexpr Duration kFirstPause = 5ms;
+constexpr Duration kPauseMax = 50ms;
+
+}  // namespace
+
+SlotWait::SlotWait(boost::asio::io_context& loop, Target target, std::function<int()> busy_at_most,
+                   std::function<void(bool)> done)
+    : loop_(loop),
+      target_(std::move(target)),
+      busy_at_most_(std::move(busy_at_most)),
+      done_(std::move(done)),
+      timer_(loop),
+      deadline_(std::chrono::steady_clock::now() + target_.wait_max),
+      pause_(kFirstPause) {}
+
+void SlotWait::start() {
+  look_later();
+}
+
+Duration SlotWait::left() const {
+  return std::chrono::duration_cast<Duration>(deadline_ - std::chrono::steady_clock::now());
+}
+
+void SlotWait::look_later() {
+  timer_.expires_after(std::min(pause_, left()));
+  pause_ = std::min(pause_ * 3 / 2, kPauseMax);
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error && !self->finished())
+      self->look();
+  });
+}
+
+void SlotWait::look() {
+  if (left() <= Duration::zero())
+    return finish(false);
+  FileHandle connection = connect_unix(target_.socket);
+  if (!connection)
+    return look_later();
+  get_ = HttpGet::start(loop_, std::move(connection), target_.path,
+                        [weak = weak_from_this()](const HttpAnswer& answer) {
+                          if (const auto self = weak.lock())
+                            self->judge(answer);
+                        });
+  // A server in a long step answers only after it.
+  timer_.expires_after(left());
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (!error)
+      self->finish(false);
+  });
+}
+
+void SlotWait::judge(const HttpAnswer& answer) {
+  get_.reset();
+  if (finished())
+    return;
+  if (answer.status == 0 || answer.status == 503)
+    return look_later();
+  const auto busy = answer.status == 200 ? count_busy_slots(answer.body) : std::nullopt;
+  if (!busy)
+    return finish(false);
+  if (*busy <= busy_at_most_())
+    return finish(true);
+  look_later();
+}
+
+void SlotWait::abandon() {
+  done_ = nullptr;
+  finish(false);
+}
+
+void SlotWait::finish(bool idle) {
+  get_.reset();
+  timer_.cancel();
+  busy_at_most_ = nullptr;
+  if (const auto done = std::exchange(done_, nullptr))
+    done(idle);
+}
+
+}  // namespace vramd

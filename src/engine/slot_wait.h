@@ -1,0 +1,50 @@
+// SlotWait: looks at a server's slots until few enough of them work.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/tick.h"
+#include "engine/http_get.h"
+
+namespace vramd {
+
+class SlotWait : public std::enable_shared_from_this<SlotWait> {
+ public:
+  struct Target {
+    std::filesystem::path socket;
+    std::string path;
+    Duration wait_max;
+  };
+
+  SlotWait(boost::asio::io_context& loop, Target target, std::function<int()> busy_at_most,
+           std::function<void(bool)> done);
+
+  void start();
+  // Calls done, unless it was called before.
+  void finish(bool idle);
+  // Ends without a call.
+  void abandon();
+  bool finished() const { return !done_; }
+
+ private:
+  void look();
+  void look_later();
+  void judge(const HttpAnswer& answer);
+  Duration left() const;
+
+  boost::asio::io_context& loop_;
+  Target target_;
+  std::function<int()> busy_at_most_;
+  std::function<void(bool)> done_;
+  boost::asio::steady_timer timer_;
+  std::chrono::steady_clock::time_point deadline_;
+  Duration pause_;
+  std::shared_ptr<HttpGet> get_;
+};
+
+}  // namespace vramd
