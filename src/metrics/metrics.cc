@@ -1,0 +1,295 @@
+#include "metrics/metrics.h"
+
+#include <array>
+#include <cstddef>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+namespace vramd {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using prometheus::Labels;
+using prometheus::Registry;
+
+// A wait is nothing for a ready model, and up to the queue's time-out for one that must be loaded.
+const Histogram::BucketBoundaries kWaitBuckets = {0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1,
+                                                  2.5,   5,    10,   30,  60,   300, 600};
+// From a cached embedding to a long generation on a CPU.
+const Histogram::BucketBoundaries kDurationBuckets = {0.01, 0.05, 0.1, 0.25, 0.5, 1,   2.5,
+                                                      5,    10,   30,  60,   120, 300, 600};
+// From 100 MB out of the page cache to 100 GB from a slow disk.
+const Histogram::BucketBoundaries kLoadBuckets = {0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300};
+
+constexpr std::array<std::string_view, 6> kStatusClasses = {"1xx", "2xx", "3xx",
+                                                            "4xx", "5xx", "none"};
+// A caller that passes request text by mistake must not grow the registry without end.
+constexpr std::size_t kWordsMax = 64;
+
+double seconds(Duration duration) {
+  return static_cast<double>(duration.count()) / 1e6;
+}
+double as_double(Bytes bytes) {
+  return static_cast<double>(bytes.count);
+}
+
+std::size_t status_class(int status) {
+  return status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100 - 1) : 5;
+}
+
+Family<Counter>& counters(Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+}
+Family<Gauge>& gauges(Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry);
+}
+Family<Histogram>& histograms(Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
+}
+
+struct PoolCells {
+  Gauge* capacity;
+  Gauge* budget;
+  Gauge* reserved;
+  Gauge* measured;
+  Gauge* foreign;
+  Gauge* headroom;
+  Gauge* sample_age;
+};
+
+struct ModelCells {
+  std::array<Counter*, kStatusClasses.size()> requests;
+  Histogram* wait;
+  Histogram* total;
+  Counter* bytes_up;
+  Counter* bytes_down;
+  Counter* replays;
+  Histogram* loads;
+  std::vector<Gauge*> states;
+  Gauge* leases;
+  Gauge* waiting;
+  Gauge* reserved;
+  Gauge* measured;
+  Gauge* pinned;
+  Gauge* degraded;
+};
+
+// Counters whose last label comes from a small set of words, made when a word is first seen.
+class WordCounters {
+ public:
+  WordCounters(Family<Counter>& family, std::string label)
+      : family_(&family), label_(std::move(label)) {}
+
+  void increment(const Labels& fixed, std::string_view word) {
+    auto known = words_.find(word);
+    if (known == words_.end()) {
+      known = words_.emplace(words_.size() < kWordsMax ? word : std::string_view("other")).first;
+    }
+    Labels labels = fixed;
+    labels.emplace(label_, *known);
+    family_->Add(labels).Increment();
+  }
+
+ private:
+  Family<Counter>* family_;
+  std::string label_;
+  std::set<std::string, std::less<>> words_;
+};
+
+}  // namespace
+
+struct Metrics::Cells {
+  explicit Cells(const MetricsSetup& setup);
+
+  Registry registry;
+  std::vector<std::string> model_names;
+  std::vector<PoolCells> pools;
+  std::vector<ModelCells> models;
+  std::array<Counter*, kStatusClasses.size()> requests_without_model;
+  Gauge* connections;
+  WordCounters refusals;
+  WordCounters evictions;
+  WordCounters failures;
+
+ private:
+  void add_pools(const MetricsSetup& setup);
+  void add_models(const MetricsSetup& setup);
+};
+
+Metrics::Cells::Cells(const MetricsSetup& setup)
+    : model_names(setup.models),
+      refusals(counters(registry, "vramd_refusals_total",
+                        "Requests answered with an error by vramd itself, by reason."),
+               "reason"),
+      evictions(counters(registry, "vramd_evictions_total",
+                         "Models stopped to make room or for another reason."),
+                "reason"),
+      failures(counters(registry, "vramd_failures_total",
+                        "Failed loads, dry runs and servers, by kind."),
+               "kind") {
+  gauges(registry, "vramd_build_info", "Always 1; the version is in the label.")
+      .Add({{"version", setup.version}})
+      .Set(1);
+  connections = &gauges(registry, "vramd_connections", "Open client connections.").Add({});
+  add_pools(setup);
+  add_models(setup);
+}
+
+void Metrics::Cells::add_pools(const MetricsSetup& setup) {
+  auto& capacity = gauges(registry, "vramd_pool_capacity_bytes", "Physical size of the pool.");
+  auto& budget = gauges(registry, "vramd_pool_budget_bytes", "What vramd may use of the pool.");
+  auto& reserved =
+      gauges(registry, "vramd_pool_reserved_bytes", "Charged to the ledger for model servers.");
+  auto& measured = gauges(registry, "vramd_pool_measured_bytes",
+                          "Seen in use by model servers, mapped weights at full size.");
+  auto& foreign =
+      gauges(registry, "vramd_pool_foreign_bytes", "Seen in use by anything that is not ours.");
+  auto& headroom = gauges(registry, "vramd_pool_headroom_bytes",
+                          "Free for loads; negative when foreign use has grown into it.");
+  auto& age = gauges(registry, "vramd_pool_sample_age_seconds",
+                     "Age of the last measurement; NaN before the first.");
+  for (const std::string& pool : setup.pools) {
+    const Labels labels{{"pool", pool}};
+    pools.push_back({&capacity.Add(labels), &budget.Add(labels), &reserved.Add(labels),
+                     &measured.Add(labels), &foreign.Add(labels), &headroom.Add(labels),
+                     &age.Add(labels)});
+  }
+}
+
+void Metrics::Cells::add_models(const MetricsSetup& setup) {
+  auto& requests =
+      counters(registry, "vramd_requests_total", "Finished requests by model and status class.");
+  auto& wait = histograms(registry, "vramd_request_wait_seconds",
+                          "From a request's arrival to its admission to a server.");
+  auto& total = histograms(registry, "vramd_request_duration_seconds",
+                           "From a request's arrival to the last byte of its answer.");
+  auto& relayed = counters(registry, "vramd_relayed_bytes_total",
+                           "Body bytes passed on; direction up is to the server.");
+  auto& replays = counters(registry, "vramd_replays_total", "Lost requests that were sent again.");
+  auto& loads = histograms(registry, "vramd_load_seconds",
+                           "From the start of a server to its readiness; the count is the loads.");
+  auto& state = gauges(registry, "vramd_model_state", "1 for the state that the model is in.");
+  auto& leases = gauges(registry, "vramd_model_leases", "Requests at the model's server.");
+  auto& waiting = gauges(registry, "vramd_model_waiting", "Requests that wait for the model.");
+  auto& reserved = gauges(registry, "vramd_model_reserved_bytes",
+                          "Charged to the ledger for its server, without mapped weights.");
+  auto& measured =
+      gauges(registry, "vramd_model_measured_bytes",
+             "Seen in use by its server, without mapped weights; NaN when not running.");
+  auto& pinned = gauges(registry, "vramd_model_pinned", "1 while an operator holds the model.");
+  auto& degraded = gauges(registry, "vramd_model_degraded", "1 while a lesser placement runs.");
+  const auto by_class = [&](const std::string& model) {
+    std::array<Counter*, kStatusClasses.size()> cells{};
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      cells[i] = &requests.Add({{"model", model}, {"status", std::string(kStatusClasses[i])}});
+    }
+    return cells;
+  };
+  for (const std::string& model : setup.models) {
+    const Labels labels{{"model", model}};
+    ModelCells cells{by_class(model),
+                     &wait.Add(labels, kWaitBuckets),
+                     &total.Add(labels, kDurationBuckets),
+                     &relayed.Add({{"model", model}, {"direction", "up"}}),
+                     &relayed.Add({{"model", model}, {"direction", "down"}}),
+                     &replays.Add(labels),
+                     &loads.Add(labels, kLoadBuckets),
+                     {},
+                     &leases.Add(labels),
+                     &waiting.Add(labels),
+                     &reserved.Add(labels),
+                     &measured.Add(labels),
+                     &pinned.Add(labels),
+                     &degraded.Add(labels)};
+    for (const std::string& name : setup.states) {
+      cells.states.push_back(&state.Add({{"model", model}, {"state", name}}));
+    }
+    models.push_back(std::move(cells));
+  }
+  requests_without_model = by_class("");
+}
+
+Metrics::Metrics(const MetricsSetup& setup) : cells_(std::make_unique<Cells>(setup)) {}
+Metrics::~Metrics() = default;
+
+void Metrics::request(const RequestMetrics& request) {
+  const std::size_t status = status_class(request.status);
+  if (!request.model) {
+    cells_->requests_without_model[status]->Increment();
+    return;
+  }
+  const ModelCells& model = cells_->models.at(*request.model);
+  model.requests[status]->Increment();
+  model.wait->Observe(seconds(request.wait));
+  model.total->Observe(seconds(request.total));
+  model.bytes_up->Increment(static_cast<double>(request.bytes_up));
+  model.bytes_down->Increment(static_cast<double>(request.bytes_down));
+}
+
+void Metrics::replay(std::uint32_t model) {
+  cells_->models.at(model).replays->Increment();
+}
+
+void Metrics::load(std::uint32_t model, Duration took) {
+  cells_->models.at(model).loads->Observe(seconds(took));
+}
+
+void Metrics::refusal(std::string_view reason) {
+  cells_->refusals.increment({}, reason);
+}
+
+void Metrics::eviction(std::uint32_t model, std::string_view reason) {
+  cells_->evictions.increment({{"model", cells_->model_names.at(model)}}, reason);
+}
+
+void Metrics::failure(std::uint32_t model, std::string_view kind) {
+  cells_->failures.increment({{"model", cells_->model_names.at(model)}}, kind);
+}
+
+void Metrics::connection_opened() {
+  cells_->connections->Increment();
+}
+void Metrics::connection_closed() {
+  cells_->connections->Decrement();
+}
+
+std::string Metrics::scrape(std::span<const PoolGauges> pools,
+                            std::span<const ModelGauges> models) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  for (const PoolGauges& row : pools) {
+    const PoolCells& pool = cells_->pools.at(row.pool);
+    pool.capacity->Set(as_double(row.capacity));
+    pool.budget->Set(as_double(row.budget));
+    pool.reserved->Set(as_double(row.reserved));
+    pool.measured->Set(as_double(row.measured));
+    pool.foreign->Set(as_double(row.foreign));
+    pool.headroom->Set(as_double(row.headroom));
+    pool.sample_age->Set(row.sample_age ? seconds(*row.sample_age) : kNone);
+  }
+  for (const ModelGauges& row : models) {
+    const ModelCells& model = cells_->models.at(row.model);
+    for (std::size_t i = 0; i < model.states.size(); ++i) {
+      model.states[i]->Set(i == row.state ? 1 : 0);
+    }
+    model.leases->Set(row.leases);
+    model.waiting->Set(row.waiting);
+    model.reserved->Set(as_double(row.reserved));
+    model.measured->Set(row.measured ? as_double(*row.measured) : kNone);
+    model.pinned->Set(row.pinned ? 1 : 0);
+    model.degraded->Set(row.degraded ? 1 : 0);
+  }
+  return prometheus::TextSerializer().Serialize(cells_->registry.Collect());
+}
+
+}  // namespace vramd

@@ -1,0 +1,89 @@
+// Metrics: what Prometheus scrapes; cheap to count, text only when asked for.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/tick.h"
+
+namespace vramd {
+
+// A pool's gauges at a scrape. `pool` is an index into MetricsSetup::pools.
+struct PoolGauges {
+  std::uint32_t pool = 0;
+  Bytes capacity;
+  Bytes budget;
+  Bytes reserved;
+  Bytes measured;
+  Bytes foreign;
+  Bytes headroom;
+  std::optional<Duration> sample_age;
+};
+
+// A model's gauges at a scrape. `model` and `state` are indexes into MetricsSetup.
+struct ModelGauges {
+  std::uint32_t model = 0;
+  std::uint32_t state = 0;
+  std::int32_t leases = 0;
+  std::int32_t waiting = 0;
+  Bytes reserved;
+  std::optional<Bytes> measured;
+  bool pinned = false;
+  bool degraded = false;
+};
+
+// The names behind the indexes, fixed for the life of the registry.
+struct MetricsSetup {
+  std::vector<std::string> pools;
+  std::vector<std::string> models;
+  std::vector<std::string> states;  // "absent", "loading", ...
+  std::string version;
+};
+
+// Everything about one finished request. Counting it costs under 100 ns.
+struct RequestMetrics {
+  std::optional<std::uint32_t> model;  // empty: it never got as far as a model
+  int status = 200;                    // as sent to the client
+  Duration wait{};                     // from arrival to admission
+  Duration total{};                    // from arrival to the last byte
+  std::uint64_t bytes_up = 0;          // relayed to the server
+  std::uint64_t bytes_down = 0;        // relayed to the client
+};
+
+// For one thread: the daemon's loop. Indexes must be within the setup.
+class Metrics {
+ public:
+  explicit Metrics(const MetricsSetup& setup);
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  // Per request: no look-up by name.
+  void request(const RequestMetrics& request);
+  void replay(std::uint32_t model);
+
+  // Per load and per incident. `reason` and `kind` are the core's words (to_text): a bounded set.
+  void load(std::uint32_t model, Duration took);
+  void refusal(std::string_view reason);
+  void eviction(std::uint32_t model, std::string_view reason);
+  void failure(std::uint32_t model, std::string_view kind);
+  void connection_opened();
+  void connection_closed();
+
+  // Sets the gauges and returns Prometheus' text format, version 0.0.4.
+  std::string scrape(std::span<const PoolGauges> pools, std::span<const ModelGauges> models);
+
+  static constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";
+
+ private:
+  struct Cells;
+  std::unique_ptr<Cells> cells_;
+};
+
+}  // namespace vramd

@@ -1,0 +1,85 @@
+#include "metrics/metrics.h"
+
+#include <gtest/gtest.h>
+
+namespace vramd {
+namespace {
+
+MetricsSetup setup() {
+  return {{"host"}, {"a", "b \"q\"\n"}, {"absent", "ready"}, "0.1.0"};
+}
+
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(Metrics, CountsARequest) {
+  Metrics metrics(setup());
+  metrics.request({0, 200, 20ms, 3s, 100, 2000});
+  metrics.request({0, 503, 0ms, 1ms, 0, 50});
+  metrics.request({std::nullopt, 404, {}, {}, 0, 0});
+  metrics.request({std::nullopt, 0, {}, {}, 0, 0});
+  const std::string text = metrics.scrape({}, {});
+  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="a",status="2xx"} 1)")) << text;
+  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="a",status="5xx"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="",status="4xx"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="",status="none"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_request_wait_seconds_bucket{model="a",le="0.01"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_request_wait_seconds_bucket{model="a",le="0.05"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_request_duration_seconds_sum{model="a"} 3.001)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_relayed_bytes_total{direction="down",model="a"} 2050)"));
+}
+
+TEST(Metrics, CountsIncidents) {
+  Metrics metrics(setup());
+  metrics.replay(0);
+  metrics.load(0, 300ms);
+  metrics.refusal("never_fits");
+  metrics.refusal("never_fits");
+  metrics.eviction(0, "room_for_other");
+  metrics.failure(0, "crashed");
+  metrics.connection_opened();
+  metrics.connection_opened();
+  metrics.connection_closed();
+  const std::string text = metrics.scrape({}, {});
+  EXPECT_TRUE(has_line(text, R"(vramd_replays_total{model="a"} 1)")) << text;
+  EXPECT_TRUE(has_line(text, R"(vramd_load_seconds_count{model="a"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_refusals_total{reason="never_fits"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_evictions_total{model="a",reason="room_for_other"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_failures_total{kind="crashed",model="a"} 1)"));
+  EXPECT_TRUE(has_line(text, "vramd_connections 1"));
+  EXPECT_TRUE(has_line(text, R"(vramd_build_info{version="0.1.0"} 1)"));
+}
+
+TEST(Metrics, ShowsGaugesAsTheyAreAtTheScrape) {
+  Metrics metrics(setup());
+  PoolGauges pool;
+  pool.capacity = 16_GiB;
+  pool.headroom = Bytes(-5);
+  ModelGauges model;
+  model.model = 1;
+  model.state = 1;
+  model.leases = 3;
+  std::string text = metrics.scrape({&pool, 1}, {&model, 1});
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_capacity_bytes{pool="host"} 17179869184)")) << text;
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_headroom_bytes{pool="host"} -5)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_sample_age_seconds{pool="host"} Nan)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_state{model="b \"q\"\n",state="ready"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_state{model="b \"q\"\n",state="absent"} 0)"));
+  model.state = 0;
+  pool.sample_age = 1500ms;
+  text = metrics.scrape({&pool, 1}, {&model, 1});
+  EXPECT_TRUE(has_line(text, R"(vramd_model_state{model="b \"q\"\n",state="ready"} 0)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_sample_age_seconds{pool="host"} 1.5)"));
+}
+
+TEST(Metrics, UnboundedWordsDoNotGrowIt) {
+  Metrics metrics(setup());
+  for (int i = 0; i < 1000; ++i)
+    metrics.refusal("word" + std::to_string(i));
+  const std::string text = metrics.scrape({}, {});
+  EXPECT_TRUE(has_line(text, R"(vramd_refusals_total{reason="other"} 936)")) << text;
+}
+
+}  // namespace
+}  // namespace vramd
