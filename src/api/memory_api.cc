@@ -1,0 +1,288 @@
+#include "api/memory_api.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "api/json_shapes.h"
+
+namespace vramd::api {
+namespace {
+
+const ModelFace& face_of(ModelId model, const ApiContext& context) {
+  static const ModelFace kNone;
+  return model.value < context.faces.size() ? context.faces[model.value] : kNone;
+}
+
+OrderedJson bytes_json(const std::optional<Bytes>& bytes) {
+  return bytes ? OrderedJson(bytes->count) : OrderedJson(nullptr);
+}
+
+OrderedJson pool_json(const PoolSnapshot& pool) {
+  return {{"pool", pool.name},
+          {"capacity_bytes", pool.capacity.count},
+          {"budget_bytes", pool.budget.count},
+          {"reserved_bytes", pool.reserved.count},
+          {"reserved_weights_bytes", pool.reserved_weights.count},
+          {"measured_bytes", pool.measured.count},
+          {"foreign_bytes", pool.foreign.count},
+          {"headroom_bytes", pool.headroom.count},
+          {"sample_age_ms", ms_json(pool.sample_age)}};
+}
+
+OrderedJson pools_json(const Snapshot& snapshot) {
+  OrderedJson pools = OrderedJson::array();
+  for (const PoolSnapshot& pool : snapshot.pools)
+    pools.push_back(pool_json(pool));
+  return pools;
+}
+
+OrderedJson problems_json(std::span<const HealthProblem> problems) {
+  OrderedJson rows = OrderedJson::array();
+  for (const HealthProblem& problem : problems) {
+    rows.push_back({{"code", problem.code}, {"text", problem.text}});
+  }
+  return rows;
+}
+
+OrderedJson model_json(const ModelSnapshot& model, const ApiContext& context) {
+  const ModelFace& face = face_of(model.model, context);
+  OrderedJson row;
+  row["id"] = model.id;
+  row["aliases"] = face.aliases;
+  row["type"] = vramd::to_text(model.type);
+  row["engine"] = face.engine;
+  row["state"] = vramd::to_text(model.state);
+  row["tier"] = vramd::to_text(model.tier);
+  row["pinned"] = model.pinned;
+  row["degraded"] = model.degraded;
+  row["stalled"] = model.stalled;
+  row["leases"] = model.leases;
+  row["waiting"] = model.waiting;
+  row["generation"] = model.generation ? OrderedJson(model.generation->value) : OrderedJson();
+  row["placement"] = placement_json(model.placement);
+  row["target"] = placement_json(model.target);
+  row["predicted_bytes"] = model.predicted.count;
+  row["weights_bytes"] = model.weights.count;
+  row["reserved_bytes"] = model.reserved.count;
+  row["measured_bytes"] = bytes_json(model.measured);
+  row["source"] = model.source ? OrderedJson(vramd::to_text(*model.source)) : OrderedJson();
+  row["uses"] = model.uses;
+  row["loads"] = model.loads;
+  row["evictions"] = model.evictions;
+  row["failures"] = model.failures;
+  row["idle_for_ms"] = ms_json(model.idle_for);
+  row["load_time_ms"] = ms_json(model.load_time);
+  row["loading_for_ms"] = ms_json(model.loading_for);
+  row["retry_in_ms"] = ms_json(model.retry_in);
+  row["failure"] = model.failure.empty() ? OrderedJson() : OrderedJson(model.failure);
+  return row;
+}
+
+const ModelSnapshot* find_model(const Snapshot& snapshot, ModelId model) {
+  const auto found = std::ranges::find(snapshot.models, model, &ModelSnapshot::model);
+  return found == snapshot.models.end() ? nullptr : &*found;
+}
+
+OrderedJson model_or_null(const Snapshot& snapshot, std::optional<ModelId> model,
+                          const ApiContext& context) {
+  const ModelSnapshot* found = model ? find_model(snapshot, *model) : nullptr;
+  return found == nullptr ? OrderedJson() : model_json(*found, context);
+}
+
+OrderedJson list_json(OrderedJson data) {
+  OrderedJson list;
+  list["object"] = "list";
+  list["data"] = std::move(data);
+  return list;
+}
+
+OrderedJson openai_json(const ModelSnapshot& model, const ApiContext& context) {
+  return {{"id", model.id},
+          {"object", "model"},
+          {"created", face_of(model.model, context).created_s},
+          {"owned_by", "vramd"},
+          {"vramd", model_json(model, context)}};
+}
+
+OrderedJson resident_json(const Snapshot& snapshot, const ApiContext& context) {
+  const auto now = resident_model(snapshot);
+  return {{"id", "resident"},
+          {"object", "model"},
+          {"created", 0},
+          {"owned_by", "vramd"},
+          {"vramd", {{"virtual", true}, {"stands_for", model_name(now, context.policy)}}}};
+}
+
+OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& context) {
+  const Decision& decision = entry.decision;
+  OrderedJson victims = OrderedJson::array();
+  for (const ModelId victim : decision.victims) {
+    victims.push_back(model_name(victim, context.policy));
+  }
+  OrderedJson row;
+  row["seq"] = entry.seq;
+  row["time_ms"] = context.clock.unix_ms(decision.at);
+  row["kind"] = vramd::to_text(decision.kind);
+  row["reason"] = vramd::to_text(decision.reason);
+  row["model"] = model_name(decision.model, context.policy);
+  row["other"] = model_name(decision.other, context.policy);
+  row["explain"] = explain(decision, context.policy);
+  row["request"] = decision.request ? OrderedJson(decision.request->value) : OrderedJson();
+  row["generation"] = decision.generation ? OrderedJson(decision.generation->value) : OrderedJson();
+  row["placement"] = placement_json(decision.placement);
+  row["pool"] = pool_name(decision.pool, context.policy);
+  row["need_bytes"] = decision.need.count;
+  row["headroom_bytes"] = decision.headroom.count;
+  row["usable_bytes"] = decision.usable.count;
+  row["victims"] = std::move(victims);
+  row["tried"] = tried_json(decision);
+  row["waited_ms"] = to_ms(decision.waited);
+  row["retry_after_ms"] = to_ms(decision.retry_after);
+  row["text"] = decision.text;
+  return row;
+}
+
+// Models whose state, tier or placement differs.
+OrderedJson moved_json(const Snapshot& before, const Snapshot& after) {
+  OrderedJson rows = OrderedJson::array();
+  for (const ModelSnapshot& now : after.models) {
+    const ModelSnapshot* then = find_model(before, now.model);
+    if (then == nullptr ||
+        (then->state == now.state && then->tier == now.tier && then->placement == now.placement)) {
+      continue;
+    }
+    rows.push_back({{"model", now.id},
+                    {"from_state", vramd::to_text(then->state)},
+                    {"to_state", vramd::to_text(now.state)},
+                    {"from_tier", vramd::to_text(then->tier)},
+                    {"to_tier", vramd::to_text(now.tier)},
+                    {"reserved_before_bytes", then->reserved.count},
+                    {"reserved_after_bytes", now.reserved.count},
+                    {"weights_bytes", now.weights.count}});
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::int64_t WallClock::unix_ms(Tick tick) const {
+  return (unix_us_at_zero + tick.time_since_epoch().count()) / 1000;
+}
+
+std::string status_json(const Snapshot& snapshot, const ApiContext& context,
+                        const DaemonFacts& daemon) {
+  OrderedJson models = OrderedJson::array();
+  for (const ModelSnapshot& model : snapshot.models)
+    models.push_back(model_json(model, context));
+  OrderedJson status;
+  status["time_ms"] = context.clock.unix_ms(snapshot.at);
+  status["daemon"] = {{"version", daemon.version},
+                      {"listen", daemon.listen},
+                      {"pid", daemon.pid},
+                      {"uptime_ms", to_ms(daemon.uptime)},
+                      {"memory_source", daemon.memory_source}};
+  status["healthy"] = snapshot.problems.empty();
+  status["problems"] = problems_json(snapshot.problems);
+  status["shutting_down"] = snapshot.shutting_down;
+  status["waiting"] = snapshot.waiting;
+  status["leases"] = snapshot.leases;
+  status["pools"] = pools_json(snapshot);
+  status["models"] = std::move(models);
+  return dump(status);
+}
+
+std::string memory_models_json(const Snapshot& snapshot, const ApiContext& context) {
+  OrderedJson models = OrderedJson::array();
+  for (const ModelSnapshot& model : snapshot.models)
+    models.push_back(model_json(model, context));
+  return dump(list_json(std::move(models)));
+}
+
+std::string memory_model_json(const Snapshot& snapshot, ModelId model, const ApiContext& context) {
+  return dump(model_or_null(snapshot, model, context));
+}
+
+std::string openai_models_json(const Snapshot& snapshot, const ApiContext& context,
+                               const std::vector<bool>& visible) {
+  OrderedJson models = OrderedJson::array();
+  for (const ModelSnapshot& model : snapshot.models) {
+    const std::size_t index = model.model.value;
+    if (!visible.empty() && (index >= visible.size() || !visible[index]))
+      continue;
+    models.push_back(openai_json(model, context));
+  }
+  models.push_back(resident_json(snapshot, context));
+  return dump(list_json(std::move(models)));
+}
+
+std::string openai_model_json(const Snapshot& snapshot, ModelId model, const ApiContext& context) {
+  const ModelSnapshot* found = find_model(snapshot, model);
+  return dump(found == nullptr ? OrderedJson() : openai_json(*found, context));
+}
+
+std::string openai_resident_json(const Snapshot& snapshot, const ApiContext& context) {
+  return dump(resident_json(snapshot, context));
+}
+
+std::optional<ModelId> resident_model(const Snapshot& snapshot) {
+  const ModelSnapshot* best = nullptr;
+  const auto idle = [](const ModelSnapshot& model) {
+    if (model.leases > 0)
+      return Duration{0};
+    return model.idle_for.value_or(Duration::max());  // ready, but never used
+  };
+  for (const ModelSnapshot& model : snapshot.models) {
+    if (model.state != ResidencyState::ready || model.type != ModelType::llm)
+      continue;
+    if (best == nullptr || idle(model) < idle(*best))
+      best = &model;
+  }
+  return best == nullptr ? std::nullopt : std::optional(best->model);
+}
+
+HealthAnswer health(const Snapshot& snapshot, std::span<const HealthProblem> more) {
+  std::vector<HealthProblem> problems = snapshot.problems;
+  problems.insert(problems.end(), more.begin(), more.end());
+  if (problems.empty())
+    return {200, R"({"status":"ok"})"};
+  return {503, dump({{"status", "degraded"}, {"problems", problems_json(problems)}})};
+}
+
+std::string decision_json(const LoggedDecision& entry, const ApiContext& context) {
+  return dump(decision_value(entry, context));
+}
+
+std::string decisions_json(std::span<const LoggedDecision* const> entries, const DecisionLog& log,
+                           const ApiContext& context) {
+  OrderedJson rows = OrderedJson::array();
+  for (const LoggedDecision* entry : entries)
+    rows.push_back(decision_value(*entry, context));
+  OrderedJson list = list_json(std::move(rows));
+  list["first_seq"] = log.first_seq();
+  list["last_seq"] = log.last_seq();
+  return dump(list);
+}
+
+std::string decision_event(const LoggedDecision& entry, const ApiContext& context) {
+  // dump() writes no raw newline, so the data is one line.
+  return "id: " + std::to_string(entry.seq) +
+         "\nevent: " + std::string(vramd::to_text(entry.decision.kind)) +
+         "\ndata: " + decision_json(entry, context) + "\n\n";
+}
+
+std::string command_json(const CommandResult& result, const Snapshot& before, const Snapshot& after,
+                         const ApiContext& context) {
+  OrderedJson reply;
+  reply["ok"] = result.ok;
+  reply["command"] = result.command;
+  reply["model"] = model_name(result.model, context.policy);
+  reply["text"] = result.text;
+  reply["moved"] = moved_json(before, after);
+  reply["before"] = {{"pools", pools_json(before)},
+                     {"model", model_or_null(before, result.model, context)}};
+  reply["after"] = {{"pools", pools_json(after)},
+                    {"model", model_or_null(after, result.model, context)}};
+  return dump(reply);
+}
+
+}  // namespace vramd::api

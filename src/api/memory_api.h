@@ -1,0 +1,93 @@
+// The memory API's answers: snapshots, decisions and command results as JSON (docs/api.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/decision_log.h"
+#include "core/snapshot.h"
+
+namespace vramd::api {
+
+// What the core does not know of a model; index is ModelId, like Policy::models.
+struct ModelFace {
+  std::vector<std::string> aliases;
+  std::string engine;          // "llama"
+  std::int64_t created_s = 0;  // Unix time of the file, for OpenAI's `created`
+};
+
+// Turns the core's ticks into the time of day: Unix microseconds at Tick zero.
+struct WallClock {
+  std::int64_t unix_us_at_zero = 0;
+
+  std::int64_t unix_ms(Tick tick) const;
+};
+
+// What the daemon adds to a status.
+struct DaemonFacts {
+  std::string version;
+  std::string listen;  // "127.0.0.1:8726"
+  std::int64_t pid = 0;
+  Duration uptime{};
+  std::string memory_source;  // HostSample::source
+};
+
+// Everything that the encoders need beside the snapshot itself. `faces` may be shorter than the
+// models; views must outlive the call.
+struct ApiContext {
+  const Policy& policy;
+  std::span<const ModelFace> faces;
+  WallClock clock;
+};
+
+// Every function returns one complete JSON text, without a trailing newline; they never throw on
+// text that is not UTF-8. Sizes are `_bytes`, durations `_ms`, times of day `time_ms` (Unix).
+// Absent values are null, so that every object of a kind has the same fields.
+
+std::string status_json(const Snapshot& snapshot, const ApiContext& context,
+                        const DaemonFacts& daemon);
+std::string memory_models_json(const Snapshot& snapshot, const ApiContext& context);
+std::string memory_model_json(const Snapshot& snapshot, ModelId model, const ApiContext& context);
+
+// OpenAI's list: every configured model and `resident`. `visible` empty: all; else one flag per
+// model, for keys that are limited to some.
+std::string openai_models_json(const Snapshot& snapshot, const ApiContext& context,
+                               const std::vector<bool>& visible = {});
+std::string openai_model_json(const Snapshot& snapshot, ModelId model, const ApiContext& context);
+std::string openai_resident_json(const Snapshot& snapshot, const ApiContext& context);
+
+// The model that `resident` stands for now: in use first, then the most recently used ready LLM.
+std::optional<ModelId> resident_model(const Snapshot& snapshot);
+
+// /health: 200 {"status":"ok"} or 503 {"status":"degraded","problems":[...]}. `more` holds what
+// only the daemon can see.
+struct HealthAnswer {
+  int status = 200;
+  std::string body;
+};
+HealthAnswer health(const Snapshot& snapshot, std::span<const HealthProblem> more = {});
+
+std::string decision_json(const LoggedDecision& entry, const ApiContext& context);
+// {"object":"list","data":[...],"first_seq","last_seq"}
+std::string decisions_json(std::span<const LoggedDecision* const> entries, const DecisionLog& log,
+                           const ApiContext& context);
+// One SSE event: id = seq, event = kind, data = decision_json.
+std::string decision_event(const LoggedDecision& entry, const ApiContext& context);
+
+// The answer to load, unload, pin, unpin and flush. `model` is empty for flush.
+struct CommandResult {
+  std::string_view command;  // "load"
+  std::optional<ModelId> model;
+  bool ok = true;
+  std::string_view text;  // the core's own words
+};
+// before/after hold the pools and, where the command is about one, the model; moved lists every
+// model whose state or tier differs. Status: 200, or 409 when not ok (daemon's choice).
+std::string command_json(const CommandResult& result, const Snapshot& before, const Snapshot& after,
+                         const ApiContext& context);
+
+}  // namespace vramd::api

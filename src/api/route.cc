@@ -1,0 +1,406 @@
+#include "api/route.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <tuple>
+
+#include <simdjson.h>
+
+#include "api/body.h"
+
+namespace vramd::api {
+namespace {
+
+enum class Method : std::uint8_t { get, post, del, put, options, other };
+
+// Whether a path is a door of its own, or is an inference path only below /upstream.
+enum class Place : std::uint8_t { door, below_upstream };
+
+struct Row {
+  std::string_view path;
+  Method method;
+  Endpoint endpoint;
+  Scope scope;
+  Dialect dialect = Dialect::openai;
+  bool replayable = false;
+  bool changes_state = false;
+  Place place = Place::door;
+  bool counted = true;
+};
+
+constexpr Row door(std::string_view path, Dialect dialect = Dialect::openai) {
+  return {path, Method::post, Endpoint::inference, Scope::infer, dialect, true, true};
+}
+// The llama server's own paths. Looking up tokens takes no slot.
+constexpr Row below(std::string_view path, bool counted = true) {
+  return {path, Method::post, Endpoint::inference,   Scope::infer, Dialect::openai,
+          true, true,         Place::below_upstream, counted};
+}
+constexpr Row view(std::string_view path, Endpoint endpoint, Scope scope) {
+  return {path, Method::get, endpoint, scope};
+}
+
+// Every fixed path: what it is, what it takes, and how its errors look.
+constexpr std::array kRows = {
+    door("/v1/chat/completions"),
+    door("/v1/completions"),
+    door("/v1/embeddings"),
+    door("/v1/rerank"),
+    door("/v1/reranking"),
+    door("/rerank"),
+    door("/v1/responses"),
+    door("/v1/messages", Dialect::anthropic),
+    door("/v1/messages/count_tokens", Dialect::anthropic),
+    door("/v1/audio/transcriptions"),
+    door("/v1/audio/translations"),
+    door("/v1/audio/speech"),
+    door("/v1/images/generations"),
+    door("/v1/images/edits"),
+    door("/v1/images/variations"),
+    below("/completion"),
+    below("/completions"),
+    below("/chat/completions"),
+    below("/embedding"),
+    below("/embeddings"),
+    below("/reranking"),
+    below("/infill"),
+    below("/tokenize", false),
+    below("/detokenize", false),
+    below("/apply-template", false),
+    view("/v1/models", Endpoint::openai_models, Scope::infer),
+    view("/health", Endpoint::health, Scope::open),
+    view("/metrics", Endpoint::metrics, Scope::read),
+    view("/api/memory/status", Endpoint::memory_status, Scope::read),
+    view("/api/memory/models", Endpoint::memory_models, Scope::read),
+    view("/api/memory/events", Endpoint::memory_events, Scope::read),
+    view("/api/memory/evictions", Endpoint::memory_evictions, Scope::read),
+    Row{"/api/memory/flush", Method::post, Endpoint::flush, Scope::admin, Dialect::openai, false,
+        true},
+};
+
+// What may follow a model's id in /api/memory/models/{id}/verb.
+struct Verb {
+  std::string_view name;
+  Endpoint endpoint;
+};
+constexpr std::array kVerbs = {Verb{"/load", Endpoint::load}, Verb{"/unload", Endpoint::unload},
+                               Verb{"/pin", Endpoint::pin}, Verb{"/unpin", Endpoint::unpin}};
+
+constexpr std::string_view kModelsPath = "/v1/models/";
+constexpr std::string_view kMemoryPath = "/api/memory/models/";
+constexpr std::string_view kUpstreamPath = "/upstream/";
+constexpr std::string_view kLogsPath = "/logs/";
+constexpr std::size_t kQueryParamsMax = 64;
+
+Method method_of(std::string_view text) {
+  if (text == "GET" || text == "HEAD")
+    return Method::get;
+  if (text == "POST")
+    return Method::post;
+  if (text == "DELETE")
+    return Method::del;
+  if (text == "PUT")
+    return Method::put;
+  if (text == "OPTIONS")
+    return Method::options;
+  return Method::other;
+}
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9')
+    return c - '0';
+  if (c >= 'a' && c <= 'f')
+    return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F')
+    return c - 'A' + 10;
+  return -1;
+}
+
+// Empty on a bad escape.
+std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+' && plus_is_space) {
+      out += ' ';
+    } else if (text[i] != '%') {
+      out += text[i];
+    } else {
+      if (i + 2 >= text.size())
+        return std::nullopt;
+      const int high = hex_value(text[i + 1]), low = hex_value(text[i + 2]);
+      if (high < 0 || low < 0)
+        return std::nullopt;
+      out += static_cast<char>(high * 16 + low);
+      i += 2;
+    }
+  }
+  return out;
+}
+
+using Routed = std::expected<Route, NoRoute>;
+
+Dialect dialect_of(std::string_view path) {
+  return path.starts_with("/v1/messages") ? Dialect::anthropic : Dialect::openai;
+}
+
+std::unexpected<NoRoute> no_route(ApiError error, std::string_view path) {
+  return std::unexpected(NoRoute{std::move(error), {}, dialect_of(path)});
+}
+
+std::unexpected<NoRoute> wrong_method(std::string_view method, std::string allow,
+                                      std::string_view path) {
+  allow += ", OPTIONS";
+  return std::unexpected(NoRoute{method_not_allowed(method, allow), allow, dialect_of(path)});
+}
+
+std::unexpected<NoRoute> bad_path(std::string_view path, std::string why) {
+  return no_route(
+      ApiError{400, "invalid_path", "The request's path cannot be used: " + why + ".", {}, {}, {}},
+      path);
+}
+
+Route route_of(const Row& row) {
+  Route found;
+  found.endpoint = row.endpoint;
+  found.scope = row.scope;
+  found.dialect = row.dialect;
+  found.replayable = row.replayable;
+  found.changes_state = row.changes_state;
+  found.counted = row.counted;
+  return found;
+}
+
+Route preflight(std::string_view path) {
+  Route found;
+  found.endpoint = Endpoint::preflight;
+  found.scope = Scope::open;
+  found.dialect = dialect_of(path);
+  return found;
+}
+
+// A path that ends in a model's id.
+Routed model_route(Endpoint endpoint, Scope scope, std::string_view id, std::string_view path) {
+  if (id.empty())
+    return no_route(not_found(path), path);
+  auto model = decode_path(id);
+  if (!model || model->size() > kModelNameBytesMax) {
+    return bad_path(path, "it holds no model id that is valid UTF-8 of at most " +
+                              std::to_string(kModelNameBytesMax) + " bytes");
+  }
+  Route found;
+  found.endpoint = endpoint;
+  found.scope = scope;
+  found.changes_state = scope == Scope::admin && endpoint != Endpoint::logs;
+  found.model = std::move(*model);
+  return found;
+}
+
+Routed memory_route(Method method, std::string_view method_text, std::string_view path,
+                    const IsModel& is_model) {
+  const std::string_view tail = path.substr(kMemoryPath.size());
+  const auto verb = std::ranges::find_if(
+      kVerbs, [&](const Verb& v) { return tail.ends_with(v.name) && tail.size() > v.name.size(); });
+  if (method == Method::options)
+    return preflight(path);
+  if (verb != kVerbs.end()) {
+    if (method == Method::post) {
+      return model_route(verb->endpoint, Scope::admin,
+                         tail.substr(0, tail.size() - verb->name.size()), path);
+    }
+    // An id may itself end in "/load".
+    const auto whole = decode_path(tail);
+    if (!whole || !is_model(*whole))
+      return wrong_method(method_text, "POST", path);
+  }
+  if (method == Method::get) {
+    return model_route(Endpoint::memory_model, Scope::read, tail, path);
+  }
+  if (method == Method::del)
+    return model_route(Endpoint::unload, Scope::admin, tail, path);
+  return wrong_method(method_text, "GET, HEAD, DELETE", path);
+}
+
+// Where the id ends in "id/rest": the longest id that is known, else the first segment.
+std::size_t id_end(std::string_view tail, const IsModel& is_model) {
+  const std::size_t first = std::min(tail.find('/'), tail.size());
+  std::size_t best = first;
+  // Encoded, an id is at most three times as long.
+  const std::size_t longest = std::min(tail.size(), kModelNameBytesMax * 3);
+  for (std::size_t end = first; end <= longest; ++end) {
+    if (end != tail.size() && tail[end] != '/')
+      continue;
+    const auto id = decode_path(tail.substr(0, end));
+    if (!id)
+      break;
+    if (is_model(*id))
+      best = end;
+  }
+  return best;
+}
+
+Routed upstream_route(Method method, std::string_view path, std::string_view query,
+                      const IsModel& is_model) {
+  const std::string_view tail = path.substr(kUpstreamPath.size());
+  const std::size_t end = id_end(tail, is_model);
+  auto found = model_route(Endpoint::upstream, Scope::admin, tail.substr(0, end), path);
+  if (!found)
+    return found;
+  if (method == Method::options)
+    return preflight(path);
+  const std::string_view below = tail.substr(end);
+  found->rest = below.empty() ? "/" : std::string(below);
+  found->changes_state = true;  // even a look may load the model
+  if (method == Method::get) {
+    found->scope = Scope::read;
+    found->replayable = true;
+    found->counted = false;
+  }
+  // Compared as written: what is spelled in another way is not known to be harmless.
+  const auto row = std::ranges::find_if(kRows, [&](const Row& r) {
+    return r.endpoint == Endpoint::inference && r.path == found->rest && method == Method::post;
+  });
+  if (row != kRows.end()) {
+    found->scope = row->scope;
+    found->dialect = row->dialect;
+    found->replayable = row->replayable;
+    found->counted = row->counted;
+  }
+  if (!query.empty())
+    found->rest += "?" + std::string(query);
+  return found;
+}
+
+Routed path_route(Method method, std::string_view method_text, std::string_view path,
+                  std::string_view query, const IsModel& is_model) {
+  std::string allow;
+  std::string_view fixed = path;
+  if (fixed.size() > 1 && fixed.ends_with('/'))
+    fixed.remove_suffix(1);
+  for (const Row& row : kRows) {
+    if (row.place != Place::door || row.path != fixed)
+      continue;
+    if (row.method == method)
+      return route_of(row);
+    if (!allow.empty())
+      allow += ", ";
+    allow += row.method == Method::get ? "GET, HEAD" : "POST";
+  }
+  if (!allow.empty()) {
+    if (method == Method::options)
+      return preflight(path);
+    return wrong_method(method_text, std::move(allow), path);
+  }
+  if (path.starts_with(kUpstreamPath))
+    return upstream_route(method, path, query, is_model);
+  if (path.starts_with(kMemoryPath))
+    return memory_route(method, method_text, path, is_model);
+  for (const auto& [prefix, endpoint, scope] :
+       {std::tuple{kModelsPath, Endpoint::openai_model, Scope::infer},
+        std::tuple{kLogsPath, Endpoint::logs, Scope::admin}}) {
+    if (!path.starts_with(prefix))
+      continue;
+    if (method == Method::options)
+      return preflight(path);
+    if (method != Method::get)
+      return wrong_method(method_text, "GET, HEAD", path);
+    return model_route(endpoint, scope, path.substr(prefix.size()), path);
+  }
+  return no_route(not_found(path), path);
+}
+
+void read_query(std::string_view query, Route& found) {
+  while (!query.empty() && found.query.size() < kQueryParamsMax) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (pair.empty())
+      continue;
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    const std::string_view value = pair.substr(std::min(pair.size(), equals + 1));
+    // A bad escape is taken as it stands: no endpoint's meaning hangs on it.
+    found.query.emplace_back(
+        decode(pair.substr(0, equals), true).value_or(std::string(pair.substr(0, equals))),
+        decode(value, true).value_or(std::string(value)));
+  }
+}
+
+}  // namespace
+
+std::string_view to_text(Endpoint endpoint) {
+  constexpr std::array<std::string_view, 18> kNames = {"openai_models",
+                                                       "openai_model",
+                                                       "inference",
+                                                       "upstream",
+                                                       "health",
+                                                       "metrics",
+                                                       "memory_status",
+                                                       "memory_models",
+                                                       "memory_model",
+                                                       "memory_events",
+                                                       "memory_evictions",
+                                                       "load",
+                                                       "unload",
+                                                       "pin",
+                                                       "unpin",
+                                                       "flush",
+                                                       "logs",
+                                                       "preflight"};
+  return kNames[static_cast<std::size_t>(endpoint)];
+}
+
+std::string_view to_text(Scope scope) {
+  constexpr std::array<std::string_view, 4> kNames = {"open", "infer", "read", "admin"};
+  return kNames[static_cast<std::size_t>(scope)];
+}
+
+std::string_view Route::query_value(std::string_view name) const {
+  const auto found =
+      std::ranges::find(query, name, [](const auto& pair) { return std::string_view(pair.first); });
+  return found == query.end() ? std::string_view() : std::string_view(found->second);
+}
+
+std::expected<Route, NoRoute> route(std::string_view method, std::string_view target,
+                                    const IsModel& is_model) {
+  target = target.substr(0, target.find('#'));
+  const std::string_view path = target.substr(0, target.find('?'));
+  if (!path.starts_with('/'))
+    return bad_path(path, "it does not begin with '/'");
+  if (std::ranges::any_of(
+          target, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7F'; })) {
+    return bad_path(path, "it holds a space or a control character that is not encoded");
+  }
+  const std::string_view query = target.substr(std::min(target.size(), path.size() + 1));
+  auto found = path_route(method_of(method), method, path, query, is_model);
+  if (found && found->endpoint != Endpoint::upstream)
+    read_query(query, *found);
+  return found;
+}
+
+std::optional<std::string> decode_path(std::string_view text) {
+  auto decoded = decode(text, false);
+  if (!decoded || decoded->find('\0') != std::string::npos)
+    return std::nullopt;
+  if (!decoded->empty() && !simdjson::validate_utf8(decoded->data(), decoded->size())) {
+    return std::nullopt;
+  }
+  return decoded;
+}
+
+std::string encode_segment(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return out;
+}
+
+}  // namespace vramd::api
