@@ -1,0 +1,297 @@
+#include "daemon/control_desk.h"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+#include "daemon/request_desk.h"
+
+namespace vramd {
+namespace {
+
+constexpr std::size_t kEventsDefault = 100;
+constexpr std::size_t kEventsMax = 2048;
+
+std::uint64_t number_or(std::string_view text, std::uint64_t fallback) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? value
+                                                                                   : fallback;
+}
+
+bool wants_stream(const net::Exchange& exchange, const api::Route& route) {
+  if (!route.query_value("follow").empty())
+    return route.query_value("follow") != "0";
+  const auto accept = exchange.header("accept");
+  return accept && accept->find("text/event-stream") != std::string_view::npos;
+}
+
+std::string_view word(api::Endpoint endpoint) {
+  switch (endpoint) {
+    case api::Endpoint::load:
+      return "load";
+    case api::Endpoint::unload:
+      return "unload";
+    case api::Endpoint::pin:
+      return "pin";
+    case api::Endpoint::unpin:
+      return "unpin";
+    default:
+      return "flush";
+  }
+}
+
+}  // namespace
+
+void respond_json(net::Exchange& exchange, int status, std::string body) {
+  net::Response response;
+  response.status = status;
+  response.content_type = "application/json";
+  response.body = std::move(body);
+  exchange.respond(std::move(response));
+}
+
+ControlDesk::ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& engines,
+                         MemoryWatch& memory, const Directory& directory, Metrics& metrics)
+    : config_(config),
+      loop_(loop),
+      engines_(engines),
+      memory_(memory),
+      directory_(directory),
+      metrics_(metrics),
+      started_(std::chrono::steady_clock::now()) {
+  for (const ModelConfig& model : config.models) {
+    faces_.push_back({model.aliases, "llama", engines.created_s(model.gguf)});
+  }
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  clock_.unix_us_at_zero =
+      std::chrono::duration_cast<Duration>(now).count() - loop.now().time_since_epoch().count();
+}
+
+ControlDesk::~ControlDesk() = default;
+
+void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+                       std::optional<ModelId> model, const api::Caller& caller) {
+  using E = api::Endpoint;
+  switch (route.endpoint) {
+    case E::openai_models:
+      return list_models(*exchange, caller);
+    case E::openai_model:
+    case E::memory_model:
+      return one_model(*exchange, route, model);
+    case E::health:
+      return health(*exchange);
+    case E::metrics:
+      return metrics(*exchange);
+    case E::memory_status: {
+      (void)memory_.sample();
+      api::DaemonFacts facts;
+      facts.version = VRAMD_VERSION;
+      facts.listen = listen_;
+      facts.pid = ::getpid();
+      facts.uptime =
+          std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - started_);
+      facts.memory_source = memory_.source();
+      return respond_json(*exchange, 200, api::status_json(loop_.snapshot(), context(), facts));
+    }
+    case E::memory_models:
+      return respond_json(*exchange, 200, api::memory_models_json(loop_.snapshot(), context()));
+    case E::memory_events:
+      return decisions(exchange, route, false);
+    case E::memory_evictions:
+      return decisions(exchange, route, true);
+    case E::load:
+    case E::unload:
+    case E::pin:
+    case E::unpin:
+    case E::flush:
+      return command(exchange, route, model);
+    case E::logs:
+      return logs(exchange, route, *model);
+    case E::preflight: {
+      net::Response response;
+      response.status = 204;
+      response.headers = {
+          {"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"},
+          {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key"},
+          {"Access-Control-Max-Age", "600"}};
+      return exchange->respond(std::move(response));
+    }
+    case E::inference:
+    case E::upstream:
+      return;
+  }
+}
+
+void ControlDesk::list_models(net::Exchange& exchange, const api::Caller& caller) {
+  std::vector<bool> visible;
+  for (std::uint32_t i = 0; i < directory_.size(); ++i) {
+    visible.push_back(caller.may_use(directory_.id(ModelId(i))));
+  }
+  respond_json(exchange, 200, api::openai_models_json(loop_.snapshot(), context(), visible));
+}
+
+void ControlDesk::one_model(net::Exchange& exchange, const api::Route& route,
+                            std::optional<ModelId> model) {
+  const Snapshot snapshot = loop_.snapshot();
+  if (!model)
+    return respond_json(exchange, 200, api::openai_resident_json(snapshot, context()));
+  const bool openai = route.endpoint == api::Endpoint::openai_model;
+  respond_json(exchange, 200,
+               openai ? api::openai_model_json(snapshot, *model, context())
+                      : api::memory_model_json(snapshot, *model, context()));
+}
+
+void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+                            bool evictions) {
+  api::DecisionFilter filter;
+  if (evictions) {
+    filter.kinds = {DecisionKind::evict, DecisionKind::unload};
+  }
+  if (const auto name = route.query_value("model"); !name.empty()) {
+    filter.model = directory_.find(name);
+    if (!filter.model) {
+      answer_error(*exchange, api::unknown_model(name, directory_.names()), route.dialect);
+      return;
+    }
+  }
+  filter.after_seq = number_or(route.query_value("after"), 0);
+  filter.limit =
+      std::min<std::size_t>(kEventsMax, number_or(route.query_value("limit"), kEventsDefault));
+  if (!wants_stream(*exchange, route)) {
+    return respond_json(*exchange, 200, api::decisions_json(log_.query(filter), log_, context()));
+  }
+  if (const auto last = exchange->header("last-event-id")) {
+    filter.after_seq = number_or(*last, filter.after_seq);
+  }
+  exchange->begin_stream(200, "text/event-stream", {{"Cache-Control", "no-cache"}});
+  for (const api::LoggedDecision* entry : log_.query(filter)) {
+    exchange->send(api::decision_event(*entry, context()));
+  }
+  followers_.push_back({exchange, filter});
+  exchange->on_client_gone([this, raw = exchange.get()] {
+    std::erase_if(followers_, [raw](const Follower& f) { return f.exchange.get() == raw; });
+  });
+}
+
+CommandId ControlDesk::own_command() {
+  return CommandId(next_command_++);
+}
+
+void ControlDesk::command(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+                          std::optional<ModelId> model) {
+  const CommandId id = own_command();
+  commands_[id] = {exchange, route.endpoint, model, loop_.snapshot()};
+  exchange->on_client_gone([this, id] { commands_.erase(id); });
+  switch (route.endpoint) {
+    case api::Endpoint::load:
+      return loop_.post(LoadModel{id, *model});
+    case api::Endpoint::unload:
+      return loop_.post(UnloadModel{id, *model});
+    case api::Endpoint::pin:
+      return loop_.post(PinModel{id, *model, true});
+    case api::Endpoint::unpin:
+      return loop_.post(PinModel{id, *model, false});
+    default:
+      return loop_.post(Flush{id});
+  }
+}
+
+void ControlDesk::command_done(const CommandDone& action) {
+  const auto found = commands_.find(action.command);
+  if (found == commands_.end())
+    return;
+  const Command command = std::move(found->second);
+  commands_.erase(found);
+  command.exchange->on_client_gone({});
+  (void)memory_.sample();
+  api::CommandResult result{word(command.endpoint), command.model, action.ok, action.text};
+  respond_json(*command.exchange, action.ok ? 200 : 409,
+               api::command_json(result, command.before, loop_.snapshot(), context()));
+}
+
+void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+                       ModelId model) {
+  LogRing& ring = engines_.supervisor().log(model);
+  std::string text;
+  for (const LogLine& line : ring.lines())
+    text += line.text + "\n";
+  if (!wants_stream(*exchange, route)) {
+    net::Response response;
+    response.content_type = "text/plain; charset=utf-8";
+    response.body = std::move(text);
+    return exchange->respond(std::move(response));
+  }
+  exchange->begin_stream(200, "text/plain; charset=utf-8", {{"Cache-Control", "no-cache"}});
+  exchange->send(text);
+  const std::uint64_t follower = next_follower_++;
+  log_followers_[follower] =
+      ring.subscribe([exchange](const LogLine& line) { exchange->send(line.text + "\n"); });
+  exchange->on_client_gone([this, follower] { log_followers_.erase(follower); });
+}
+
+void ControlDesk::metrics(net::Exchange& exchange) {
+  const Snapshot snapshot = loop_.snapshot();
+  std::vector<PoolGauges> pools;
+  for (const PoolSnapshot& p : snapshot.pools) {
+    pools.push_back({p.pool.value, p.capacity, p.budget, p.reserved, p.measured, p.foreign,
+                     p.headroom, p.sample_age});
+  }
+  std::vector<ModelGauges> models;
+  for (const ModelSnapshot& m : snapshot.models) {
+    ModelGauges g;
+    g.model = m.model.value;
+    g.state = static_cast<std::uint32_t>(m.state);
+    g.leases = m.leases;
+    g.waiting = m.waiting;
+    g.reserved = m.reserved;
+    g.measured = m.measured;
+    g.pinned = m.pinned;
+    g.degraded = m.degraded;
+    models.push_back(g);
+  }
+  net::Response response;
+  response.content_type = std::string(Metrics::kContentType);
+  response.body = metrics_.scrape(pools, models);
+  exchange.respond(std::move(response));
+}
+
+void ControlDesk::health(net::Exchange& exchange) {
+  api::HealthAnswer answer = api::health(loop_.snapshot());
+  respond_json(exchange, answer.status, std::move(answer.body));
+}
+
+void ControlDesk::count(const Decision& decision) {
+  if (!decision.model)
+    return;
+  const std::uint32_t model = decision.model->value;
+  switch (decision.kind) {
+    case DecisionKind::ready:
+      return metrics_.load(model, decision.waited);
+    case DecisionKind::evict:
+    case DecisionKind::unload:
+      return metrics_.eviction(model, to_text(decision.reason));
+    case DecisionKind::fail:
+      return metrics_.failure(model, to_text(decision.reason));
+    default:
+      return;
+  }
+}
+
+void ControlDesk::keep(const Decision& decision) {
+  count(decision);
+  const std::string text = explain(decision, loop_.policy());
+  const bool bad = decision.kind == DecisionKind::fail || decision.kind == DecisionKind::stall;
+  spdlog::log(bad ? spdlog::level::warn : spdlog::level::info, "{}", text);
+  const api::LoggedDecision& entry = log_.append(decision);
+  for (const Follower& follower : std::vector<Follower>(followers_)) {
+    if (api::DecisionLog::matches(follower.filter, entry)) {
+      follower.exchange->send(api::decision_event(entry, context()));
+    }
+  }
+}
+
+}  // namespace vramd

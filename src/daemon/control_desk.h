@@ -1,0 +1,91 @@
+// ControlDesk: what operators ask: state, history, commands, logs, metrics.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/auth.h"
+#include "api/decision_log.h"
+#include "api/memory_api.h"
+#include "api/route.h"
+#include "config/config.h"
+#include "core/actions.h"
+#include "daemon/directory.h"
+#include "daemon/engine_room.h"
+#include "daemon/governor_loop.h"
+#include "daemon/memory_watch.h"
+#include "metrics/metrics.h"
+#include "net/exchange.h"
+
+namespace vramd {
+
+class ControlDesk {
+ public:
+  ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& engines, MemoryWatch& memory,
+              const Directory& directory, Metrics& metrics);
+  ~ControlDesk();
+
+  // Answers every route but inference and upstream.
+  void take(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+            std::optional<ModelId> model, const api::Caller& caller);
+
+  // A decision of the core: kept, logged, counted and streamed to whoever follows.
+  void keep(const Decision& decision);
+  void command_done(const CommandDone& action);
+
+  // A command that no client waits for.
+  CommandId own_command();
+
+  void listening_on(std::string address) { listen_ = std::move(address); }
+
+ private:
+  struct Command {
+    std::shared_ptr<net::Exchange> exchange;
+    api::Endpoint endpoint = api::Endpoint::flush;
+    std::optional<ModelId> model;
+    Snapshot before;
+  };
+  struct Follower {
+    std::shared_ptr<net::Exchange> exchange;
+    api::DecisionFilter filter;
+  };
+
+  void list_models(net::Exchange& exchange, const api::Caller& caller);
+  void one_model(net::Exchange& exchange, const api::Route& route, std::optional<ModelId> model);
+  void decisions(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+                 bool evictions);
+  void command(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+               std::optional<ModelId> model);
+  void logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route, ModelId model);
+  void metrics(net::Exchange& exchange);
+  void health(net::Exchange& exchange);
+  void count(const Decision& decision);
+  api::ApiContext context() const { return {loop_.policy(), faces_, clock_}; }
+
+  const Config& config_;
+  GovernorLoop& loop_;
+  EngineRoom& engines_;
+  MemoryWatch& memory_;
+  const Directory& directory_;
+  Metrics& metrics_;
+  api::DecisionLog log_;
+  std::vector<api::ModelFace> faces_;
+  api::WallClock clock_;
+  std::chrono::steady_clock::time_point started_;
+  std::string listen_;
+  std::map<CommandId, Command> commands_;
+  std::vector<Follower> followers_;
+  std::map<std::uint64_t, LogRing::Subscription> log_followers_;
+  std::uint64_t next_command_ = 1;
+  std::uint64_t next_follower_ = 1;
+};
+
+void respond_json(net::Exchange& exchange, int status, std::string body);
+
+}  // namespace vramd

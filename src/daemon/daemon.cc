@@ -1,0 +1,251 @@
+#include "daemon/daemon.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <spdlog/spdlog.h>
+
+#include "core/snapshot.h"
+#include "daemon/control_desk.h"
+#include "daemon/directory.h"
+#include "daemon/door.h"
+#include "daemon/engine_room.h"
+#include "daemon/governor_loop.h"
+#include "daemon/greeting.h"
+#include "daemon/logging.h"
+#include "daemon/memory_watch.h"
+#include "daemon/request_desk.h"
+#include "engine/runtime_folder.h"
+#include "footprint/gguf.h"
+#include "metrics/metrics.h"
+#include "net/server.h"
+
+namespace vramd {
+namespace {
+
+// Idle connections may stay open this long after the last server has gone.
+constexpr Duration kCloseGrace = 1s;
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "vramd: %s\n", error.text().c_str());
+  return 1;
+}
+
+net::Limits net_limits(const Config& config) {
+  net::Limits limits;
+  limits.header_bytes_max = config.limits.header_max;
+  limits.body_bytes_max = config.limits.body_max;
+  limits.bodies_memory_max = config.limits.bodies_max_total;
+  limits.connections_max = static_cast<std::uint32_t>(config.limits.connections_max);
+  limits.header_timeout = config.limits.header_timeout;
+  limits.body_idle_timeout = config.limits.client_read_timeout;
+  limits.keepalive_timeout = config.limits.client_idle_timeout;
+  limits.write_stall_timeout = config.limits.client_write_timeout;
+  limits.spill_folder = config.runtime_dir.string();
+  return limits;
+}
+
+// As many files as a full front door needs, or as many as this user may have.
+void raise_file_limit(std::uint64_t needed) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
+    return;
+  limit.rlim_cur = std::min<rlim_t>(needed, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < needed) {
+    spdlog::warn("only {} files may be open, so fewer than limits.connections connections fit",
+                 limit.rlim_cur);
+  }
+}
+
+// Types that the configuration leaves open are read from the files' headers.
+Config with_found_types(Config config) {
+  for (std::size_t i = 0; i < config.models.size(); ++i) {
+    if (config.models[i].type)
+      continue;
+    const auto info = read_gguf_model(config.models[i].gguf.string());
+    if (!info)
+      continue;  // said when the model is first needed
+    if (info->is_embedding())
+      config.policy.models[i].type = ModelType::embedding;
+    if (info->is_reranker())
+      config.policy.models[i].type = ModelType::reranker;
+  }
+  return config;
+}
+
+LlamaSearch llama_search(const Config& config) {
+  LlamaSearch search;
+  search.configured = config.llama_server;
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  search.path_variable = variable("PATH");
+  std::string cache = variable("VRAMD_CACHE_DIR");
+  if (cache.empty() && !variable("XDG_CACHE_HOME").empty()) {
+    cache = variable("XDG_CACHE_HOME") + "/vramd";
+  }
+  if (cache.empty() && !variable("HOME").empty())
+    cache = variable("HOME") + "/.cache/vramd";
+  if (!cache.empty()) {
+    search.cached = std::filesystem::path(cache) / "engine" / VRAMD_ENGINE_KEY;
+  }
+  return search;
+}
+
+MetricsSetup metrics_setup(const Config& config) {
+  MetricsSetup setup;
+  setup.version = VRAMD_VERSION;
+  for (const PoolPolicy& pool : config.policy.pools)
+    setup.pools.push_back(pool.name);
+  for (const ModelPolicy& model : config.policy.models)
+    setup.models.push_back(model.id);
+  for (int i = 0; i <= static_cast<int>(ResidencyState::failed); ++i) {
+    setup.states.emplace_back(to_text(static_cast<ResidencyState>(i)));
+  }
+  return setup;
+}
+
+// Owns the parts in the order in which they depend on each other.
+class Daemon final : public ActionSink {
+ public:
+  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder)
+      : config_(std::move(config)),
+        folder_(std::move(folder)),
+        directory_(config_),
+        metrics_(metrics_setup(config_)),
+        loop_(io_, config_.policy, *this),
+        engines_(io_, config_, std::move(programs), folder_,
+                 [this](Event event) { loop_.post(std::move(event)); }),
+        memory_(io_, engines_, [this](Event event) { loop_.post(std::move(event)); }),
+        requests_(io_, config_, loop_, engines_, directory_, metrics_),
+        control_(config_, loop_, engines_, memory_, directory_, metrics_),
+        door_(io_, config_, directory_, requests_, control_),
+        server_(io_, net_limits(config_),
+                [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
+        signals_(io_, SIGTERM, SIGINT) {
+    server_.set_head_check(
+        [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
+    server_.set_error_body(Door::protocol_error);
+    engines_.on_socket_gone([this](const std::filesystem::path& socket) {
+      server_.drop_upstream(net::unix_address(socket.string()));
+    });
+  }
+
+  Result<void> open() {
+    raise_file_limit(server_.limits().file_descriptors_needed());
+    if (auto sampled = memory_.start(); !sampled)
+      return sampled;
+    const auto port = server_.listen_tcp(config_.listen.host, config_.listen.port, kPublicListener);
+    if (!port)
+      return std::unexpected(port.error());
+    listen_ = {config_.listen.host, *port};
+    control_.listening_on(to_text(listen_));
+    return server_.listen_unix(control_socket(folder_.path()).string(), kControlListener);
+  }
+
+  int run(const ServeOptions& options) {
+    wait_for_signal();
+    for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
+      if (config_.models[i].preload) {
+        loop_.post(LoadModel{control_.own_command(), ModelId(i)});
+      }
+    }
+    greet(config_, listen_, loop_.snapshot(), options.demo);
+    io_.run();
+    return exit_status_;
+  }
+
+  void carry_out(Action action) override {
+    std::visit([this](auto& a) { act(a); }, action);
+  }
+
+ private:
+  void act(const Profile& a) { engines_.profile(a.model); }
+  void act(const StartServer& a) { engines_.start(a); }
+  void act(const StopServer& a) { engines_.stop(a); }
+  void act(const Admit& a) { requests_.admit(a); }
+  void act(const Refuse& a) { requests_.refuse(a); }
+  void act(const CommandDone& a) { control_.command_done(a); }
+  void act(const Decided& a) {
+    if (a.decision.kind == DecisionKind::replay && a.decision.request) {
+      requests_.note_replay(*a.decision.request);
+    }
+    control_.keep(a.decision);
+  }
+  void act(const Drained&) {
+    spdlog::info("drained: every request was answered and every server has ended");
+    signals_.cancel();
+    memory_.stop();
+    server_.stop(kCloseGrace, [this] { io_.stop(); });
+  }
+
+  void wait_for_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (error)
+        return;
+      if (stopping_) {
+        spdlog::warn("told to stop again: stopping at once");
+        exit_status_ = 1;
+        io_.stop();
+        return;
+      }
+      stopping_ = true;
+      spdlog::info("{}: no new work, {} requests may end", ::strsignal(signal),
+                   requests_.open_requests());
+      loop_.post(Shutdown{});
+      wait_for_signal();
+    });
+  }
+
+  boost::asio::io_context io_{1};
+  Config config_;
+  RuntimeFolder folder_;
+  Directory directory_;
+  Metrics metrics_;
+  GovernorLoop loop_;
+  EngineRoom engines_;
+  MemoryWatch memory_;
+  RequestDesk requests_;
+  ControlDesk control_;
+  Door door_;
+  net::Server server_;
+  boost::asio::signal_set signals_;
+  Listen listen_;
+  bool stopping_ = false;
+  int exit_status_ = 0;
+};
+
+}  // namespace
+
+int run_daemon(const Config& config, const ServeOptions& options) {
+  set_up_logging(config);
+  for (const std::string& warning : config.warnings)
+    spdlog::warn("{}", warning);
+  std::signal(SIGPIPE, SIG_IGN);
+  auto programs = find_llama(llama_search(config));
+  if (!programs)
+    return complain(programs.error());
+  auto folder = RuntimeFolder::open(config.runtime_dir);
+  if (!folder)
+    return complain(folder.error());
+  if (!folder->cleaned().empty()) {
+    spdlog::warn("ended {} model servers that an earlier run left", folder->cleaned().size());
+  }
+  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder));
+  if (auto opened = daemon.open(); !opened)
+    return complain(opened.error());
+  return daemon.run(options);
+}
+
+}  // namespace vramd

@@ -1,0 +1,16 @@
+// run_daemon: puts the governor and its adapters together on one loop and runs until told to stop.
+#pragma once
+
+#include "config/config.h"
+
+namespace vramd {
+
+struct ServeOptions {
+  bool demo = false;  // say that the models are demo models, and print ready-made requests
+};
+
+// Blocks until SIGTERM or SIGINT, then drains. Returns the exit status: 0 after a clean drain, 1
+// when it could not start (the reason is on stderr) or had to be stopped hard.
+int run_daemon(const Config& config, const ServeOptions& options);
+
+}  // namespace vramd

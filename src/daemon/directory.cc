@@ -1,0 +1,25 @@
+#include "daemon/directory.h"
+
+namespace vramd {
+
+Directory::Directory(const Config& config) {
+  for (std::size_t i = 0; i < config.policy.models.size(); ++i) {
+    const ModelId model(static_cast<std::uint32_t>(i));
+    ids_.push_back(config.policy.models[i].id);
+    names_.push_back(ids_.back());
+    by_name_.emplace(ids_.back(), model);
+    for (const std::string& alias : config.models[i].aliases) {
+      names_.push_back(alias);
+      by_name_.emplace(alias, model);
+    }
+  }
+}
+
+std::optional<ModelId> Directory::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end())
+    return std::nullopt;
+  return found->second;
+}
+
+}  // namespace vramd

@@ -1,0 +1,43 @@
+// Directory: which model a client's name means.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "config/config.h"
+#include "core/types.h"
+
+namespace vramd {
+
+// Ids and aliases of the configured models. Immutable; look-ups do not allocate.
+class Directory {
+ public:
+  explicit Directory(const Config& config);
+
+  std::optional<ModelId> find(std::string_view name) const;
+  const std::string& id(ModelId model) const { return ids_[model.value]; }
+  std::size_t size() const { return ids_.size(); }
+
+  // Ids and aliases, in order of configuration: for "did you mean".
+  const std::vector<std::string>& names() const { return names_; }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+
+  std::vector<std::string> ids_;
+  std::vector<std::string> names_;
+  std::unordered_map<std::string, ModelId, Hash, std::equal_to<>> by_name_;
+};
+
+// The virtual model: the most recently used ready LLM.
+inline constexpr std::string_view kResident = "resident";
+
+}  // namespace vramd

@@ -1,0 +1,219 @@
+#include "daemon/door.h"
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace vramd {
+namespace {
+
+// Parsing a larger body would hold up everybody else by more than half a millisecond.
+constexpr std::size_t kParseOnLoopMax = std::size_t{1} << 20;
+
+std::vector<api::KeyRule> key_rules(const Config& config, const Directory& directory) {
+  std::vector<api::KeyRule> rules;
+  for (const ApiKey& key : config.keys) {
+    api::KeyRule rule;
+    rule.name = key.name;
+    rule.key = key.key;
+    rule.scopes = {key.scopes.infer, key.scopes.read, key.scopes.admin};
+    for (const std::string& name : key.models) {
+      const auto model = directory.find(name);
+      rule.models.push_back(model ? directory.id(*model) : name);
+    }
+    rule.priority = key.priority;
+    rule.in_flight_max = key.concurrency;
+    rules.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+net::Response to_response(const api::ApiError& error, api::Dialect dialect) {
+  net::Response response;
+  response.status = error.status;
+  response.content_type = "application/json";
+  response.body = api::error_body(error, dialect);
+  if (error.status == 401)
+    response.headers.push_back({"WWW-Authenticate", "Bearer"});
+  return response;
+}
+
+std::string_view header_or_empty(const net::Exchange& exchange, std::string_view name) {
+  return exchange.header(name).value_or(std::string_view{});
+}
+
+api::SiteFacts site_facts(const net::Exchange& exchange) {
+  return {exchange.host(), header_or_empty(exchange, "origin"),
+          header_or_empty(exchange, "sec-fetch-site"), header_or_empty(exchange, "content-type")};
+}
+
+}  // namespace
+
+Door::Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
+           RequestDesk& requests, ControlDesk& control)
+    : io_(io),
+      config_(config),
+      directory_(directory),
+      requests_(requests),
+      control_(control),
+      keys_(key_rules(config, directory)),
+      site_{{config.listen.host}, config.allowed_hosts} {}
+
+Door::~Door() {
+  reader_.join();
+}
+
+net::Response Door::protocol_error(int status, std::string_view why, std::string_view path) {
+  api::ApiError error;
+  error.status = status;
+  error.code = status == 413   ? "body_too_large"
+               : status == 431 ? "header_too_large"
+               : status == 408 ? "request_timeout"
+               : status == 503 ? "overloaded"
+                               : "bad_request";
+  error.message = std::string(why);
+  const bool anthropic = path.starts_with("/v1/messages");
+  return to_response(error, anthropic ? api::Dialect::anthropic : api::Dialect::openai);
+}
+
+std::expected<api::Route, api::NoRoute> Door::route_of(const net::Exchange& exchange) const {
+  const std::string_view query = exchange.query();
+  const auto is_model = [this](std::string_view name) { return directory_.find(name).has_value(); };
+  if (query.empty())
+    return api::route(exchange.method(), exchange.path(), is_model);
+  std::string target(exchange.path());
+  target += '?';
+  target += query;
+  return api::route(exchange.method(), target, is_model);
+}
+
+api::ApiResult<api::Caller> Door::caller_of(const net::Exchange& exchange) const {
+  if (exchange.listener_tag() == kControlListener)
+    return api::control_socket_caller();
+  return keys_.identify(
+      {header_or_empty(exchange, "authorization"), header_or_empty(exchange, "x-api-key")});
+}
+
+std::optional<net::Response> Door::check_head(const net::Exchange& exchange) const {
+  const auto route = route_of(exchange);
+  if (!route) {
+    net::Response response = to_response(route.error().error, route.error().dialect);
+    if (!route.error().allow.empty())
+      response.headers.push_back({"Allow", route.error().allow});
+    return response;
+  }
+  if (exchange.listener_tag() != kControlListener) {
+    if (const auto error = api::check_site(site_, site_facts(exchange), route->changes_state)) {
+      return to_response(*error, route->dialect);
+    }
+  }
+  const auto caller = caller_of(exchange);
+  if (!caller) {
+    if (route->scope == api::Scope::open)
+      return std::nullopt;
+    return to_response(caller.error(), route->dialect);
+  }
+  if (const auto error = api::may_enter(*caller, route->scope)) {
+    return to_response(*error, route->dialect);
+  }
+  return std::nullopt;
+}
+
+void Door::take(std::shared_ptr<net::Exchange> exchange) {
+  auto route = route_of(*exchange);
+  if (!route)
+    return answer_error(*exchange, route.error().error, route.error().dialect);
+  const auto identified = caller_of(*exchange);
+  const api::Caller caller = identified ? *identified : api::Caller{};
+  if (route->endpoint == api::Endpoint::upstream) {
+    return upstream(std::move(exchange), *route, caller);
+  }
+  if (route->endpoint == api::Endpoint::inference) {
+    const std::shared_ptr<const net::Body> body = exchange->body();
+    const std::string type(header_or_empty(*exchange, "content-type"));
+    if (body->size() <= kParseOnLoopMax) {
+      return infer(std::move(exchange), *route, caller, api::read_body(type, body->view()));
+    }
+    // The exchange must be let go on the loop, so it travels there and back.
+    boost::asio::post(
+        reader_, [this, body, type, exchange, route = std::move(*route), caller]() mutable {
+          auto facts = api::read_body(type, body->view());
+          boost::asio::post(io_, [this, facts = std::move(facts), exchange = std::move(exchange),
+                                  route = std::move(route), caller]() mutable {
+            infer(std::move(exchange), route, caller, facts);
+          });
+        });
+    return;
+  }
+  std::optional<ModelId> model;
+  const bool resident = route->endpoint == api::Endpoint::openai_model && route->model == kResident;
+  if (!route->model.empty() && !resident) {
+    model = resolve(*exchange, *route, caller, route->model);
+    if (!model)
+      return;
+  }
+  control_.take(exchange, *route, model, caller);
+}
+
+// Answers the request itself where the name means nothing, or nothing for this caller.
+std::optional<ModelId> Door::resolve(net::Exchange& exchange, const api::Route& route,
+                                     const api::Caller& caller, std::string_view name) const {
+  const auto model = directory_.find(name);
+  if (model && caller.may_use(directory_.id(*model)))
+    return model;
+  // A model that the key must not use looks like one that is not there.
+  std::vector<std::string> known;
+  for (const std::string& candidate : directory_.names()) {
+    if (caller.may_use(directory_.id(*directory_.find(candidate))))
+      known.push_back(candidate);
+  }
+  answer_error(exchange, api::unknown_model(name, known), route.dialect);
+  return std::nullopt;
+}
+
+void Door::infer(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
+                 const api::Caller& caller, const api::ApiResult<api::BodyFacts>& facts) {
+  if (!facts)
+    return answer_error(*exchange, facts.error(), route.dialect);
+  RequestOrder order;
+  // `resident` may be any model, so a key that is limited to some cannot ask for it.
+  const bool limited = caller.rule != nullptr && !caller.rule->models.empty();
+  if (facts->model != kResident || limited) {
+    order.model = resolve(*exchange, route, caller, facts->model);
+    if (!order.model)
+      return;
+  }
+  order.target = exchange->path();
+  if (!exchange->query().empty())
+    order.target.append("?").append(exchange->query());
+  order.dialect = route.dialect;
+  order.replayable = route.replayable;
+  if (order.model) {
+    for (const std::string& path : config_.models[order.model->value].no_replay_paths) {
+      if (exchange->path() == path)
+        order.replayable = false;
+    }
+  }
+  order.stream = facts->stream;
+  order.context_needed = facts->context_needed;
+  order.key = caller.rule;
+  order.exchange = std::move(exchange);
+  requests_.take(std::move(order));
+}
+
+void Door::upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
+                    const api::Caller& caller) {
+  RequestOrder order;
+  order.model = resolve(*exchange, route, caller, route.model);
+  if (!order.model)
+    return;
+  order.target = route.rest;
+  order.dialect = route.dialect;
+  order.replayable = route.replayable;
+  order.counted = route.counted;
+  order.key = caller.rule;
+  order.exchange = std::move(exchange);
+  requests_.take(std::move(order));
+}
+
+}  // namespace vramd

@@ -1,0 +1,59 @@
+// Door: reads what a client wants, checks that it may, and hands it to the desk that does it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "api/auth.h"
+#include "api/body.h"
+#include "api/route.h"
+#include "config/config.h"
+#include "daemon/control_desk.h"
+#include "daemon/directory.h"
+#include "daemon/request_desk.h"
+#include "net/server.h"
+
+namespace vramd {
+
+// Which listener a request came through.
+inline constexpr int kPublicListener = 0;
+inline constexpr int kControlListener = 1;
+
+class Door {
+ public:
+  Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
+       RequestDesk& requests, ControlDesk& control);
+  ~Door();
+
+  // Refuses what needs no body to be refused: keys, scopes, foreign sites, unknown paths.
+  std::optional<net::Response> check_head(const net::Exchange& exchange) const;
+  void take(std::shared_ptr<net::Exchange> exchange);
+
+  // The errors of the HTTP layer itself, in the caller's dialect.
+  static net::Response protocol_error(int status, std::string_view why, std::string_view path);
+
+ private:
+  api::ApiResult<api::Caller> caller_of(const net::Exchange& exchange) const;
+  std::expected<api::Route, api::NoRoute> route_of(const net::Exchange& exchange) const;
+  void infer(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
+             const api::Caller& caller, const api::ApiResult<api::BodyFacts>& facts);
+  void upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
+                const api::Caller& caller);
+  std::optional<ModelId> resolve(net::Exchange& exchange, const api::Route& route,
+                                 const api::Caller& caller, std::string_view name) const;
+
+  boost::asio::io_context& io_;
+  boost::asio::thread_pool reader_{1};  // parses bodies that are too large for the loop
+  const Config& config_;
+  const Directory& directory_;
+  RequestDesk& requests_;
+  ControlDesk& control_;
+  api::Keys keys_;
+  api::SiteRules site_;
+};
+
+}  // namespace vramd

@@ -1,0 +1,51 @@
+// GovernorLoop: the one place where events enter the core and actions leave it.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "core/governor.h"
+
+namespace vramd {
+
+// Carries out what the core asks for. Called on the loop's thread; may post further events, which
+// are taken up after the current step's actions.
+class ActionSink {
+ public:
+  virtual ~ActionSink() = default;
+  virtual void carry_out(Action action) = 0;
+};
+
+// Stamps events with a Tick, feeds them to the Governor one at a time, hands the actions to the
+// sink and keeps one timer for the core's next deadline. One thread.
+class GovernorLoop {
+ public:
+  GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSink& sink);
+
+  void post(Event event);
+
+  Tick now() const;
+  Snapshot snapshot() const { return governor_.snapshot(now()); }
+  const Governor& governor() const { return governor_; }
+  const Policy& policy() const { return governor_.policy(); }
+
+ private:
+  void drain();
+  void arm();
+
+  std::chrono::steady_clock::time_point origin_;
+  boost::asio::steady_timer timer_;
+  Governor governor_;
+  ActionSink& sink_;
+  std::deque<Event> events_;
+  Actions actions_;
+  std::optional<Tick> armed_;
+  bool running_ = false;
+};
+
+}  // namespace vramd

@@ -1,0 +1,68 @@
+#include "daemon/greeting.h"
+
+#include <cstdio>
+#include <string>
+
+namespace vramd {
+namespace {
+
+void print(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+}
+
+std::string base_url(const Listen& listen) {
+  Listen shown = listen;
+  if (shown.host == "0.0.0.0")
+    shown.host = "127.0.0.1";
+  if (shown.host == "::")
+    shown.host = "::1";
+  return "http://" + to_text(shown);
+}
+
+void print_demo(const Config& config, const std::string& url) {
+  print("");
+  print(
+      "These are demo models: they speak nonsense, but each starts its answers with its own name.");
+  print("The budget holds two of the three, so the third request makes room. Try, in another");
+  print("terminal:");
+  print("");
+  for (const ModelPolicy& model : config.policy.models) {
+    if (model.type != ModelType::llm)
+      continue;
+    print("  curl -s " + url + "/v1/chat/completions -H 'Content-Type: application/json' \\");
+    print("    -d '{\"model\":\"" + model.id +
+          "\",\"max_tokens\":16,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'");
+  }
+  print("");
+  print("  build/release/vramd status");
+  print("  build/release/vramd why " + config.policy.models.front().id);
+}
+
+}  // namespace
+
+void greet(const Config& config, const Listen& listen, const Snapshot& snapshot, bool demo) {
+  const std::string url = base_url(listen);
+  const PoolSnapshot& host = snapshot.pools.front();
+  print("vramd serves " + std::to_string(config.models.size()) +
+        (config.models.size() == 1 ? " model" : " models") + " at " + url);
+  print("  memory   " + to_text(host.budget) + " for models, of " + to_text(host.capacity) + "; " +
+        to_text(host.headroom) + " free now");
+  std::string names;
+  constexpr std::size_t kNamesMax = 12;
+  for (std::size_t i = 0; i < config.models.size() && i < kNamesMax; ++i) {
+    names += (i == 0 ? "" : ", ") + config.policy.models[i].id;
+  }
+  if (config.models.size() > kNamesMax)
+    names += ", ...";
+  print("  models   " + names);
+  if (is_loopback(listen)) {
+    print("  network  this machine only; for containers on it, listen on their bridge's address");
+    print("           and add its name (host.docker.internal) to allowed_hosts");
+  }
+  if (demo)
+    print_demo(config, url);
+  print("");
+  std::fflush(stdout);
+}
+
+}  // namespace vramd

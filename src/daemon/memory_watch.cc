@@ -1,0 +1,64 @@
+#include "daemon/memory_watch.h"
+
+#include <utility>
+#include <vector>
+
+namespace vramd {
+namespace {
+
+// Foreign use moves within seconds; a round costs about 50 us + 13 us for each server.
+constexpr Duration kInterval = 1s;
+
+}  // namespace
+
+MemoryWatch::MemoryWatch(boost::asio::io_context& io, EngineRoom& engines,
+                         std::function<void(Event)> post)
+    : timer_(io), engines_(engines), post_(std::move(post)) {}
+
+Result<void> MemoryWatch::start() {
+  auto first = sample();
+  if (first)
+    wait();
+  return first;
+}
+
+void MemoryWatch::stop() {
+  timer_.cancel();
+}
+
+void MemoryWatch::wait() {
+  timer_.expires_after(kInterval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error)
+      return;
+    // A round that fails leaves the last sample in place; its age is shown by health.
+    (void)sample();
+    wait();
+  });
+}
+
+Result<void> MemoryWatch::sample() {
+  Bytes ours;
+  std::vector<ServerSampled> samples;
+  for (const RunningServer& server : engines_.servers()) {
+    const auto memory = processes_.tree(server.pid);
+    if (!memory)
+      continue;  // it ended meanwhile; its exit is on the way
+    ours += memory->unreclaimable();
+    samples.push_back({server.generation, memory->held()});
+  }
+  for (const RunningProcess& run : engines_.dry_runs()) {
+    if (const auto memory = processes_.tree(run.pid))
+      ours += memory->unreclaimable();
+  }
+  const auto host = host_.sample(ours);
+  if (!host)
+    return std::unexpected(host.error());
+  source_ = host->source;
+  for (const ServerSampled& event : samples)
+    post_(event);
+  post_(PoolSampled{kHostPool, host->capacity, host->foreign});
+  return {};
+}
+
+}  // namespace vramd

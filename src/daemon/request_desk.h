@@ -1,0 +1,97 @@
+// RequestDesk: client requests for models, from their arrival to the end of their lease.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "api/auth.h"
+#include "api/errors.h"
+#include "api/route.h"
+#include "config/config.h"
+#include "core/actions.h"
+#include "daemon/directory.h"
+#include "daemon/engine_room.h"
+#include "daemon/governor_loop.h"
+#include "metrics/metrics.h"
+#include "net/exchange.h"
+
+namespace vramd {
+
+// What a request asks for, once its path and body were read.
+struct RequestOrder {
+  std::shared_ptr<net::Exchange> exchange;
+  std::optional<ModelId> model;  // empty: `resident`
+  std::string target;            // what the server is asked for, with its query
+  api::Dialect dialect = api::Dialect::openai;
+  bool replayable = false;
+  bool counted = true;
+  bool stream = false;  // the client wants an event stream
+  std::int32_t context_needed = 0;
+  const api::KeyRule* key = nullptr;
+};
+
+// Holds every request that waits or runs, relays it when the core admits it, and tells the core
+// how it ended. While a streaming request waits, comments in its event stream say its place.
+class RequestDesk {
+ public:
+  RequestDesk(boost::asio::io_context& io, const Config& config, GovernorLoop& loop,
+              EngineRoom& engines, const Directory& directory, Metrics& metrics);
+  ~RequestDesk();
+
+  void take(RequestOrder order);
+
+  void admit(const Admit& action);
+  void refuse(const Refuse& action);
+  void note_replay(RequestId request);
+
+  std::size_t open_requests() const { return open_.size(); }
+
+ private:
+  struct Open {
+    RequestOrder order;
+    std::chrono::steady_clock::time_point arrived;
+    std::optional<std::chrono::steady_clock::time_point> admitted;
+    std::optional<Generation> generation;
+    ModelId model;              // valid once admitted
+    bool stream_begun = false;  // queue comments were sent
+    bool relaying = false;
+    std::int32_t replays = 0;
+  };
+
+  void relay(RequestId id, Open& open);
+  void relayed(RequestId id, net::RelayResult result);
+  void end(RequestId id, RequestOutcome outcome, int status, const net::RelayResult& result);
+  void end_when_idle(RequestId id, RequestOutcome outcome);
+  void forget(RequestId id);
+  void answer(Open& open, const api::ApiError& error);
+  void client_gone(RequestId id);
+  void say_places();
+  void arm_places();
+  int relaying_at(Generation generation) const;
+  std::vector<net::Header> response_headers(const Open& open) const;
+
+  boost::asio::io_context& io_;
+  const Config& config_;
+  GovernorLoop& loop_;
+  EngineRoom& engines_;
+  const Directory& directory_;
+  Metrics& metrics_;
+  std::unordered_map<std::uint64_t, Open> open_;
+  std::map<const api::KeyRule*, std::int32_t> per_key_;
+  boost::asio::steady_timer places_;
+  bool places_armed_ = false;
+  std::uint64_t next_request_ = 1;
+};
+
+// Sends an error in the caller's dialect: whole, or as the last event of a stream that began.
+void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect);
+
+}  // namespace vramd
