@@ -1,0 +1,300 @@
+#include "sim/books.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace vramd::sim {
+
+Books::Books(const Policy& policy) : policy_(policy), models_(policy.models.size()) {
+  for (std::size_t i = 0; i < models_.size(); ++i)
+    models_[i].pinned = policy.models[i].pinned;
+}
+
+void Books::apply(Tick now, const Event& event) {
+  std::visit([&](const auto& e) { on(now, e); }, event);
+}
+
+void Books::apply(Tick now, const Action& action) {
+  std::visit([&](const auto& a) { on(now, a); }, action);
+}
+
+const Books::Server* Books::server(Generation generation) const {
+  const auto found = servers_.find(generation);
+  return found == servers_.end() ? nullptr : &found->second;
+}
+
+Books::Request* Books::find(RequestId id) {
+  if (id.value >= requests_.size())
+    return nullptr;
+  Request& request = requests_[id.value];
+  return request.state == RequestState::unknown ? nullptr : &request;
+}
+
+const Books::Request* Books::request(RequestId id) const {
+  return const_cast<Books*>(this)->find(id);  // find changes nothing
+}
+
+std::vector<RequestId> Books::open_requests() const {
+  std::vector<RequestId> open;
+  for (std::size_t i = 0; i < requests_.size(); ++i) {
+    const RequestState state = requests_[i].state;
+    if (state == RequestState::waiting || state == RequestState::admitted) {
+      open.push_back(RequestId(i));
+    }
+  }
+  return open;
+}
+
+void Books::start_waiting(Request& request) {
+  request.state = RequestState::waiting;
+  ++waiting_;
+  if (request.admits > 0)
+    ++waiting_replays_;
+  if (!request.model) {
+    ++waiting_residents_;
+    return;
+  }
+  Model& model = models_[request.model->value];
+  ++model.waiting;
+  if (request.admits > 0)
+    ++model.replays;
+}
+
+void Books::stop_waiting(Request& request) {
+  --waiting_;
+  if (request.admits > 0)
+    --waiting_replays_;
+  if (!request.model) {
+    --waiting_residents_;
+    return;
+  }
+  Model& model = models_[request.model->value];
+  --model.waiting;
+  if (request.admits > 0)
+    --model.replays;
+}
+
+void Books::on(Tick now, const RequestArrived& event) {
+  constexpr std::uint64_t kRequestsMax = 1'000'000;
+  VRAMD_CHECK(event.request.value < kRequestsMax, "request ids of a run are small");
+  if (event.request.value >= requests_.size())
+    requests_.resize(event.request.value + 1);
+  Request& request = requests_[event.request.value];
+  request.model = event.model;
+  request.arrived = now;
+  request.waiting_since = now;
+  request.context_needed = event.context_needed;
+  request.counted = event.counted;
+  start_waiting(request);
+}
+
+void Books::on(Tick now, const RequestEnded& event) {
+  Request* request = find(event.request);
+  if (request == nullptr || request->state != RequestState::admitted ||
+      request->generation != event.generation) {
+    return;
+  }
+  --leases_;
+  const auto server = servers_.find(event.generation);
+  if (server != servers_.end()) {
+    --server->second.leases;
+    if (request->counted)
+      --server->second.counted;
+  }
+  if (event.outcome == RequestOutcome::lost) {
+    ++request->losses;
+    if (!request->client_gone) {
+      request->waiting_since = now;
+      start_waiting(*request);
+      return;
+    }
+  }
+  request->state = RequestState::over;
+}
+
+void Books::on(Tick, const ClientGone& event) {
+  Request* request = find(event.request);
+  if (request == nullptr)
+    return;
+  if (request->state == RequestState::waiting) {
+    stop_waiting(*request);
+    request->state = RequestState::over;
+  }
+  request->client_gone = true;
+}
+
+void Books::on(Tick, const ModelProfiled& event) {
+  Model& model = models_[event.model.value];
+  if (model.profiling)
+    --profiles_running_;
+  model.profiling = false;
+  model.rows = event.rows;
+}
+
+void Books::on(Tick, const ProfileFailed& event) {
+  Model& model = models_[event.model.value];
+  if (model.profiling)
+    --profiles_running_;
+  model.profiling = false;
+  ++model.failures;
+}
+
+void Books::on(Tick now, const ServerReady& event) {
+  const auto found = servers_.find(event.generation);
+  if (found == servers_.end() || found->second.ready_at || found->second.stop_at)
+    return;
+  found->second.ready_at = now;
+}
+
+void Books::on(Tick, const ServerExited& event) {
+  const auto found = servers_.find(event.generation);
+  if (found == servers_.end())
+    return;
+  Model& model = models_[found->second.model.value];
+  model.server.reset();
+  model.yielded = false;
+  // A server that never was ready has failed, whatever its exit says, for example after a time-out.
+  if (event.failure || !found->second.ready_at) {
+    ++model.failures;
+    if (found->second.ready_at)
+      ++model.crashes;
+  }
+  servers_.erase(found);
+}
+
+void Books::on(Tick, const ServerUnresponsive& event) {
+  const auto found = servers_.find(event.generation);
+  if (found == servers_.end())
+    return;
+  found->second.unresponsive = true;
+  Model& model = models_[found->second.model.value];
+  ++model.failures;
+  ++model.crashes;
+}
+
+void Books::on(Tick, const ServerSampled& event) {
+  const auto found = servers_.find(event.generation);
+  if (found == servers_.end())
+    return;
+  found->second.sampled = std::max(found->second.sampled, event.host_anon);
+}
+
+void Books::on(Tick, const PoolSampled& event) {
+  pool_seen_ = true;
+  capacity_ = event.capacity;
+  foreign_ = event.foreign;
+}
+
+void Books::open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model) {
+  commands_.insert_or_assign(id, Command{kind, model, now, false});
+  ++commands_pending_;
+}
+
+void Books::on(Tick now, const LoadModel& event) {
+  open_command(now, event.command, CommandKind::load, event.model);
+  ++models_[event.model.value].loads_pending;
+}
+
+void Books::on(Tick now, const UnloadModel& event) {
+  open_command(now, event.command, CommandKind::unload, event.model);
+  ++models_[event.model.value].unloads_pending;
+}
+
+void Books::on(Tick now, const PinModel& event) {
+  open_command(now, event.command, CommandKind::pin, event.model);
+  models_[event.model.value].pinned = event.pinned;
+}
+
+void Books::on(Tick now, const Flush& event) {
+  open_command(now, event.command, CommandKind::flush, std::nullopt);
+}
+
+void Books::on(Tick now, const Shutdown&) {
+  if (!shutdown_at_)
+    shutdown_at_ = now;
+}
+
+void Books::on(Tick, const Profile& action) {
+  Model& model = models_[action.model.value];
+  if (!model.profiling)
+    ++profiles_running_;
+  model.profiling = true;
+}
+
+void Books::on(Tick now, const StartServer& action) {
+  Model& model = models_[action.model.value];
+  Server server;
+  server.model = action.model;
+  server.placement = action.placement;
+  server.started = now;
+  for (const PlacementRow& row : model.rows) {
+    if (row.placement != action.placement)
+      continue;
+    server.known_placement = true;
+    server.own = row.host_anon;
+    server.weights = row.weights;
+    server.weights_size = row.weights_size;
+    break;
+  }
+  servers_.insert_or_assign(action.generation, server);
+  model.server = action.generation;
+  model.yielded = false;
+  last_generation_ = std::max(last_generation_, action.generation);
+}
+
+void Books::on(Tick now, const StopServer& action) {
+  const auto found = servers_.find(action.generation);
+  if (found != servers_.end() && !found->second.stop_at)
+    found->second.stop_at = now;
+}
+
+void Books::on(Tick, const Admit& action) {
+  Request* request = find(action.request);
+  if (request == nullptr || request->state != RequestState::waiting)
+    return;
+  stop_waiting(*request);
+  request->state = RequestState::admitted;
+  request->generation = action.generation;
+  ++request->admits;
+  ++leases_;
+  const auto server = servers_.find(action.generation);
+  if (server == servers_.end())
+    return;
+  ++server->second.leases;
+  if (request->counted)
+    ++server->second.counted;
+}
+
+void Books::on(Tick, const Refuse& action) {
+  Request* request = find(action.request);
+  if (request == nullptr || request->state != RequestState::waiting)
+    return;
+  stop_waiting(*request);
+  request->state = RequestState::over;
+}
+
+void Books::on(Tick, const CommandDone& action) {
+  const auto found = commands_.find(action.command);
+  if (found == commands_.end() || found->second.answered)
+    return;
+  Command& command = found->second;
+  command.answered = true;
+  --commands_pending_;
+  if (command.kind == CommandKind::unload)
+    --models_[command.model->value].unloads_pending;
+  if (command.kind == CommandKind::load)
+    --models_[command.model->value].loads_pending;
+}
+
+void Books::on(Tick, const Decided& action) {
+  if (action.decision.kind == DecisionKind::yield && action.decision.model) {
+    models_[action.decision.model->value].yielded = true;
+  }
+}
+
+void Books::on(Tick, const Drained&) {
+  drained_ = true;
+}
+
+}  // namespace vramd::sim

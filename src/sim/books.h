@@ -1,0 +1,153 @@
+// Books: what an outsider knows, kept from the events and actions alone.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/tick.h"
+#include "core/actions.h"
+#include "core/events.h"
+#include "core/policy.h"
+
+namespace vramd::sim {
+
+// Checkers read these books and nothing of the core, so that a mistake in the core's own
+// bookkeeping cannot hide itself. Where the contract leaves a fact open, the books say nothing.
+class Books {
+ public:
+  struct Server {
+    ModelId model;
+    Placement placement;
+    Tick started;
+    std::optional<Tick> ready_at;
+    std::optional<Tick> stop_at;
+    bool unresponsive = false;
+    std::int32_t leases = 0;
+    std::int32_t counted = 0;  // leases that take a slot
+    Bytes own;                 // predicted when it started
+    Bytes sampled;             // the most that was measured; zero before
+    FileId weights;
+    Bytes weights_size;
+    bool known_placement = false;
+  };
+
+  enum class RequestState : std::uint8_t { unknown, waiting, admitted, over };
+  struct Request {
+    RequestState state = RequestState::unknown;
+    std::optional<ModelId> model;  // empty for `resident`, which fits any model that is ready
+    Generation generation;
+    Tick arrived;
+    Tick waiting_since;
+    std::int32_t context_needed = 0;
+    bool counted = true;
+    bool client_gone = false;
+    std::int32_t admits = 0;
+    std::int32_t losses = 0;
+  };
+
+  struct Model {
+    std::vector<PlacementRow> rows;  // empty until profiled
+    bool profiling = false;
+    bool pinned = false;
+    bool yielded = false;  // it was told to let others go, and has not been stopped since
+    std::optional<Generation> server;
+    std::int32_t waiting = 0;  // requests, replays included
+    std::int32_t replays = 0;  // of these, how many were lost at a server before
+    std::int32_t unloads_pending = 0;
+    std::int32_t loads_pending = 0;
+    std::uint64_t failures = 0;  // of servers and dry runs
+    std::uint64_t crashes = 0;   // of ready servers
+  };
+
+  enum class CommandKind : std::uint8_t { load, unload, pin, flush };
+  struct Command {
+    CommandKind kind = CommandKind::load;
+    std::optional<ModelId> model;
+    Tick at;
+    bool answered = false;
+  };
+
+  explicit Books(const Policy& policy);
+
+  void apply(Tick now, const Event& event);
+  void apply(Tick now, const Action& action);
+
+  const Policy& policy() const { return policy_; }
+  const std::map<Generation, Server>& servers() const { return servers_; }
+  const Server* server(Generation generation) const;
+  const Request* request(RequestId id) const;
+  const std::map<CommandId, Command>& commands() const { return commands_; }
+  const Model& model(ModelId id) const { return models_[id.value]; }
+  const std::vector<Model>& models() const { return models_; }
+
+  std::int32_t waiting() const { return waiting_; }
+  std::int32_t waiting_replays() const { return waiting_replays_; }
+  // Requests for `resident`, which wait for a model that only the core knows.
+  std::int32_t waiting_residents() const { return waiting_residents_; }
+  std::int32_t leases() const { return leases_; }
+  std::int32_t commands_pending() const { return commands_pending_; }
+  std::int32_t profiles_running() const { return profiles_running_; }
+  Generation last_generation() const { return last_generation_; }
+  Bytes capacity() const { return capacity_; }
+  Bytes foreign() const { return foreign_; }
+  bool pool_seen() const { return pool_seen_; }
+  std::optional<Tick> shutdown_at() const { return shutdown_at_; }
+  bool drained() const { return drained_; }
+
+  // Requests that are waiting or admitted, in the order of their ids.
+  std::vector<RequestId> open_requests() const;
+
+ private:
+  void on(Tick now, const RequestArrived& event);
+  void on(Tick now, const RequestEnded& event);
+  void on(Tick now, const ClientGone& event);
+  void on(Tick now, const ModelProfiled& event);
+  void on(Tick now, const ProfileFailed& event);
+  void on(Tick now, const ServerReady& event);
+  void on(Tick now, const ServerExited& event);
+  void on(Tick now, const ServerUnresponsive& event);
+  void on(Tick now, const ServerSampled& event);
+  void on(Tick now, const PoolSampled& event);
+  void on(Tick now, const LoadModel& event);
+  void on(Tick now, const UnloadModel& event);
+  void on(Tick now, const PinModel& event);
+  void on(Tick now, const Flush& event);
+  void on(Tick now, const Shutdown& event);
+  void on(Tick, const Timer&) {}
+
+  void on(Tick now, const Profile& action);
+  void on(Tick now, const StartServer& action);
+  void on(Tick now, const StopServer& action);
+  void on(Tick now, const Admit& action);
+  void on(Tick now, const Refuse& action);
+  void on(Tick now, const CommandDone& action);
+  void on(Tick now, const Decided& action);
+  void on(Tick now, const Drained& action);
+
+  void start_waiting(Request& request);
+  void stop_waiting(Request& request);
+  void open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model);
+  Request* find(RequestId id);
+
+  const Policy& policy_;
+  std::vector<Model> models_;
+  std::map<Generation, Server> servers_;
+  std::vector<Request> requests_;  // index is the id; ids of a run are small
+  std::map<CommandId, Command> commands_;
+  std::int32_t waiting_ = 0;
+  std::int32_t waiting_replays_ = 0;
+  std::int32_t waiting_residents_ = 0;
+  std::int32_t leases_ = 0;
+  std::int32_t commands_pending_ = 0;
+  std::int32_t profiles_running_ = 0;
+  Generation last_generation_;
+  Bytes capacity_;
+  Bytes foreign_;
+  bool pool_seen_ = false;
+  std::optional<Tick> shutdown_at_;
+  bool drained_ = false;
+};
+
+}  // namespace vramd::sim

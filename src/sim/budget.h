@@ -1,0 +1,36 @@
+// What vramd may use of a pool, worked out again without the core's code, for checkers and worlds.
+#pragma once
+
+#include <algorithm>
+
+#include "core/policy.h"
+
+namespace vramd::sim {
+
+// The bytes that servers and foreign programs together may hold.
+inline Bytes room_of(const PoolPolicy& pool, Bytes capacity) {
+  // Rounded up where the core rounds up: what stays free is never less than was promised.
+  auto share = [&](std::int64_t permille) {
+    const std::int64_t whole = capacity.count / 1000 * permille;
+    const std::int64_t rest = capacity.count % 1000 * permille;
+    return Bytes(whole + (rest + 999) / 1000);
+  };
+  Bytes kept;
+  if (pool.reserve.permille && pool.reserve.size) {
+    kept = std::min(share(*pool.reserve.permille), *pool.reserve.size);
+  } else if (pool.reserve.permille) {
+    kept = share(*pool.reserve.permille);
+  } else if (pool.reserve.size) {
+    kept = *pool.reserve.size;
+  }
+  const Bytes room = std::min(share(pool.max_permille), capacity - kept);
+  return std::max(room, Bytes(0));
+}
+
+// The bytes that servers may hold when nothing else runs.
+inline Bytes budget_for(const PoolPolicy& pool, Bytes capacity) {
+  const Bytes room = room_of(pool, capacity);
+  return pool.limit ? std::min(room, *pool.limit) : room;
+}
+
+}  // namespace vramd::sim

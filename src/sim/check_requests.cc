@@ -1,0 +1,163 @@
+// answers, slots, queues: each request is answered once, by a ready server with a free slot, and
+// waits within the bounds of the policy (DESIGN, Making room and Recovery steps).
+#include <algorithm>
+
+#include "sim/checker.h"
+
+namespace vramd::sim {
+namespace {
+
+class RequestChecker final : public Checker {
+ public:
+  void on_action(const Step& step, const Action& action) override {
+    if (const auto* admit = std::get_if<Admit>(&action))
+      check_admit(step, *admit);
+    if (const auto* refuse = std::get_if<Refuse>(&action))
+      check_refuse(step, *refuse);
+  }
+
+  void after_step(const Step& step, const Snapshot& snapshot) override {
+    check_bounds(step);
+    check_idle_slots(step, snapshot);
+    if (snapshot.waiting != step.books.waiting()) {
+      step.findings.add("answers", "the core counts " + std::to_string(snapshot.waiting) +
+                                       " waiting requests, there are " +
+                                       std::to_string(step.books.waiting()));
+    }
+    // A lease whose server has gone holds nothing any more, only its end is still to come.
+    std::int32_t leases = 0;
+    for (const auto& [generation, server] : step.books.servers())
+      leases += server.leases;
+    if (snapshot.leases != leases) {
+      step.findings.add("answers", "the core counts " + std::to_string(snapshot.leases) +
+                                       " leases, there are " + std::to_string(leases));
+    }
+  }
+
+ private:
+  static std::string text_of(RequestId id) { return "request " + std::to_string(id.value); }
+
+  static bool must_wait(const Step& step, RequestId id, std::string_view what) {
+    const Books::Request* request = step.books.request(id);
+    if (request == nullptr) {
+      step.findings.add("answers", std::string(what) + " of unknown " + text_of(id));
+      return false;
+    }
+    if (request->state != Books::RequestState::waiting) {
+      const std::string why = request->state == Books::RequestState::admitted
+                                  ? "which is at a server"
+                              : request->client_gone ? "whose client has gone"
+                                                     : "which was answered";
+      step.findings.add("answers", std::string(what) + " of " + text_of(id) + ", " + why);
+      return false;
+    }
+    return true;
+  }
+
+  static void check_admit(const Step& step, const Admit& admit) {
+    if (!must_wait(step, admit.request, "Admit"))
+      return;
+    const Books& books = step.books;
+    const Books::Request& request = *books.request(admit.request);
+    const std::string text = text_of(admit.request);
+    const Books::Server* server = books.server(admit.generation);
+    if (server == nullptr || server->model != admit.model) {
+      step.findings.add("answers", text + " goes to an unknown server");
+      return;
+    }
+    if (!server->ready_at || server->stop_at || server->unresponsive) {
+      step.findings.add("answers", text + " goes to a server that is not ready");
+    }
+    const ModelPolicy& model = books.policy().models[admit.model.value];
+    if (request.model ? *request.model != admit.model : model.type != ModelType::llm) {
+      step.findings.add("answers", text + " goes to another model than it asked for");
+    }
+    if (request.counted && server->placement.context < request.context_needed) {
+      step.findings.add("answers", text + " needs a context of " +
+                                       std::to_string(request.context_needed) + " and gets " +
+                                       std::to_string(server->placement.context));
+    }
+    if (request.counted && server->counted >= model.in_flight_max) {
+      step.findings.add("slots", name_of(books.policy(), admit.model) + " has " +
+                                     std::to_string(server->counted) + " requests and gets " +
+                                     text);
+    }
+    if (request.admits > books.policy().queue.replays_max) {
+      step.findings.add("answers", text + " is replayed more than replays_max times");
+    }
+  }
+
+  static void check_refuse(const Step& step, const Refuse& refuse) {
+    must_wait(step, refuse.request, "Refuse");
+  }
+
+  // Replays come on top: they were let in before.
+  static void check_bounds(const Step& step) {
+    const Books& books = step.books;
+    const QueuePolicy& queue = books.policy().queue;
+    if (books.waiting() - books.waiting_replays() > queue.waiting_max) {
+      step.findings.add("queues", std::to_string(books.waiting()) +
+                                      " requests wait, the bound is " +
+                                      std::to_string(queue.waiting_max));
+    }
+    for (std::size_t i = 0; i < books.models().size(); ++i) {
+      const std::int32_t waiting = books.models()[i].waiting;
+      if (waiting - books.models()[i].replays > queue.waiting_per_model_max) {
+        step.findings.add(
+            "queues", name_of(books.policy(), ModelId(static_cast<std::uint32_t>(i))) + " has " +
+                          std::to_string(waiting) + " waiting");
+      }
+    }
+  }
+
+  // A request for a ready model that has a free slot does not wait. Suspects of a crash do, and
+  // requests that need more context than the server gives.
+  static void check_idle_slots(const Step& step, const Snapshot& snapshot) {
+    const Books& books = step.books;
+    if (books.waiting() == 0)
+      return;
+    for (const ModelSnapshot& shown : snapshot.models) {
+      const Books::Model& model = books.model(shown.model);
+      if (shown.state != ResidencyState::ready || model.waiting == 0 || !model.server)
+        continue;
+      const Books::Server* server = books.server(*model.server);
+      if (server == nullptr)
+        continue;
+      const std::int32_t slots = slots_of(books, shown.model, *server);
+      if (server->counted >= slots || has_special_request(books, shown.model, *server))
+        continue;
+      step.findings.add("slots", name_of(books.policy(), shown.model) + " is ready with " +
+                                     std::to_string(server->counted) + " of " +
+                                     std::to_string(slots) + " slots in use while " +
+                                     std::to_string(model.waiting) + " requests wait for it");
+    }
+  }
+
+  // A lesser placement takes its share of what the best one takes.
+  static std::int32_t slots_of(const Books& books, ModelId id, const Books::Server& server) {
+    const std::int32_t most = books.policy().models[id.value].in_flight_max;
+    const std::int32_t slots = server.placement.slots;
+    const std::vector<PlacementRow>& rows = books.model(id).rows;
+    const std::int32_t best = rows.empty() ? slots : rows.front().placement.slots;
+    return std::min({most, slots, std::max(1, most * slots / std::max(slots, best))});
+  }
+
+  static bool has_special_request(const Books& books, ModelId model, const Books::Server& server) {
+    for (const RequestId id : books.open_requests()) {
+      const Books::Request& request = *books.request(id);
+      if (request.model && *request.model != model)
+        continue;
+      if (request.losses > 0 || request.context_needed > server.placement.context)
+        return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> make_request_checker() {
+  return std::make_unique<RequestChecker>();
+}
+
+}  // namespace vramd::sim

@@ -1,0 +1,182 @@
+// start, stop: which servers may be started and stopped, and when (DESIGN, Words and Making room).
+#include <algorithm>
+
+#include "sim/checker.h"
+
+namespace vramd::sim {
+namespace {
+
+bool is_loading(const Books::Server& server) {
+  return !server.ready_at && !server.stop_at;
+}
+
+// One live process per model, generations that only grow, one load at a time, the heavy slot and
+// the single-model option: a new server starts only after the old one's exit was seen.
+class StartChecker final : public Checker {
+ public:
+  void on_action(const Step& step, const Action& action) override {
+    if (const auto* profile = std::get_if<Profile>(&action))
+      check_profile(step, *profile);
+    const auto* start = std::get_if<StartServer>(&action);
+    if (start == nullptr)
+      return;
+    const Books& books = step.books;
+    if (start->model.value >= books.models().size()) {
+      step.findings.add(kRule, "unknown model " + std::to_string(start->model.value));
+      return;
+    }
+    const std::string name = name_of(books.policy(), start->model);
+    const Books::Model& model = books.model(start->model);
+    const bool announced =
+        std::any_of(model.rows.begin(), model.rows.end(),
+                    [&](const PlacementRow& row) { return row.placement == start->placement; });
+    if (!announced)
+      step.findings.add(kRule, name + " with a placement that no profile named");
+    if (model.server)
+      step.findings.add(kRule, name + " while its last server still lives");
+    if (books.profiles_running() > 0)
+      step.findings.add(kRule, name + " while a dry run works");
+    if (books.shutdown_at())
+      step.findings.add(kRule, name + " after shutdown began");
+    if (start->generation <= books.last_generation()) {
+      step.findings.add(kRule, name + " as generation " + std::to_string(start->generation.value) +
+                                   " after " + std::to_string(books.last_generation().value));
+    }
+    check_others(step, *start, name);
+  }
+
+ private:
+  static constexpr std::string_view kRule = "start";
+
+  static void check_profile(const Step& step, const Profile& profile) {
+    const Books& books = step.books;
+    if (profile.model.value >= books.models().size()) {
+      step.findings.add(kRule, "a dry run of an unknown model");
+      return;
+    }
+    const Books::Model& model = books.model(profile.model);
+    const std::string name = name_of(books.policy(), profile.model);
+    if (model.profiling)
+      step.findings.add(kRule, "a second dry run of " + name);
+    if (model.server)
+      step.findings.add(kRule, "a dry run of " + name + " beside its server");
+    if (books.shutdown_at())
+      step.findings.add(kRule, "a dry run after shutdown began");
+  }
+
+  static void check_others(const Step& step, const StartServer& start, const std::string& name) {
+    const Policy& policy = step.books.policy();
+    const bool heavy = policy.models[start.model.value].heavy;
+    for (const auto& [generation, server] : step.books.servers()) {
+      const std::string other = name_of(policy, server.model);
+      if (is_loading(server) && step.now - server.started < policy.load.stall_after) {
+        step.findings.add(kRule, name + " while the load of " + other + " is in progress");
+      }
+      if (policy.residency.single_model) {
+        step.findings.add(kRule, name + " beside " + other + " under single_model");
+      }
+      if (policy.residency.heavy_slot && heavy && policy.models[server.model.value].heavy) {
+        step.findings.add(kRule, name + " beside " + other + ", both heavy");
+      }
+    }
+  }
+};
+
+// No server that holds a lease or whose model is pinned is stopped, but for the cases that DESIGN
+// names: it hangs, its load took too long, an operator asked (after it drained), or the daemon
+// ends. A victim has no queue, unless it was told to yield.
+class StopChecker final : public Checker {
+ public:
+  void on_action(const Step& step, const Action& action) override {
+    if (const auto* decided = std::get_if<Decided>(&action)) {
+      check_victim(step, decided->decision);
+      check_yield(step, decided->decision);
+    }
+    const auto* stop = std::get_if<StopServer>(&action);
+    if (stop == nullptr)
+      return;
+    const Books& books = step.books;
+    const Books::Server* server = books.server(stop->generation);
+    if (server == nullptr || server->model != stop->model) {
+      step.findings.add(kRule, "unknown server g" + std::to_string(stop->generation.value));
+      return;
+    }
+    const std::string name =
+        name_of(books.policy(), stop->model) + " g" + std::to_string(stop->generation.value);
+    if (server->stop_at && !stop->kill_at_once)
+      step.findings.add(kRule, name + " twice");
+    const LoadPolicy& load = books.policy().load;
+    const bool load_timed_out = !server->ready_at && step.now - server->started >= load.timeout;
+    const bool drain_timed_out =
+        books.shutdown_at() && step.now - *books.shutdown_at() >= load.drain_timeout;
+    if (server->unresponsive || load_timed_out || drain_timed_out)
+      return;
+    if (stop->kill_at_once && server->ready_at && !server->stop_at) {
+      step.findings.add(kRule, name + " was killed although it could leave by itself");
+    }
+    if (server->leases > 0) {
+      step.findings.add(kRule, name + " holds " + std::to_string(server->leases) + " leases");
+    }
+    const Books::Model& model = books.model(stop->model);
+    if (model.pinned && model.unloads_pending == 0 && !books.shutdown_at()) {
+      step.findings.add(kRule, name + " is pinned");
+    }
+  }
+
+ private:
+  static constexpr std::string_view kRule = "stop";
+  static constexpr std::string_view kVictimRule = "victim";
+
+  static void check_victim(const Step& step, const Decision& decision) {
+    if (decision.kind != DecisionKind::evict || !decision.model)
+      return;
+    const Books& books = step.books;
+    const Books::Model& model = books.model(*decision.model);
+    const std::string name = name_of(books.policy(), *decision.model);
+    if (!model.server) {
+      step.findings.add(kVictimRule, name + " has no server");
+      return;
+    }
+    const Books::Server& server = *books.server(*model.server);
+    if (server.leases > 0)
+      step.findings.add(kVictimRule, name + " holds leases");
+    if (model.pinned)
+      step.findings.add(kVictimRule, name + " is pinned");
+    if (model.waiting > 0 && !model.yielded) {
+      step.findings.add(kVictimRule, name + " has " + std::to_string(model.waiting) +
+                                         " requests waiting and was not told to yield");
+    }
+  }
+
+  // A busy model is safe for twice its load time, within the bounds of the policy.
+  static void check_yield(const Step& step, const Decision& decision) {
+    if (decision.kind != DecisionKind::yield || !decision.model)
+      return;
+    const Books& books = step.books;
+    const Books::Model& model = books.model(*decision.model);
+    if (!model.server || model.waiting == 0)
+      return;
+    const Books::Server& server = *books.server(*model.server);
+    if (!server.ready_at)
+      return;
+    const ResidencyPolicy& rules = books.policy().residency;
+    const Duration safe = std::clamp<Duration>(2 * (*server.ready_at - server.started),
+                                               rules.min_residency_min, rules.min_residency_max);
+    if (step.now - *server.ready_at < safe) {
+      step.findings.add("yield", name_of(books.policy(), *decision.model) + " was ready for " +
+                                     to_text(step.now - *server.ready_at) + " of " + to_text(safe) +
+                                     " and has requests waiting");
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> make_start_checker() {
+  return std::make_unique<StartChecker>();
+}
+std::unique_ptr<Checker> make_stop_checker() {
+  return std::make_unique<StopChecker>();
+}
+
+}  // namespace vramd::sim

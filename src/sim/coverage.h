@@ -1,0 +1,43 @@
+// Coverage: how often each event, action, decision, reason, residency edge and fault occurred.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/actions.h"
+#include "core/events.h"
+#include "core/snapshot.h"
+#include "sim/knobs.h"
+
+namespace vramd::sim {
+
+class Coverage {
+ public:
+  void count(const Event& event) { ++events_[event.index()]; }
+  void count(const Action& action);
+  void count_edge(ResidencyState from, ResidencyState to) {
+    ++edges_[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
+  }
+  void count_faults(const std::array<std::uint64_t, kFaults>& hits);
+  void add(const Coverage& other);
+
+  // A table with one line per counter, those that were never hit included.
+  std::string table() const;
+
+ private:
+  static constexpr std::size_t kStates = 7;
+  static constexpr std::size_t kKinds = static_cast<std::size_t>(DecisionKind::pin) + 1;
+  static constexpr std::size_t kReasons = static_cast<std::size_t>(ReasonCode::foreign_use) + 1;
+
+  std::array<std::uint64_t, std::variant_size_v<Event>> events_{};
+  std::array<std::uint64_t, std::variant_size_v<Action>> actions_{};
+  std::array<std::uint64_t, kKinds> decisions_{};
+  std::array<std::uint64_t, kReasons> reasons_{};
+  std::array<std::array<std::uint64_t, kStates>, kStates> edges_{};
+  std::array<std::uint64_t, kFaults> faults_{};
+};
+
+}  // namespace vramd::sim

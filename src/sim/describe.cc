@@ -1,0 +1,160 @@
+#include "sim/describe.h"
+
+#include <array>
+#include <cstdio>
+
+namespace vramd::sim {
+namespace {
+
+constexpr std::array<std::string_view, std::variant_size_v<Event>> kEventNames = {
+    "RequestArrived", "RequestEnded", "ClientGone",   "ModelProfiled",
+    "ProfileFailed",  "ServerReady",  "ServerExited", "ServerUnresponsive",
+    "ServerSampled",  "PoolSampled",  "LoadModel",    "UnloadModel",
+    "PinModel",       "Flush",        "Shutdown",     "Timer"};
+
+constexpr std::array<std::string_view, std::variant_size_v<Action>> kActionNames = {
+    "Profile", "StartServer", "StopServer", "Admit", "Refuse", "CommandDone", "Decided", "Drained"};
+
+// How ids are written in lines.
+struct Names {
+  const Policy& policy;
+
+  std::string name(ModelId model) const {
+    if (model.value >= policy.models.size())
+      return "model " + std::to_string(model.value);
+    return policy.models[model.value].id;
+  }
+  static std::string r(RequestId id) { return "r" + std::to_string(id.value); }
+  static std::string g(Generation id) { return "g" + std::to_string(id.value); }
+  static std::string c(CommandId id) { return "c" + std::to_string(id.value); }
+  static std::string failure(const Failure& f) {
+    return std::string(to_text(f.kind)) + (f.text.empty() ? "" : ": " + f.text);
+  }
+};
+
+struct EventLine : Names {
+  std::string operator()(const RequestArrived& e) const {
+    std::string text =
+        "request " + r(e.request) + " for " + (e.model ? name(*e.model) : "resident");
+    if (e.priority != Priority::normal)
+      text += " priority " + std::string(to_text(e.priority));
+    if (e.context_needed > 0)
+      text += " context " + std::to_string(e.context_needed);
+    if (!e.counted)
+      text += " uncounted";
+    return text;
+  }
+  std::string operator()(const RequestEnded& e) const {
+    return "end " + r(e.request) + " " + g(e.generation) + " " + std::string(to_text(e.outcome));
+  }
+  std::string operator()(const ClientGone& e) const { return "gone " + r(e.request); }
+  std::string operator()(const ModelProfiled& e) const {
+    std::string text = "profiled " + name(e.model) + ":";
+    for (const PlacementRow& row : e.rows) {
+      text += " [" + describe(row.placement) + ": " + to_text(row.host_anon) + " + " +
+              to_text(row.weights_size) + " file " + std::to_string(row.weights.value) + "]";
+    }
+    return text;
+  }
+  std::string operator()(const ProfileFailed& e) const {
+    return "profile failed " + name(e.model) + " " + failure(e.failure);
+  }
+  std::string operator()(const ServerReady& e) const { return "ready " + g(e.generation); }
+  std::string operator()(const ServerExited& e) const {
+    return "exit " + g(e.generation) + (e.failure ? " " + failure(*e.failure) : "");
+  }
+  std::string operator()(const ServerUnresponsive& e) const {
+    return "unresponsive " + g(e.generation) + " " + failure(e.failure);
+  }
+  std::string operator()(const ServerSampled& e) const {
+    return "sample " + g(e.generation) + " " + to_text(e.host_anon);
+  }
+  std::string operator()(const PoolSampled& e) const {
+    return "pool " + policy.pools[e.pool.value].name + " capacity " + to_text(e.capacity) +
+           " foreign " + to_text(e.foreign);
+  }
+  std::string operator()(const LoadModel& e) const {
+    return "command " + c(e.command) + " load " + name(e.model);
+  }
+  std::string operator()(const UnloadModel& e) const {
+    return "command " + c(e.command) + " unload " + name(e.model);
+  }
+  std::string operator()(const PinModel& e) const {
+    return "command " + c(e.command) + (e.pinned ? " pin " : " unpin ") + name(e.model);
+  }
+  std::string operator()(const Flush& e) const { return "command " + c(e.command) + " flush"; }
+  std::string operator()(const Shutdown&) const { return "shutdown"; }
+  std::string operator()(const Timer&) const { return "timer"; }
+};
+
+struct ActionLine : Names {
+  std::string operator()(const Profile& a) const { return "profile " + name(a.model); }
+  std::string operator()(const StartServer& a) const {
+    return "load " + name(a.model) + " " + g(a.generation) + " (" + describe(a.placement) + ")";
+  }
+  std::string operator()(const StopServer& a) const {
+    return std::string(a.kill_at_once ? "kill " : "stop ") + name(a.model) + " " + g(a.generation);
+  }
+  std::string operator()(const Admit& a) const {
+    return "admit " + r(a.request) + " to " + name(a.model) + " " + g(a.generation);
+  }
+  std::string operator()(const Refuse& a) const {
+    return "refuse " + r(a.request) + " " + std::string(to_text(a.status)) + ", " +
+           std::string(vramd::to_text(a.decision.reason)) + ": " + explain(a.decision, policy);
+  }
+  std::string operator()(const CommandDone& a) const {
+    return "answer " + c(a.command) + (a.ok ? " ok: " : " failed: ") + a.text;
+  }
+  std::string operator()(const Decided& a) const {
+    return "because " + std::string(vramd::to_text(a.decision.kind)) + ", " +
+           std::string(vramd::to_text(a.decision.reason)) + ": " + explain(a.decision, policy);
+  }
+  std::string operator()(const Drained&) const { return "drained"; }
+};
+
+}  // namespace
+
+std::string describe(const Event& event, const Policy& policy) {
+  return std::visit(EventLine{{policy}}, event);
+}
+
+std::string describe(const Action& action, const Policy& policy) {
+  return std::visit(ActionLine{{policy}}, action);
+}
+
+std::string describe(Tick at) {
+  const std::int64_t us = at.time_since_epoch().count();
+  std::array<char, 48> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), "%lld.%06llds",
+                static_cast<long long>(us / 1'000'000), static_cast<long long>(us % 1'000'000));
+  return buffer.data();
+}
+
+std::string describe(const Placement& placement) {
+  std::string text = "context " + std::to_string(placement.context) + ", " +
+                     std::to_string(placement.slots) + (placement.slots == 1 ? " slot" : " slots");
+  if (placement.kv != KvType::f16)
+    text += ", kv " + std::string(to_text(placement.kv));
+  return text;
+}
+
+std::string_view event_name(std::size_t index) {
+  return kEventNames.at(index);
+}
+std::string_view action_name(std::size_t index) {
+  return kActionNames.at(index);
+}
+
+std::string_view to_text(RefusalStatus status) {
+  switch (status) {
+    case RefusalStatus::too_large:
+      return "too_large";
+    case RefusalStatus::unavailable:
+      return "unavailable";
+    case RefusalStatus::bad_gateway:
+      return "bad_gateway";
+  }
+  return "?";
+}
+
+}  // namespace vramd::sim

@@ -1,0 +1,100 @@
+// Knobs: everything about one simulated run that its seed decides before the run begins.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "core/policy.h"
+#include "core/types.h"
+
+namespace vramd::sim {
+
+// What can go wrong. A seed decides which of these exist at all, and how often each happens.
+enum class Fault : std::uint8_t {
+  crash,            // a ready server dies
+  hang,             // a ready server stops answering
+  refused_start,    // no process comes to be
+  failed_load,      // the process ends while it loads
+  endless_load,     // the process never becomes ready
+  slow_load,        // a load takes many times as long as usual
+  ready_race,       // the server becomes ready while it is being stopped
+  failed_profile,   // a dry run fails
+  stale_profile,    // the file changed since it was profiled
+  relearned,        // new rows arrive unasked, as learning sends them
+  cancel,           // a client leaves before its answer
+  missing_sample,   // a probe says nothing
+  stale_sample,     // a probe repeats what it said before
+  foreign,          // other programs take and return memory
+  out_of_memory,    // the kernel ends a server, because the pool is physically full
+  late_timer,       // Timer events come late
+  clock_stall,      // the loop stands still; all that was due then comes late
+  echo,             // an event of something long gone arrives once more
+  wrong_footprint,  // servers hold more or less than was predicted
+};
+inline constexpr std::size_t kFaults = 19;
+
+std::string_view to_text(Fault fault);
+
+enum class Pattern : std::uint8_t {
+  zipf,       // independent arrivals, few models popular
+  bursts,     // groups for one model
+  alternate,  // A, B, A, B
+  greedy,     // one client that asks again as soon as it was answered, others now and then
+  scan,       // every model in turn
+};
+inline constexpr std::size_t kPatterns = 5;
+
+std::string_view to_text(Pattern pattern);
+
+// The physical truth about one model.
+struct ModelTruth {
+  std::vector<PlacementRow> rows;     // what a dry run answers, best first
+  std::int64_t anon_permille = 1000;  // what its servers really hold, of what was predicted
+  Duration load_time{};               // typical; each draw lies within half and one and a half
+  Duration profile_time{};
+  Duration serve_time{};
+  Duration stop_time{};
+  bool broken = false;  // its file cannot be loaded at all
+};
+
+struct WorkloadKnobs {
+  Pattern pattern = Pattern::zipf;
+  std::int32_t requests = 0;  // arrivals in all
+  Duration gap{};             // mean time between independent arrivals
+  std::int32_t clients = 0;   // concurrent requests of the greedy client
+  std::int64_t uncounted_permille = 0;
+  std::int64_t resident_permille = 0;
+  std::int64_t context_permille = 0;   // requests that say how much context they need
+  std::int64_t priority_permille = 0;  // requests whose priority is not that of their model
+  std::int32_t commands = 0;           // operator commands
+  std::int32_t waves = 1;              // arrivals come in this many waves with rests between
+};
+
+enum class ShutdownKind : std::uint8_t { never, at_end, in_the_middle };
+
+struct Knobs {
+  std::uint64_t seed = 0;
+  Policy policy;
+  std::vector<ModelTruth> models;
+  Bytes capacity;
+  Bytes foreign;  // in calm times
+  std::array<std::int64_t, kFaults> fault_permille{};
+  WorkloadKnobs workload;
+  Duration sample_every{};
+  Duration first_sample_after{};  // the core knows no capacity before
+  ShutdownKind shutdown = ShutdownKind::never;
+  bool timer_first = false;  // of a Timer and another event at one tick
+  bool unpin_when_calm = true;
+
+  std::int64_t rate(Fault fault) const { return fault_permille[static_cast<std::size_t>(fault)]; }
+  // Nothing can go wrong in this run, so nothing may fail.
+  bool faultless() const;
+};
+
+Knobs draw_knobs(std::uint64_t seed);
+
+}  // namespace vramd::sim

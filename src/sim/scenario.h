@@ -1,0 +1,30 @@
+// Golden scenarios: event lines in, action lines out, readable as documentation of the rules.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace vramd::sim {
+
+// Plays a scenario against a fresh governor and returns its text with the output lines that the
+// governor gives now: equal to the text that went in when nothing changed. Input lines begin in the
+// first column, output lines are indented. Everything that the referee finds wrong appears as a
+// line that says BROKEN. docs/HACKING.md lists the lines; in short:
+//
+//   pool 4GiB reserve 0B limit 3GiB
+//   model A weights 1GiB anon 200MiB context 4096 slots 2 file 7 pinned heavy ttl 10s
+//   row A anon 100MiB context 2048 slots 1 speed 600       a lesser placement of A
+//   set yield_after 30s                                    any rule by its name in the policy
+//   at 0s foreign 1GiB                                     what a probe sees; capacity is the
+//   pool's at 0s A is ready | A is used                           loaded, or used for a moment, in
+//   silence at 1s request r1 for A context 8192 priority high at 2s ready g1 | exit g1 crashed
+//   words... | hang g1 | measured g1 300MiB at 3s end r1 lost | gone r1 | command c1 unload A |
+//   shutdown | wait | state
+//
+// Dry runs answer at once with the rows of the model. Timers fire exactly when they are due, up to
+// the time of the next line; what they cause is printed with its time.
+Result<std::string> play_scenario(std::string_view text);
+
+}  // namespace vramd::sim

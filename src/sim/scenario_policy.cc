@@ -1,0 +1,238 @@
+#include "sim/scenario_policy.h"
+
+#include <charconv>
+#include <sstream>
+
+namespace vramd::sim {
+namespace {
+
+// Words that come as "name value", read one after the other.
+class Reader {
+ public:
+  Reader(const Words& words, std::size_t first) : words_(words), next_(first) {}
+
+  bool done() const { return next_ >= words_.size(); }
+  std::string word() { return done() ? std::string() : words_[next_++]; }
+
+  Result<void> read(Bytes& into) { return store(parse_bytes(word()), into); }
+  Result<void> read(Duration& into) { return store(parse_duration(word()), into); }
+  Result<void> read(std::int64_t& into) { return store(parse_integer(word()), into); }
+  Result<void> read(std::int32_t& into) {
+    const auto number = parse_integer(word());
+    if (!number)
+      return std::unexpected(number.error());
+    into = static_cast<std::int32_t>(*number);
+    return {};
+  }
+  template <typename T>
+  Result<void> read(std::optional<T>& into) {
+    T value{};
+    if (auto result = read(value); !result)
+      return result;
+    into = value;
+    return {};
+  }
+  Result<void> read(bool& into) {
+    into = true;
+    return {};
+  }
+
+ private:
+  template <typename T>
+  static Result<void> store(const Result<T>& value, T& into) {
+    if (!value)
+      return std::unexpected(value.error());
+    into = *value;
+    return {};
+  }
+
+  const Words& words_;
+  std::size_t next_;
+};
+
+Result<void> take_pool(ScenarioSetting& setting, const Words& words) {
+  Reader reader(words, 1);
+  PoolPolicy& pool = setting.policy.pools[0];
+  if (auto result = reader.read(setting.capacity); !result)
+    return result;
+  while (!reader.done()) {
+    const std::string key = reader.word();
+    Result<void> result = key == "reserve" ? reader.read(pool.reserve.size)
+                          : key == "limit" ? reader.read(pool.limit)
+                                           : fail("unknown word of a pool", key);
+    if (!result)
+      return result;
+  }
+  return {};
+}
+
+Result<void> take_row_word(PlacementRow& row, const std::string& key, Reader& reader) {
+  if (key == "weights")
+    return reader.read(row.weights_size);
+  if (key == "anon")
+    return reader.read(row.host_anon);
+  if (key == "context")
+    return reader.read(row.placement.context);
+  if (key == "slots")
+    return reader.read(row.placement.slots);
+  if (key == "speed")
+    return reader.read(row.speed_permille);
+  if (key == "file") {
+    std::int64_t file = 0;
+    auto result = reader.read(file);
+    row.weights = FileId(static_cast<std::uint64_t>(file));
+    return result;
+  }
+  if (key == "analytic") {
+    row.source = FootprintSource::analytic;
+    return {};
+  }
+  return fail("unknown word of a model", key);
+}
+
+Result<void> take_model(ScenarioSetting& setting, const Words& words) {
+  Reader reader(words, 1);
+  ModelPolicy model;
+  model.id = reader.word();
+  PlacementRow row;
+  row.weights = FileId(1000 + setting.policy.models.size());
+  row.placement = {.context = 4096, .slots = 1};
+  row.source = FootprintSource::declared;
+  while (!reader.done()) {
+    const std::string key = reader.word();
+    Result<void> result;
+    if (key == "pinned") {
+      result = reader.read(model.pinned);
+    } else if (key == "heavy") {
+      result = reader.read(model.heavy);
+    } else if (key == "ttl") {
+      result = reader.read(model.ttl);
+    } else if (key == "embedding") {
+      model.type = ModelType::embedding;
+    } else {
+      result = take_row_word(row, key, reader);
+    }
+    if (!result)
+      return result;
+  }
+  model.in_flight_max = row.placement.slots;
+  setting.policy.models.push_back(model);
+  setting.rows.push_back({row});
+  return {};
+}
+
+Result<void> take_row(ScenarioSetting& setting, const Words& words) {
+  Reader reader(words, 1);
+  const auto model = setting.find_model(reader.word());
+  if (!model)
+    return std::unexpected(model.error());
+  PlacementRow row = setting.rows[model->value].back();
+  while (!reader.done()) {
+    if (auto result = take_row_word(row, reader.word(), reader); !result)
+      return result;
+  }
+  setting.rows[model->value].push_back(row);
+  return {};
+}
+
+Result<void> take_rule(Policy& policy, const Words& words) {
+  Reader reader(words, 1);
+  const std::string key = reader.word();
+  if (key == "waiting_max")
+    return reader.read(policy.queue.waiting_max);
+  if (key == "waiting_per_model_max")
+    return reader.read(policy.queue.waiting_per_model_max);
+  if (key == "queue_timeout")
+    return reader.read(policy.queue.queue_timeout);
+  if (key == "yield_after")
+    return reader.read(policy.queue.yield_after);
+  if (key == "degrade_after")
+    return reader.read(policy.queue.degrade_after);
+  if (key == "replays_max")
+    return reader.read(policy.queue.replays_max);
+  if (key == "grace")
+    return reader.read(policy.residency.grace);
+  if (key == "grace_on_demand")
+    return reader.read(policy.residency.grace_on_demand);
+  if (key == "min_residency_min")
+    return reader.read(policy.residency.min_residency_min);
+  if (key == "min_residency_max")
+    return reader.read(policy.residency.min_residency_max);
+  if (key == "heavy_slot")
+    return reader.read(policy.residency.heavy_slot);
+  if (key == "single_model")
+    return reader.read(policy.residency.single_model);
+  if (key == "stall_after")
+    return reader.read(policy.load.stall_after);
+  if (key == "load_timeout")
+    return reader.read(policy.load.timeout);
+  if (key == "attempts_max")
+    return reader.read(policy.load.attempts_max);
+  if (key == "drain_timeout")
+    return reader.read(policy.load.drain_timeout);
+  if (key == "eviction") {
+    const std::string kind = reader.word();
+    if (kind != "lru" && kind != "value")
+      return fail("unknown eviction policy", kind);
+    policy.residency.eviction = kind == "lru" ? EvictionKind::lru : EvictionKind::value;
+    return {};
+  }
+  return fail("unknown rule", key);
+}
+
+}  // namespace
+
+Words split_words(std::string_view line) {
+  std::istringstream stream{std::string(line)};
+  Words words;
+  for (std::string word; stream >> word;)
+    words.push_back(word);
+  return words;
+}
+
+Result<std::int64_t> parse_integer(const std::string& word) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc{} || end != word.data() + word.size())
+    return fail("not a whole number", "'" + word + "'");
+  return value;
+}
+
+Result<Priority> parse_priority(const std::string& word) {
+  for (const Priority priority : {Priority::low, Priority::normal, Priority::high}) {
+    if (word == to_text(priority))
+      return priority;
+  }
+  return fail("unknown priority", "'" + word + "'");
+}
+
+Result<ModelId> ScenarioSetting::find_model(const std::string& name) const {
+  for (std::size_t i = 0; i < policy.models.size(); ++i) {
+    if (policy.models[i].id == name)
+      return ModelId(static_cast<std::uint32_t>(i));
+  }
+  return fail("unknown model", "'" + name + "'");
+}
+
+ScenarioSetting default_setting() {
+  ScenarioSetting setting;
+  PoolPolicy host;
+  host.name = "host";
+  setting.policy.pools.push_back(host);
+  setting.policy.load.profile_reservation = Bytes(0);
+  return setting;
+}
+
+Result<void> take_setting(ScenarioSetting& setting, const Words& words) {
+  if (words[0] == "pool")
+    return take_pool(setting, words);
+  if (words[0] == "model")
+    return take_model(setting, words);
+  if (words[0] == "row")
+    return take_row(setting, words);
+  if (words[0] == "set")
+    return take_rule(setting.policy, words);
+  return fail("unknown line", "'" + words[0] + "'");
+}
+
+}  // namespace vramd::sim

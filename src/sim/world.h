@@ -1,0 +1,165 @@
+// World: physical truth, apart from what the core believes. Takes actions, brings events.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/prng.h"
+#include "base/tick.h"
+#include "core/actions.h"
+#include "core/events.h"
+#include "sim/agenda.h"
+#include "sim/knobs.h"
+#include "sim/workload.h"
+
+namespace vramd::sim {
+
+struct Happening {
+  Tick at;
+  Event event;
+};
+
+// One machine with its servers, clients, operator and other programs. Knows nothing of the core:
+// it reacts to actions as real adapters would, in an order and with delays that its seed decides.
+class World {
+ public:
+  explicit World(const Knobs& knobs);
+
+  // The next thing that the core is to be told, at the latest the Timer that it asked for. Empty
+  // when nothing will ever happen again.
+  std::optional<Happening> next(std::optional<Tick> deadline);
+
+  // Does what the core asked for.
+  void apply(Tick now, const Actions& actions);
+
+  // Faults have stopped and the last request and command have been sent.
+  bool calm() const { return calm_since_.has_value(); }
+  std::optional<Tick> calm_since() const { return calm_since_; }
+
+  // Physical bytes that servers hold, when each holds all that it ever will: weights once per
+  // file and anonymous memory per process.
+  Bytes held_at_most() const;
+  Bytes capacity() const { return knobs_.capacity; }
+  Bytes foreign() const { return foreign_; }
+
+  const std::array<std::uint64_t, kFaults>& fault_hits() const { return fault_hits_; }
+
+ private:
+  enum class Kind : std::uint8_t {
+    open_arrival,
+    client_arrival,  // a: index into pending_clients_
+    leave,           // a: request
+    end,             // a: request, b: attempt, outcome
+    profiled,        // a: model
+    ready,           // a: generation
+    crash,           // a: generation
+    hang,            // a: generation
+    unresponsive,    // a: generation
+    exit,            // a: generation
+    sample_pool,
+    sample_server,  // a: generation
+    move_foreign,
+    command,
+    unpin,  // a: model
+    echo,   // a: index into echoes_
+    relearn,
+    stall,
+    shutdown,
+    calm,
+  };
+  struct Item {
+    Kind kind;
+    std::uint64_t a = 0;
+    std::uint32_t b = 0;
+    RequestOutcome outcome = RequestOutcome::answered;
+  };
+
+  enum class ProcessState : std::uint8_t { starting, ready, hung, exiting };
+  struct Process {
+    ModelId model;
+    Placement placement;
+    ProcessState state = ProcessState::starting;
+    Tick started;
+    Duration load{};
+    Bytes anon;  // once it is loaded
+    FileId weights;
+    Bytes weights_size;
+    std::optional<Failure> failure;  // that its exit will report
+    bool exit_planned = false;
+    std::vector<RequestId> in_flight;
+  };
+
+  enum class RequestState : std::uint8_t { waiting, in_flight, done };
+  struct Request {
+    RequestState state = RequestState::waiting;
+    std::uint32_t attempt = 0;
+    Generation generation;
+    bool left = false;
+    bool poison = false;  // whatever server takes it crashes
+    std::optional<std::uint32_t> client;
+    std::optional<ModelId> model;
+  };
+
+  // world.cc
+  std::optional<Event> happen(const Item& item);
+  std::optional<Event> happen_to_server(const Item& item);
+  Event arrive(const Arrival& arrival);
+  void plan_open_arrival();
+  void finish(RequestId request);
+  std::optional<Event> end_request(const Item& item);
+  std::optional<Event> leave(RequestId request);
+  Event draw_command();
+  Event relearn();
+  void become_calm();
+
+  // world_servers.cc
+  void do_profile(const Profile& action);
+  void do_start(const StartServer& action);
+  void do_stop(const StopServer& action);
+  void do_admit(const Admit& action);
+  Event finish_profile(ModelId model);
+  std::optional<Event> become_ready(Generation generation);
+  std::optional<Event> exit(Generation generation);
+  void crash(Generation generation, Failure failure);
+  void break_requests(Process& process, Tick exit_at);
+  void plan_exit(Generation generation, Process& process, Tick at);
+  void plan_mishaps(Generation generation);
+  Bytes held_now(const Process& process) const;
+  Bytes physical_now() const;
+  bool is_full();
+  std::optional<Event> sample_pool();
+  std::optional<Event> sample_server(Generation generation);
+  void move_foreign();
+
+  bool faulty(Fault fault, std::uint64_t divisor = 1);
+  Duration vary(Duration typical);
+  void echo_later(Event event);
+  Process* find(Generation generation);
+
+  const Knobs& knobs_;
+  Prng faults_;
+  Prng latency_;
+  Prng operator_;
+  Workload workload_;
+  Agenda<Item> agenda_;
+  Tick now_{};
+  Duration timer_lateness_{};
+  std::optional<Tick> timer_for_;  // the deadline that the lateness was drawn for
+
+  Bytes foreign_;
+  std::optional<PoolSampled> last_pool_sample_;
+  std::map<Generation, Process> processes_;
+  std::vector<Request> requests_;  // index is RequestId - 1
+  std::vector<Arrival> pending_clients_;
+  std::optional<Arrival> pending_open_;
+  std::vector<Event> echoes_;
+  std::uint64_t commands_ = 0;
+  std::optional<std::size_t> shutdown_at_request_;
+  std::optional<Tick> calm_since_;
+  std::array<std::uint64_t, kFaults> fault_hits_{};
+};
+
+}  // namespace vramd::sim

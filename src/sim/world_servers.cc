@@ -1,0 +1,274 @@
+// The part of the world that is about model servers and memory.
+#include <algorithm>
+#include <utility>
+
+#include "sim/world.h"
+
+namespace vramd::sim {
+
+void World::do_profile(const Profile& action) {
+  const ModelTruth& truth = knobs_.models[action.model.value];
+  agenda_.add(now_ + vary(truth.profile_time), {Kind::profiled, action.model.value});
+}
+
+Event World::finish_profile(ModelId model) {
+  const ModelTruth& truth = knobs_.models[model.value];
+  if (faulty(Fault::failed_profile)) {
+    return ProfileFailed{model, {FailureKind::exited, "the dry run ended with status 1"}};
+  }
+  return ModelProfiled{model, truth.rows};
+}
+
+void World::do_start(const StartServer& action) {
+  const ModelTruth& truth = knobs_.models[action.model.value];
+  const auto row = std::find_if(truth.rows.begin(), truth.rows.end(), [&](const PlacementRow& r) {
+    return r.placement == action.placement;
+  });
+  const PlacementRow& used = row == truth.rows.end() ? truth.rows.front() : *row;
+
+  Process process;
+  process.model = action.model;
+  process.placement = action.placement;
+  process.started = now_;
+  process.load = vary(truth.load_time);
+  process.anon = permille_of(used.host_anon, truth.anon_permille);
+  if (truth.anon_permille != 1000)
+    ++fault_hits_[static_cast<std::size_t>(Fault::wrong_footprint)];
+  process.weights = used.weights;
+  process.weights_size = used.weights_size;
+  Process& placed = processes_.insert_or_assign(action.generation, process).first->second;
+
+  std::optional<Failure> failure;
+  if (truth.broken) {
+    failure = Failure{FailureKind::bad_model, "unknown architecture"};
+  } else if (faulty(Fault::refused_start)) {
+    failure = Failure{FailureKind::spawn_failed, "no such file"};
+  } else if (faulty(Fault::failed_load)) {
+    constexpr FailureKind kinds[] = {FailureKind::exited, FailureKind::out_of_memory,
+                                     FailureKind::crashed, FailureKind::bad_setup};
+    failure = Failure{kinds[faults_.below(4)], "ended while it loaded"};
+  } else if (faulty(Fault::stale_profile)) {
+    failure = Failure{FailureKind::stale_profile, "the file changed"};
+  }
+  if (failure) {
+    placed.failure = std::move(failure);
+    plan_exit(action.generation, placed, now_ + Duration(latency_.between(1, placed.load.count())));
+    return;
+  }
+  if (faulty(Fault::endless_load))
+    return;
+  if (faulty(Fault::slow_load))
+    placed.load *= faults_.between(3, 40);
+  agenda_.add(now_ + placed.load, {Kind::ready, action.generation.value});
+}
+
+std::optional<Event> World::become_ready(Generation generation) {
+  Process* process = find(generation);
+  if (process == nullptr || process->state != ProcessState::starting)
+    return std::nullopt;
+  if (process->exit_planned)
+    return std::nullopt;
+  if (is_full()) {
+    process->failure = Failure{FailureKind::out_of_memory, "killed by the kernel"};
+    plan_exit(generation, *process, now_);
+    return std::nullopt;
+  }
+  process->state = ProcessState::ready;
+  plan_mishaps(generation);
+  agenda_.add(now_ + Duration(latency_.between(1, 200'000)),
+              {Kind::sample_server, generation.value});
+  return ServerReady{generation};
+}
+
+void World::plan_mishaps(Generation generation) {
+  const Duration span = 20 * knobs_.models[find(generation)->model.value].serve_time;
+  if (faulty(Fault::crash)) {
+    agenda_.add(now_ + Duration(faults_.between(0, span.count())), {Kind::crash, generation.value});
+  }
+  if (faulty(Fault::hang)) {
+    agenda_.add(now_ + Duration(faults_.between(0, span.count())), {Kind::hang, generation.value});
+  }
+}
+
+void World::plan_exit(Generation generation, Process& process, Tick at) {
+  process.exit_planned = true;
+  agenda_.add(at, {Kind::exit, generation.value});
+}
+
+void World::crash(Generation generation, Failure failure) {
+  Process* process = find(generation);
+  process->state = ProcessState::exiting;
+  process->failure = std::move(failure);
+  const Tick exit_at = now_ + Duration(faults_.between(0, 5'000));
+  break_requests(*process, exit_at);
+  plan_exit(generation, *process, exit_at);
+}
+
+// Connections break before the exit is seen, or after it: an adapter can deliver either first.
+void World::break_requests(Process& process, Tick exit_at) {
+  for (const RequestId id : process.in_flight) {
+    Request& request = requests_[id.value - 1];
+    ++request.attempt;
+    const bool before = latency_.chance(500);
+    const Tick at = before ? now_ + Duration(latency_.between(0, (exit_at - now_).count()))
+                           : exit_at + Duration(latency_.between(0, 20'000));
+    const RequestOutcome outcome = request.left && latency_.chance(500)
+                                       ? RequestOutcome::client_gone
+                                   : latency_.chance(300) ? RequestOutcome::broken
+                                                          : RequestOutcome::lost;
+    agenda_.add(at, {Kind::end, id.value, request.attempt, outcome});
+  }
+  process.in_flight.clear();
+}
+
+std::optional<Event> World::exit(Generation generation) {
+  Process* process = find(generation);
+  if (process == nullptr)
+    return std::nullopt;
+  ServerExited event{generation, std::move(process->failure)};
+  processes_.erase(generation);
+  if (faulty(Fault::echo)) {
+    switch (faults_.below(4)) {
+      case 0:
+        echo_later(ServerReady{generation});
+        break;
+      case 1:
+        echo_later(event);
+        break;
+      case 2:
+        echo_later(ServerSampled{generation, 64_MiB});
+        break;
+      default:
+        echo_later(ServerUnresponsive{generation, {FailureKind::unresponsive, "late"}});
+    }
+  }
+  return event;
+}
+
+void World::do_stop(const StopServer& action) {
+  Process* process = find(action.generation);
+  if (process == nullptr || process->state == ProcessState::exiting || process->exit_planned) {
+    return;
+  }
+  const Duration leaving = vary(knobs_.models[process->model.value].stop_time);
+  Tick exit_at = now_ + leaving;
+  const bool reluctant = process->state == ProcessState::hung || !process->in_flight.empty();
+  if (reluctant && !action.kill_at_once)
+    exit_at += knobs_.policy.load.stop_timeout;
+  if (process->state == ProcessState::starting && faulty(Fault::ready_race)) {
+    agenda_.add(now_ + Duration(latency_.between(0, leaving.count())),
+                {Kind::echo, echoes_.size()});
+    echoes_.push_back(ServerReady{action.generation});
+  }
+  process->state = ProcessState::exiting;
+  break_requests(*process, exit_at);
+  plan_exit(action.generation, *process, exit_at);
+}
+
+void World::do_admit(const Admit& action) {
+  Request& request = requests_[action.request.value - 1];
+  request.state = RequestState::in_flight;
+  request.generation = action.generation;
+  ++request.attempt;
+  Process* process = find(action.generation);
+  if (process == nullptr || process->state == ProcessState::exiting ||
+      process->state == ProcessState::starting) {
+    // Nobody listens any more: the connection is refused.
+    agenda_.add(now_ + Duration(latency_.between(1, 2'000)),
+                {Kind::end, action.request.value, request.attempt, RequestOutcome::lost});
+    return;
+  }
+  process->in_flight.push_back(action.request);
+  const Duration serve = vary(knobs_.models[process->model.value].serve_time);
+  RequestOutcome outcome = RequestOutcome::answered;
+  // Now and then a connection breaks although the server lives.
+  if (faulty(Fault::crash, 32))
+    outcome = RequestOutcome::lost;
+  agenda_.add(now_ + serve, {Kind::end, action.request.value, request.attempt, outcome});
+  if ((request.poison && !calm()) || faulty(Fault::crash, 8)) {
+    agenda_.add(now_ + Duration(faults_.between(0, serve.count())),
+                {Kind::crash, action.generation.value});
+  } else if (faulty(Fault::hang, 6)) {
+    agenda_.add(now_ + Duration(faults_.between(0, serve.count())),
+                {Kind::hang, action.generation.value});
+  }
+}
+
+Bytes World::held_now(const Process& process) const {
+  if (process.state != ProcessState::starting)
+    return process.anon;
+  const std::int64_t load = std::max<std::int64_t>(1, process.load.count());
+  const std::int64_t so_far = std::min(load, (now_ - process.started).count());
+  return permille_of(process.anon, so_far * 1000 / load);
+}
+
+Bytes World::physical_now() const {
+  Bytes sum = foreign_;
+  std::map<FileId, Bytes> files;
+  for (const auto& [generation, process] : processes_) {
+    sum += held_now(process);
+    files[process.weights] = std::max(files[process.weights], process.weights_size);
+  }
+  for (const auto& [file, size] : files)
+    sum += size;
+  return sum;
+}
+
+// Where the kernel ends servers at all, it does so whenever the pool is full.
+bool World::is_full() {
+  if (calm() || knobs_.rate(Fault::out_of_memory) == 0 || physical_now() <= knobs_.capacity)
+    return false;
+  ++fault_hits_[static_cast<std::size_t>(Fault::out_of_memory)];
+  return true;
+}
+
+Bytes World::held_at_most() const {
+  Bytes sum;
+  for (auto it = processes_.begin(); it != processes_.end(); ++it) {
+    sum += it->second.anon;
+    const bool counted = std::any_of(processes_.begin(), it, [&](const auto& earlier) {
+      return earlier.second.weights == it->second.weights && earlier.second.weights_size > Bytes(0);
+    });
+    if (!counted)
+      sum += it->second.weights_size;
+  }
+  return sum;
+}
+
+std::optional<Event> World::sample_pool() {
+  // In calm times nothing moves, and a long wait for a time-out should not be filled with samples.
+  agenda_.add(now_ + (calm() ? 10 : 1) * knobs_.sample_every, {Kind::sample_pool});
+  if (last_pool_sample_ && faulty(Fault::missing_sample))
+    return std::nullopt;
+  if (last_pool_sample_ && faulty(Fault::stale_sample))
+    return *last_pool_sample_;
+  last_pool_sample_ = PoolSampled{kHostPool, knobs_.capacity, foreign_};
+  return *last_pool_sample_;
+}
+
+std::optional<Event> World::sample_server(Generation generation) {
+  Process* process = find(generation);
+  if (process == nullptr || process->state == ProcessState::exiting)
+    return std::nullopt;
+  agenda_.add(now_ + (calm() ? 40 : 4) * knobs_.sample_every,
+              {Kind::sample_server, generation.value});
+  if (process->state == ProcessState::ready && is_full()) {
+    crash(generation, {FailureKind::out_of_memory, "killed by the kernel"});
+    return std::nullopt;
+  }
+  if (faulty(Fault::missing_sample))
+    return std::nullopt;
+  return ServerSampled{generation, held_now(*process)};
+}
+
+void World::move_foreign() {
+  if (calm())
+    return;
+  agenda_.add(now_ + Duration(faults_.between(50'000, 10'000'000)), {Kind::move_foreign});
+  if (!faulty(Fault::foreign))
+    return;
+  foreign_ =
+      faults_.chance(300) ? knobs_.foreign : permille_of(knobs_.capacity, faults_.between(0, 700));
+}
+
+}  // namespace vramd::sim
