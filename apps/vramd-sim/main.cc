@@ -1,0 +1,189 @@
+// vramd-sim: runs the core against simulated machines, one per seed, and says what broke.
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "sim/run.h"
+#include "sim/scenario.h"
+
+namespace {
+
+using namespace vramd::sim;
+
+struct Options {
+  std::string seeds = "1..200";
+  std::optional<std::uint64_t> seed;
+  std::string scenario;
+  bool trace = false;
+  bool verbose = false;
+  unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
+};
+
+struct Range {
+  std::uint64_t first = 1;
+  std::uint64_t last = 0;
+};
+
+// "1..2000", or "2000" for the first so many.
+std::optional<Range> parse_range(const std::string& text) {
+  Range range;
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  const auto number = std::from_chars(begin, end, range.last);
+  if (number.ec != std::errc{} || number.ptr == begin)
+    return std::nullopt;
+  if (number.ptr == end)
+    return range.last > 0 ? std::optional(range) : std::nullopt;
+  if (!std::string_view(number.ptr, end).starts_with(".."))
+    return std::nullopt;
+  range.first = range.last;
+  const auto last = std::from_chars(number.ptr + 2, end, range.last);
+  if (last.ec != std::errc{} || last.ptr != end || range.last < range.first)
+    return std::nullopt;
+  return range;
+}
+
+void print_failure(const RunReport& report) {
+  std::cout << "seed " << report.seed << " failed\n" << describe(draw_knobs(report.seed)) << "\n";
+  std::cout << "the last of what happened:\n";
+  for (const std::string& line : report.last_lines)
+    std::cout << "  " << line << "\n";
+  for (const std::string& finding : report.findings)
+    std::cout << "broken: " << finding << "\n";
+  std::cout << "repeat it: build/release/vramd-sim --seed " << report.seed << " --trace\n\n";
+}
+
+// The sum over all seeds. Filled in the order of the seeds, whatever order they ran in.
+struct Sum {
+  std::uint64_t events = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t passed = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t digest = 0;
+  Coverage coverage;
+
+  void add(const RunReport& report) {
+    constexpr std::uint64_t kFailuresShown = 5;
+    events += report.events;
+    steps += report.steps;
+    digest = (digest ^ report.digest) * 0x9fb21c651e98df25ULL;
+    coverage.add(report.coverage);
+    if (report.findings.empty()) {
+      ++passed;
+    } else if (++failed <= kFailuresShown) {
+      print_failure(report);
+    } else {
+      std::cout << "seed " << report.seed << " failed: " << report.findings.front() << "\n";
+    }
+  }
+};
+
+Sum run_range(const Range& range, unsigned jobs) {
+  // A batch at a time, so that memory stays small and failures come early.
+  constexpr std::uint64_t kBatch = 512;
+  Sum sum;
+  for (std::uint64_t first = range.first; first <= range.last; first += kBatch) {
+    const std::uint64_t count = std::min(kBatch, range.last - first + 1);
+    std::vector<RunReport> reports(count);
+    std::atomic<std::uint64_t> next{0};
+    auto work = [&] {
+      for (std::uint64_t i = next++; i < count; i = next++)
+        reports[i] = run_seed(first + i);
+    };
+    std::vector<std::jthread> workers;
+    for (unsigned i = 1; i < jobs; ++i)
+      workers.emplace_back(work);
+    work();
+    workers.clear();
+    for (const RunReport& report : reports)
+      sum.add(report);
+  }
+  return sum;
+}
+
+int run_one(std::uint64_t seed, bool trace, bool verbose) {
+  if (trace || verbose)
+    std::cout << describe(draw_knobs(seed)) << "\n";
+  const RunReport report =
+      trace ? run_seed(seed, [](const std::string& line) { std::cout << line << "\n"; })
+            : run_seed(seed);
+  if (verbose)
+    std::cout << report.coverage.table();
+  std::cout << report.events << " events, digest " << std::hex << report.digest << std::dec << "\n";
+  if (report.findings.empty()) {
+    std::cout << "1 passed, 0 failed\n";
+    return 0;
+  }
+  print_failure(report);
+  std::cout << "0 passed, 1 failed\n";
+  return 1;
+}
+
+// Plays a golden scenario with what the core does now, for writing one.
+int play(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) {
+    std::cerr << "vramd-sim: cannot read " << path << "\n";
+    return 2;
+  }
+  std::ostringstream text;
+  text << file.rdbuf();
+  const auto played = play_scenario(text.str());
+  if (!played) {
+    std::cerr << "vramd-sim: " << path << ": " << played.error().text() << "\n";
+    return 2;
+  }
+  std::cout << *played;
+  return played->find("BROKEN") == std::string::npos ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Runs the governor against simulated machines and checks what it does."};
+  app.add_option("--seeds", options.seeds, "A..B, or N for the first N");
+  app.add_option("--seed", options.seed, "one seed only");
+  app.add_option("--scenario", options.scenario, "play a file of tests/scenarios and print it");
+  app.add_flag("--trace", options.trace, "with --seed: print every event and action");
+  app.add_flag("--verbose", options.verbose, "print the table of what was covered");
+  app.add_option("--jobs", options.jobs, "threads; as many as there are processors by default")
+      ->check(CLI::Range(1, 256));
+  CLI11_PARSE(app, argc, argv);
+
+  if (!options.scenario.empty())
+    return play(options.scenario);
+  if (options.seed)
+    return run_one(*options.seed, options.trace, options.verbose);
+  const auto range = parse_range(options.seeds);
+  if (!range) {
+    std::cerr << "vramd-sim: --seeds wants A..B with A <= B, or N; not '" << options.seeds << "'\n";
+    return 2;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const Sum sum = run_range(*range, options.jobs);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - begin);
+  const std::uint64_t seeds = range->last - range->first + 1;
+  const auto ms = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(took.count()));
+  std::cout << sum.coverage.table();
+  std::cout << seeds << " seeds, " << sum.events << " events (" << sum.events / seeds
+            << " a seed), each seed run twice\n";
+  std::cout << sum.steps << " steps in " << ms << " ms on " << options.jobs
+            << " threads: " << sum.steps * 1000 / ms << " a second, "
+            << sum.steps * 1000 / ms / options.jobs << " a second and thread\n";
+  std::cout << "digest " << std::hex << sum.digest << std::dec << "\n";
+  std::cout << sum.passed << " passed, " << sum.failed << " failed\n";
+  return sum.failed == 0 ? 0 : 1;
+}

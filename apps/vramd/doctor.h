@@ -1,0 +1,38 @@
+// The doctor's examination: one line per part of the machine that vramd needs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "vramd/client.h"
+#include "vramd/configuration.h"
+#include "vramd/terminal.h"
+
+namespace vramd {
+
+enum class Health : std::uint8_t { ok, warn, fail };
+
+struct Diagnosis {
+  std::string part;  // "engine"
+  Health health = Health::ok;
+  std::string finding;
+  std::string remedy;  // empty where there is nothing to do
+};
+
+// Each looks at one part; none of them changes anything.
+std::vector<Diagnosis> diagnose_engine(const Config& config, const Environment& environment);
+std::vector<Diagnosis> diagnose_memory(const Config& config);
+Diagnosis diagnose_runtime_dir(const std::filesystem::path& folder);
+// `running` is whether a daemon answers: then its own port is in use and all is well.
+Diagnosis diagnose_port(const Listen& listen, bool running);
+Diagnosis diagnose_file_limit(std::int32_t connections_max);
+// From GET /api/memory/status.
+std::vector<Diagnosis> diagnose_daemon(const CommandResult<Answer>& status);
+
+std::string doctor_view(const std::vector<Diagnosis>& parts, const Terminal& terminal);
+Json doctor_json(const std::vector<Diagnosis>& parts);
+bool any_failed(const std::vector<Diagnosis>& parts);
+
+}  // namespace vramd

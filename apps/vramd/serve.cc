@@ -1,0 +1,38 @@
+// vramd serve: the daemon in the foreground.
+#include <cstdio>
+#include <memory>
+
+#include "daemon/daemon.h"
+#include "vramd/configuration.h"
+#include "vramd/subcommands.h"
+
+namespace vramd {
+namespace {
+
+ExitCode run(const ConfigurationFlags& flags) {
+  const auto config = load_configuration(flags, inputs_of_process());
+  if (!config)
+    return complain(config.error());
+  // Flags that would undo what vramd promises are mistakes in the configuration; a model file that
+  // cannot be read is said when the model is asked for.
+  if (const auto errors = governed_args(*config); !errors.empty()) {
+    for (const std::string& error : errors)
+      complain({ExitCode::usage, error});
+    return ExitCode::usage;
+  }
+  const int status = run_daemon(*config, {.demo = flags.demo});
+  return status == 0 ? ExitCode::ok : ExitCode::failed;
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, ExitCode& exit_code) {
+  CLI::App* command = app.add_subcommand("serve", "Serve models within a memory budget");
+  auto flags = std::make_shared<ConfigurationFlags>();
+  add_configuration_flags(*command, *flags);
+  command->add_flag("--demo", flags->demo,
+                    "Serve the demo models, which speak nonsense, and print requests to try");
+  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+}
+
+}  // namespace vramd

@@ -1,0 +1,23 @@
+// The subcommands of `vramd`: each adds itself to the command line and, when chosen, sets the exit
+// code.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "vramd/exit_code.h"
+
+namespace vramd {
+
+void add_serve(CLI::App& app, ExitCode& exit_code);
+void add_status(CLI::App& app, ExitCode& exit_code);
+void add_ps(CLI::App& app, ExitCode& exit_code);
+void add_controls(CLI::App& app, ExitCode& exit_code);  // load, unload, pin, unpin, flush
+void add_why(CLI::App& app, ExitCode& exit_code);
+void add_check(CLI::App& app, ExitCode& exit_code);
+void add_doctor(CLI::App& app, ExitCode& exit_code);
+void add_version(CLI::App& app, ExitCode& exit_code);
+
+// The whole program. Exit codes as in exit_code.h.
+int run_command_line(int argc, const char* const* argv);
+
+}  // namespace vramd

@@ -1,0 +1,254 @@
+#include "vramd/views.h"
+
+#include <algorithm>
+
+#include "vramd/fields.h"
+
+namespace vramd {
+namespace {
+
+// Names may be 200 bytes; a table has room for this much.
+constexpr std::size_t kNameColumns = 26;
+constexpr std::size_t kBarColumns = 30;
+
+Colour colour_of(std::string_view state) {
+  if (state == "ready")
+    return Colour::green;
+  if (state == "failed")
+    return Colour::red;
+  if (state == "absent")
+    return Colour::dim;
+  return Colour::yellow;  // on its way from one to another
+}
+
+bool is_running(const Json& model) {
+  const std::string state = text_field(model, "state");
+  return state != "absent" && state != "failed";
+}
+
+std::string placement_text(const Json& model) {
+  const Json placement = object_field(model, "placement");
+  if (placement.empty())
+    return "-";
+  std::string text = std::to_string(number_field(placement, "context")) + " x " +
+                     std::to_string(number_field(placement, "slots"));
+  const std::string kv = text_field(placement, "kv");
+  if (!kv.empty() && kv != "f16")
+    text += " " + kv;
+  return text;
+}
+
+// With the weights, which the ledger counts once per file and therefore apart.
+std::string memory_text(const Json& model, std::string_view field) {
+  const auto amount = bytes_field(model, field);
+  if (!amount || !is_running(model))
+    return "-";
+  return size_text(*amount + bytes_field(model, "weights_bytes").value_or(Bytes{}));
+}
+
+std::string state_text(const Json& model) {
+  std::string text = text_field(model, "state");
+  if (const auto loading = duration_field(model, "loading_for_ms")) {
+    text += " " + span_text(*loading);
+  }
+  if (const auto retry = duration_field(model, "retry_in_ms")) {
+    text += ", " + span_text(*retry) + " rest";
+  }
+  return text;
+}
+
+std::string marks_text(const Json& model) {
+  std::string text;
+  for (const char* mark : {"degraded", "stalled", "pinned"}) {
+    if (flag_field(model, mark))
+      text += (text.empty() ? "" : ", ") + std::string(mark);
+  }
+  return text;
+}
+
+Colour marks_colour(const Json& model) {
+  return flag_field(model, "degraded") || flag_field(model, "stalled") ? Colour::yellow
+                                                                       : Colour::plain;
+}
+
+std::string idle_text(const Json& model) {
+  if (number_field(model, "leases") > 0)
+    return "in use";
+  const auto idle = duration_field(model, "idle_for_ms");
+  return idle ? span_text(*idle) : "-";
+}
+
+std::string count_text(const Json& model, std::string_view field) {
+  return std::to_string(number_field(model, field));
+}
+
+std::string pool_view(const Json& pool, const Terminal& terminal) {
+  const auto bytes = [&](const char* name) { return bytes_field(pool, name).value_or(Bytes{}); };
+  const Bytes budget = bytes("budget_bytes");
+  const Bytes reserved = bytes("reserved_bytes");
+  const Bytes headroom = bytes("headroom_bytes");
+  // What is neither reserved nor free is held by others.
+  const Bytes taken = std::clamp(budget - reserved - headroom, Bytes{}, budget);
+  const Colour colour = headroom.count <= 0                  ? Colour::red
+                        : headroom.count * 10 < budget.count ? Colour::yellow
+                                                             : Colour::green;
+  std::string out =
+      terminal.paint(Colour::bold, text_field(pool, "pool")) + "  " +
+      bar(terminal, {{reserved, colour, '#'}, {taken, Colour::dim, '+'}}, budget, kBarColumns) +
+      "  " + size_text(reserved) + " of " + size_text(budget) + " reserved, " +
+      size_text(std::max(headroom, Bytes{})) + " free\n";
+  out += "      models measured " + size_text(bytes("measured_bytes")) + ", others use " +
+         size_text(bytes("foreign_bytes")) + ", the machine has " +
+         size_text(bytes("capacity_bytes")) + "\n";
+  return out;
+}
+
+std::string problems_view(const Json& status, const Terminal& terminal) {
+  std::string out;
+  for (const Json& problem : list_field(status, "problems")) {
+    out += terminal.paint(Colour::red, "problem") + "  " +
+           folded(text_field(problem, "text"), terminal.width, 9) + "\n";
+  }
+  for (const Json& model : list_field(status, "models")) {
+    const std::string failure = text_field(model, "failure");
+    if (text_field(model, "state") != "failed" || failure.empty())
+      continue;
+    out += terminal.paint(Colour::red, "failed") + "   " +
+           folded(text_field(model, "id") + ": " + failure, terminal.width, 9) + "\n";
+  }
+  return out;
+}
+
+std::string head_view(const Json& status, const Terminal& terminal) {
+  const Json daemon = object_field(status, "daemon");
+  const bool healthy = flag_field(status, "healthy");
+  std::string out = terminal.paint(Colour::bold, "vramd " + text_field(daemon, "version")) +
+                    " on " + text_field(daemon, "listen");
+  if (const auto uptime = duration_field(daemon, "uptime_ms")) {
+    out += ", up " + span_text(*uptime);
+  }
+  out += ", " + (healthy ? terminal.paint(Colour::green, "healthy")
+                         : terminal.paint(Colour::red, "not healthy"));
+  if (flag_field(status, "shutting_down"))
+    out += ", " + terminal.paint(Colour::yellow, "ending");
+  return out + "; requests: " + count_text(status, "leases") + " running, " +
+         count_text(status, "waiting") + " waiting\n";
+}
+
+std::string ago_text(std::int64_t then_ms, std::int64_t now_ms) {
+  const std::int64_t ms = std::max<std::int64_t>(0, now_ms - then_ms);
+  return span_text(std::chrono::milliseconds(ms)) + " ago";
+}
+
+}  // namespace
+
+std::string status_view(const Json& status, const Terminal& terminal) {
+  std::string out = head_view(status, terminal) + "\n";
+  for (const Json& pool : list_field(status, "pools"))
+    out += pool_view(pool, terminal);
+  Table table(terminal);
+  table.column("MODEL");
+  table.column("TYPE");
+  table.column("STATE");
+  table.column("PLACEMENT");
+  table.column("MEMORY", Align::right);
+  table.column("USES", Align::right);
+  table.column("LOADS", Align::right);
+  table.column("IDLE", Align::right);
+  table.column("");
+  for (const Json& model : list_field(status, "models")) {
+    const std::string state = text_field(model, "state");
+    const Colour dim = state == "absent" ? Colour::dim : Colour::plain;
+    table.row({{clipped(text_field(model, "id"), kNameColumns)},
+               {text_field(model, "type"), dim},
+               {state_text(model), colour_of(state)},
+               {placement_text(model), dim},
+               {memory_text(model, "reserved_bytes"), dim},
+               {count_text(model, "uses"), dim},
+               {count_text(model, "loads"), dim},
+               {idle_text(model), dim},
+               {marks_text(model), marks_colour(model)}});
+  }
+  out += "\n" + table.text();
+  const std::string problems = problems_view(status, terminal);
+  return problems.empty() ? out : out + "\n" + problems;
+}
+
+std::string ps_view(const Json& status, const Terminal& terminal) {
+  Table table(terminal);
+  table.column("MODEL");
+  table.column("STATE");
+  table.column("TIER");
+  table.column("PLACEMENT");
+  table.column("RESERVED", Align::right);
+  table.column("MEASURED", Align::right);
+  table.column("LEASES", Align::right);
+  table.column("WAIT", Align::right);
+  table.column("IDLE", Align::right);
+  table.column("");
+  bool any = false;
+  for (const Json& model : list_field(status, "models")) {
+    if (!is_running(model) && number_field(model, "waiting") == 0)
+      continue;
+    any = true;
+    const std::string state = text_field(model, "state");
+    table.row({{clipped(text_field(model, "id"), kNameColumns)},
+               {state_text(model), colour_of(state)},
+               {text_field(model, "tier")},
+               {placement_text(model)},
+               {memory_text(model, "reserved_bytes")},
+               {memory_text(model, "measured_bytes")},
+               {count_text(model, "leases")},
+               {count_text(model, "waiting"),
+                number_field(model, "waiting") > 0 ? Colour::yellow : Colour::plain},
+               {idle_text(model)},
+               {marks_text(model), marks_colour(model)}});
+  }
+  return any ? table.text() : "no model is loaded; the first request to one loads it\n";
+}
+
+std::string why_view(const std::string& model, const Json& events, std::int64_t now_ms,
+                     const Terminal& terminal) {
+  const Json decisions = list_field(events, "data");
+  if (decisions.empty()) {
+    return "nothing was decided about " + model + " since the daemon started\n";
+  }
+  std::vector<std::pair<std::string, std::string>> lines;
+  std::size_t widest = 0;
+  for (const Json& decision : decisions) {
+    lines.emplace_back(ago_text(number_field(decision, "time_ms"), now_ms),
+                       text_field(decision, "explain"));
+    widest = std::max(widest, columns_of(lines.back().first));
+  }
+  std::string out;
+  for (const auto& [ago, sentence] : lines) {
+    out += std::string(widest - columns_of(ago), ' ') + terminal.paint(Colour::dim, ago) + "  " +
+           folded(sentence, terminal.width, widest + 2) + "\n";
+  }
+  return out;
+}
+
+std::string command_view(const Json& result, const Terminal& terminal) {
+  const bool ok = flag_field(result, "ok");
+  const std::string model = text_field(result, "model");
+  std::string text = text_field(result, "text");
+  if (text.empty())
+    text = ok ? "done" : "refused";
+  std::string out = text_field(result, "command") + (model.empty() ? "" : " " + model) + ": " +
+                    (ok ? text : terminal.paint(Colour::red, text)) + "\n";
+  for (const Json& moved : list_field(result, "moved")) {
+    out += "  " + text_field(moved, "model") + ": " + text_field(moved, "from_state") + " -> " +
+           text_field(moved, "to_state");
+    const Bytes weights = bytes_field(moved, "weights_bytes").value_or(Bytes{});
+    const Bytes before = bytes_field(moved, "reserved_before_bytes").value_or(Bytes{});
+    const Bytes after = bytes_field(moved, "reserved_after_bytes").value_or(Bytes{});
+    if (after > before)
+      out += ", reserves " + size_text(after + weights);
+    if (after < before)
+      out += ", gives back " + size_text(before + weights);
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace vramd

@@ -1,0 +1,25 @@
+// What `status`, `ps`, `why` and the commands print for people, as pure functions of the daemon's
+// JSON.
+#pragma once
+
+#include <string>
+
+#include "vramd/client.h"
+#include "vramd/terminal.h"
+
+namespace vramd {
+
+// Pools, every model and what is wrong, from GET /api/memory/status.
+std::string status_view(const Json& status, const Terminal& terminal);
+
+// Models that have a server or are wanted, from the same.
+std::string ps_view(const Json& status, const Terminal& terminal);
+
+// One sentence per decision, newest last, from GET /api/memory/events; `now_ms` is Unix time.
+std::string why_view(const std::string& model, const Json& events, std::int64_t now_ms,
+                     const Terminal& terminal);
+
+// What a command did: its own words, and what moved.
+std::string command_view(const Json& result, const Terminal& terminal);
+
+}  // namespace vramd
