@@ -43,6 +43,7 @@ void Governor::Impl::on(const UnloadModel& event) {
     return;
   }
   finish_load_commands(*model, false, "it was unloaded by an operator");
+  model->upgrade_wanted = false;
   if (!model->generation) {
     emit(CommandDone{event.command, true, "it was not loaded"});
     return;

@@ -55,11 +55,12 @@ TEST(GovernorDeadlines, AFailedModelIsLookedAtAfterItsRest) {
 }
 
 // Draws one event, possible or not, about few enough ids that most of them exist.
-Event draw_event() {
+// Commands are numbered by `step`, because none is given twice.
+Event draw_event(int step) {
   const ModelId model(*rc::gen::inRange<std::uint32_t>(0, 4));
   const Generation generation(*rc::gen::inRange<std::uint64_t>(1, 12));
   const RequestId request(*rc::gen::inRange<std::uint64_t>(1, 40));
-  const CommandId command(*rc::gen::inRange<std::uint64_t>(1, 1'000'000));
+  const CommandId command(static_cast<std::uint64_t>(step));
   const Failure failure{
       *rc::gen::element(FailureKind::crashed, FailureKind::bad_model, FailureKind::stale_profile),
       "drawn"};
@@ -141,7 +142,7 @@ RC_GTEST_PROP(GovernorProperty, SurvivesAnyEventsAndMovesItsDeadlineOn, ()) {
   for (int i = 0; i < steps; ++i) {
     now += Duration{*rc::gen::element<std::int64_t>(0, 1'000, 900'000, 20'000'000)};
     const auto due = governor.next_deadline();
-    const Event event = due && *due <= now ? Event{Timer{}} : draw_event();
+    const Event event = due && *due <= now ? Event{Timer{}} : draw_event(i);
     actions.clear();
     governor.step(now, event, actions);
     answers.take(event, actions);
@@ -162,7 +163,7 @@ RC_GTEST_PROP(GovernorProperty, TimersAloneComeToAnEnd, ()) {
   governor.step(now, PoolSampled{kHostPool, 8_GiB, 0_B}, actions);
   const int steps = *rc::gen::inRange(1, 60);
   for (int i = 0; i < steps; ++i)
-    governor.step(now, draw_event(), actions);
+    governor.step(now, draw_event(i), actions);
   int timers = 0;
   while (const auto due = governor.next_deadline()) {
     now = std::max(now, *due);

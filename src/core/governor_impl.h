@@ -154,8 +154,9 @@ class Governor::Impl {
   Tick shutdown_deadline_;
   std::optional<Tick> deadline_;
   Tick now_;
-  Actions* actions_ = nullptr;  // of the running step
-  bool dirty_ = false;          // something changed that schedule() must look at
+  Actions* actions_ = nullptr;   // of the running step
+  bool somebody_wants_ = false;  // a model waits to be loaded, as of the last schedule()
+  bool dirty_ = false;           // something changed that schedule() must look at
 };
 
 }  // namespace vramd

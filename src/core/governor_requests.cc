@@ -181,8 +181,9 @@ void Governor::Impl::on(const RequestEnded& event) {
       model.failures_in_a_row = 0;
   }
   // Somebody may have waited for this slot, for this memory, or for the end of all work.
-  if (waiting_ > 0 || !model.queue.empty() || model.state != ResidencyState::ready ||
-      shutting_down_ || model.degraded || policy_.models[model.id.value].ttl) {
+  if (waiting_ > 0 || somebody_wants_ || !model.queue.empty() ||
+      model.state != ResidencyState::ready || shutting_down_ || model.degraded ||
+      policy_.models[model.id.value].ttl) {
     dirty_ = true;
   }
   if (event.outcome == RequestOutcome::lost && !request.client_gone) {

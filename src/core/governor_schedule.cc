@@ -369,7 +369,9 @@ void Governor::Impl::update_deadline() {
     if (const auto oldest = model.queue.oldest()) {
       deadline_at(oldest->since + policy_.queue.queue_timeout);
     }
-    if (model.wanted_since && !model.load_commands.empty()) {
+    // A load that runs has a time-out of its own.
+    if (model.wanted_since && !model.load_commands.empty() &&
+        model.state != ResidencyState::loading) {
       deadline_at(*model.wanted_since + policy_.queue.queue_timeout);
     }
     switch (model.state) {
@@ -400,6 +402,7 @@ void Governor::Impl::update_deadline() {
         break;
     }
   }
+  somebody_wants_ = false;
   if (shutting_down_) {
     if (!drained_ && now_ < shutdown_deadline_)
       deadline_at(shutdown_deadline_);
@@ -413,6 +416,7 @@ void Governor::Impl::update_deadline() {
         deadline_at(w.since + after);
     }
   }
+  somebody_wants_ = waits;
   if (!waits)
     return;
   // What a waiting model waits for may be a minimum residency or a grace that ends by itself.

@@ -63,14 +63,28 @@ PoolAmounts Planner::empty_amounts(bool minus_foreign) const {
   return amounts;
 }
 
+// What pinned models hold beside `except`, each mapped file once. A file that `except` maps as well
+// is left out, because its own need counts it.
 PoolAmounts Planner::pinned_amounts(ModelId except) const {
   PoolAmounts amounts{};
+  const auto& rows = model(except).rows;
+  std::vector<FileId> counted;
+  if (!rows.empty())
+    counted.push_back(rows.front().weights);
   for (const ModelRecord& m : models_) {
     if (!m.pinned || m.id == except || !holds_memory(m))
       continue;
-    for (std::uint32_t i = 0; i < pools(); ++i) {
-      amounts[i] += ledger_.freed(*m.generation, PoolId(i));
-    }
+    const Charge* charge = ledger_.find(*m.generation);
+    if (charge == nullptr)
+      continue;
+    for (std::uint32_t i = 0; i < pools(); ++i)
+      amounts[i] += charge->own[i];
+    if (charge->weights_size == Bytes{0})
+      continue;
+    if (std::ranges::find(counted, charge->weights) != counted.end())
+      continue;
+    counted.push_back(charge->weights);
+    amounts[kHostPool.value] += charge->weights_size;
   }
   return amounts;
 }
@@ -213,7 +227,13 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
       }
     }
   }
-  return chosen;
+  // Counted one by one, a file that all its users leave was counted for none of them.
+  const bool shared = std::ranges::any_of(chosen, [&](ModelId id) {
+    const Charge* charge = ledger_.find(*model(id).generation);
+    return charge != nullptr && charge->weights_size > Bytes{0} &&
+           ledger_.freed(*model(id).generation, kHostPool) == charge->own[kHostPool.value];
+  });
+  return shared ? prune_exactly(std::move(chosen), lacking) : chosen;
 }
 
 Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bool with_busy,

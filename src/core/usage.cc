@@ -1,5 +1,7 @@
 #include "core/usage.h"
 
+#include <algorithm>
+
 namespace vramd {
 namespace {
 
@@ -43,14 +45,22 @@ constexpr auto kPowers = make_powers();
 // 64 / ln 2, times 2^16: steps of the table per time constant.
 constexpr std::uint64_t kStepsPerTau = 6'051'102;
 
-}  // namespace
+// Whole table steps in `age`.
+std::uint64_t steps_in(Duration age, Duration tau) {
+  if (age.count() <= 0)
+    return 0;
+  const auto product = static_cast<unsigned __int128>(age.count()) * kStepsPerTau;
+  return static_cast<std::uint64_t>(product / static_cast<std::uint64_t>(tau.count()) >> 16);
+}
 
-std::uint64_t decayed(std::uint64_t n, Duration age, Duration tau) {
-  if (age.count() <= 0 || n == 0)
-    return n;
-  const auto age_us = static_cast<unsigned __int128>(age.count());
-  const auto tau_us = static_cast<std::uint64_t>(tau.count());
-  const auto steps = static_cast<std::uint64_t>((age_us * kStepsPerTau / tau_us) >> 16);
+// The time that so many steps take, rounded down: never beyond the age they were counted in.
+Duration time_of(std::uint64_t steps, Duration tau) {
+  const auto product =
+      (static_cast<unsigned __int128>(steps) << 16) * static_cast<std::uint64_t>(tau.count());
+  return Duration{static_cast<std::int64_t>(product / kStepsPerTau)};
+}
+
+std::uint64_t after_steps(std::uint64_t n, std::uint64_t steps) {
   const std::uint64_t halvings = steps / kSteps;
   if (halvings >= 64)
     return 0;
@@ -58,17 +68,30 @@ std::uint64_t decayed(std::uint64_t n, Duration age, Duration tau) {
   return static_cast<std::uint64_t>(scaled) >> halvings;
 }
 
+}  // namespace
+
+std::uint64_t decayed(std::uint64_t n, Duration age, Duration tau) {
+  return after_steps(n, steps_in(age, tau));
+}
+
 void Usage::use(Tick now) {
-  for (std::size_t i = 0; i < kMemories; ++i) {
-    counts_[i] = decayed(counts_[i], now - last_, std::chrono::seconds(kTausSeconds[i])) + kOne;
+  for (std::size_t i = 0; i < memories_.size(); ++i) {
+    Memory& memory = memories_[i];
+    const Duration tau = std::chrono::seconds(kTausSeconds[i]);
+    const std::uint64_t steps = steps_in(now - memory.at, tau);
+    memory.count = after_steps(memory.count, steps);
+    // A model that was not used for so long that nothing is left starts afresh.
+    memory.at = memory.count == 0 ? now : memory.at + time_of(steps, tau);
+    const std::uint64_t most = ~std::uint64_t{0} - kOne;
+    memory.count = std::min(memory.count, most) + kOne;
   }
-  last_ = now;
 }
 
 std::uint64_t Usage::rate(Tick now) const {
   std::uint64_t rate = 0;
-  for (std::size_t i = 0; i < kMemories; ++i) {
-    rate += decayed(counts_[i], now - last_, std::chrono::seconds(kTausSeconds[i])) /
+  for (std::size_t i = 0; i < memories_.size(); ++i) {
+    const Memory& memory = memories_[i];
+    rate += decayed(memory.count, now - memory.at, std::chrono::seconds(kTausSeconds[i])) /
             static_cast<std::uint64_t>(kTausSeconds[i]);
   }
   return rate;

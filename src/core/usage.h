@@ -18,10 +18,12 @@ class Usage {
   std::uint64_t rate(Tick now) const;
 
  private:
-  static constexpr std::size_t kMemories = 3;
+  struct Memory {
+    std::uint64_t count = 0;  // times 2^32, as of `at`
+    Tick at;                  // moves in whole steps of the decay table, so that none is lost
+  };
 
-  std::array<std::uint64_t, kMemories> counts_{};  // times 2^32, as of last_
-  Tick last_{};
+  std::array<Memory, 3> memories_{};
 };
 
 // n x e^(-age / tau), in integers: a table of powers of two over age / tau.
