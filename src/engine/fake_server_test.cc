@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::string_view kSwitch = "--fake-server";
 constexpr int kBacklog = 64;
+// A child that a failing test leaves behind ends by itself.
+constexpr unsigned kOrphanSecondsMax = 60;
 
 struct Play {
   std::string socket;
@@ -166,8 +168,10 @@ class FakeServer {
       describe_surroundings(environment);
     if (play_.part == "family") {
       const int child = ::fork();
-      if (child == 0)
+      if (child == 0) {
+        ::alarm(kOrphanSecondsMax);
         wait_for_ever();
+      }
       say("child " + std::to_string(child));
     }
     if (play_.part == "chatter") {

@@ -231,6 +231,7 @@ void Connection::answer_complete() {
   }
   phase_ = Phase::head;
   framing_ = Framing::none;
+  to_head_ = http_1_0_ = false;  // a head that does not parse is refused with these
   timer_.arm_in(core_.limits.keepalive_timeout);
   if (processing_)
     return;

@@ -237,6 +237,7 @@ void Relay::forward(std::string_view payload, bool last) {
   if (!head_sent_ && !target_.stream_already_begun)
     out.add(client_head_);
   head_sent_ = true;
+  exchange_->begun_ = true;
   const bool chunked = connection_->framing() == Framing::chunked;
   if (chunked && !payload.empty()) {
     chunk_head_.resize(18);
@@ -306,7 +307,7 @@ void Relay::on_upstream_end(int error) {
   if (error == 0 && head_done_ && upstream_->parser().parse_eof())
     return forward({}, true);
   const bool silent = !head_done_ && interim_heads_ == 0 && upstream_->unread().empty();
-  const bool stale = error != 0 || Clock::now() - stage_began_ < kStaleWindow;
+  const bool stale = Clock::now() - stage_began_ < kStaleWindow;
   if (silent && stale && result_.reused_connection && !retried_) {
     retried_ = true;
     result_.reused_connection = false;

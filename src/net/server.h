@@ -32,7 +32,8 @@ struct ServerStats {
 };
 
 // Everything runs on the thread that runs `io`; no call blocks. Destroying the server cuts what is
-// left; exchanges that are still held stay valid and see their client as gone.
+// left (not from within a handler or callback of it); exchanges that are still held stay valid and
+// see their client as gone.
 class Server {
  public:
   using Handler = std::move_only_function<void(std::shared_ptr<Exchange>)>;

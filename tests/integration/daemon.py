@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import socket
@@ -54,11 +53,16 @@ class Daemon:
         self.config = self.folder / "vramd.yaml"
         text = config if isinstance(config, str) else json.dumps(config, indent=1)
         self.config.write_text(text, encoding="utf-8")
-        self.env = {**os.environ, "VRAMD_RUNTIME_DIR": str(self.runtime), **(env or {})}
+        # The runner's own variables would be warned about as misspelt settings.
+        inherited = {name: value for name, value in os.environ.items()
+                     if name not in ("VRAMD_BUILD_DIR", "VRAMD_ENGINE_DIR")}
+        self.env = {**inherited, "VRAMD_RUNTIME_DIR": str(self.runtime), **(env or {})}
         self.arguments = list(arguments)
         self.process = None
         self.port = 0
         self.log = ""
+        self.reader = None
+        self.listening = threading.Event()
 
     def __enter__(self):
         command = [str(VRAMD), "serve", "--config", str(self.config), "--listen", "127.0.0.1:0",
@@ -66,27 +70,26 @@ class Daemon:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, env=self.env, text=True,
                                         errors="replace")
-        deadline = time.monotonic() + START_S_MAX
-        while time.monotonic() < deadline:
-            ready, _, _ = select.select([self.process.stdout], [], [], 0.5)
-            line = self.process.stdout.readline() if ready else ""
-            self.log += line
-            address = re.search(r" at http://127\.0\.0\.1:(\d+)", line)
-            if address:
-                self.port = int(address[1])
-                break
-            if not line and self.process.poll() is not None:
-                break
+        self.reader = threading.Thread(target=self._read_log, daemon=True)
+        self.reader.start()
+        self.listening.wait(START_S_MAX)
         if not self.port:
             self.process.kill()
+            self.process.wait()
+            self.reader.join()
+            self.process.stdout.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise AssertionError(f"the daemon did not start:\n{self.log}")
-        threading.Thread(target=self._read_log, daemon=True).start()
         return self
 
     def _read_log(self):
-        with contextlib.suppress(ValueError):
-            for line in self.process.stdout:
-                self.log += line
+        for line in self.process.stdout:
+            self.log += line
+            address = re.search(r" at http://127\.0\.0\.1:(\d+)", line)
+            if address and not self.port:
+                self.port = int(address[1])
+                self.listening.set()
+        self.listening.set()
 
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:
@@ -96,6 +99,7 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self.reader.join(5)
         self.process.stdout.close()
         if kind is not None:
             sys.stderr.write(f"--- log of the daemon ---\n{self.log[-6000:]}\n")

@@ -1,0 +1,214 @@
+"""Servers that die, hang or never start; clients that leave; a daemon that is killed or drained."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+
+from daemon import Daemon, demo_models, wait_until
+
+ENGINE = Path(os.environ["VRAMD_ENGINE_DIR"]) if "VRAMD_ENGINE_DIR" in os.environ else None
+
+
+def config(folder, names=("demo-small", "demo-medium"), slots=2, **more):
+    models = {name: {"gguf": str(folder / f"{name}.gguf"), "context": 1024, "slots": slots}
+              for name in names}
+    return {"budgets": {"host": {"limit": "500MiB", "reserve": "0%"}}, "models": models, **more}
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Failures(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = demo_models("demo")
+
+    def together(self, daemon, count, model, **how):
+        """Starts `count` requests; returns (threads, results)."""
+        results = [None] * count
+
+        def ask(number):
+            results[number] = daemon.chat(model, **how)
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(count)]
+        for thread in threads:
+            thread.start()
+        return threads, results
+
+    def check_all_answered(self, threads, results, model):
+        for thread in threads:
+            thread.join()
+        for result in results:
+            self.assertEqual(result[0], 200, result)
+            self.assertTrue(result[2].startswith(model + ":"), result)
+
+    def test_kill_of_a_server_with_8_requests_in_it(self):
+        with Daemon(config(self.folder, slots=8)) as daemon:
+            self.assertEqual(daemon.chat("demo-small")[0], 200)
+            threads, results = self.together(daemon, 8, "demo-small", max_tokens=60)
+            wait_until(lambda: daemon.models()["demo-small"]["leases"] == 8, 20, "8 leases")
+            os.kill(daemon.server_pid("demo-small"), signal.SIGKILL)
+            self.check_all_answered(threads, results, "demo-small")
+            self.assertTrue(any("x-vramd-replays" in r[1] for r in results))
+            kinds = [e["kind"] for e in daemon.events()]
+            self.assertIn("fail", kinds)
+            self.assertEqual(kinds.count("replay"), 8)
+
+    def test_a_stopped_server_is_replaced(self):
+        with Daemon(config(self.folder)) as daemon:
+            self.assertEqual(daemon.chat("demo-small")[0], 200)
+            first = daemon.server_pid("demo-small")
+            os.kill(first, signal.SIGSTOP)
+            threads, results = self.together(daemon, 2, "demo-small")
+            self.check_all_answered(threads, results, "demo-small")
+            self.assertFalse(is_alive(first))
+            reasons = [e["reason"] for e in daemon.events()]
+            self.assertIn("stopped_hung", reasons)
+
+    def test_no_server_survives_the_daemon(self):
+        with Daemon(config(self.folder)) as daemon:
+            for name in ("demo-small", "demo-medium"):
+                self.assertEqual(daemon.chat(name)[0], 200)
+            pids = list(daemon.server_pids())
+            self.assertEqual(len(pids), 2)
+            daemon.process.kill()
+            killed = time.monotonic()
+            wait_until(lambda: not any(is_alive(pid) for pid in pids), 5, "the servers end")
+            self.assertLess(time.monotonic() - killed, 1.0)
+
+    def test_sigterm_drains(self):
+        with Daemon(config(self.folder)) as daemon:
+            self.assertEqual(daemon.chat("demo-small")[0], 200)
+            threads, results = self.together(daemon, 2, "demo-small", max_tokens=40, stream=True)
+            wait_until(lambda: daemon.models()["demo-small"]["leases"] == 2, 20, "2 leases")
+            pids = list(daemon.server_pids())
+            daemon.process.send_signal(signal.SIGTERM)
+            self.check_all_answered(threads, results, "demo-small")
+            self.assertEqual(daemon.process.wait(20), 0)
+            self.assertFalse(any(is_alive(pid) for pid in pids))
+            self.assertFalse((daemon.runtime / "control.sock").exists())
+
+    def test_a_client_that_leaves_stops_the_generation(self):
+        with Daemon(config(self.folder)) as daemon:
+            self.assertEqual(daemon.chat("demo-small")[0], 200)
+            body = json.dumps({"model": "demo-small", "stream": True, "max_tokens": 900,
+                               "messages": [{"role": "user", "content": "Hello"}]})
+            client = socket.create_connection(("127.0.0.1", daemon.port), 10)
+            client.sendall((f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                            f"{body}").encode())
+            received = b""
+            while received.count(b"data: ") < 3:
+                received += client.recv(4096)
+            self.assertEqual(daemon.models()["demo-small"]["leases"], 1)
+            client.close()
+            left = time.monotonic()
+
+            def busy_slots():
+                _, _, text = daemon.request("GET", "/upstream/demo-small/slots")
+                return sum(slot["is_processing"] for slot in json.loads(text))
+            wait_until(lambda: busy_slots() == 0, 5, "the slot is idle")
+            idle_s = time.monotonic() - left
+            wait_until(lambda: daemon.models()["demo-small"]["leases"] == 0, 5, "the lease ends")
+            # One decode step of this model takes some 20 ms; 900 tokens would take 15 s and more.
+            self.assertLess(idle_s, 1.0)
+
+    def test_a_start_that_hangs(self):
+        """A fake engine that never gets ready for one model and is the real one for the others."""
+        if ENGINE is None:
+            self.skipTest("needs VRAMD_ENGINE_DIR, run it through tools/integration")
+        slow = config(self.folder, load={"stall_after": "1s", "timeout": "4s", "attempts": 1,
+                                         "retry_backoff_min": "1s"})
+        daemon = Daemon(slow)
+        marker = daemon.folder / "hang"
+        marker.touch()
+        fake = daemon.folder / "llama-server"
+        fake.write_text(f"""#!{sys.executable}
+import os, sys, time
+if "demo-medium" in sys.argv and os.path.exists({str(marker)!r}):
+    while True:
+        time.sleep(1)
+os.execv({str(ENGINE / "llama-server")!r}, ["llama-server", *sys.argv[1:]])
+""", encoding="utf-8")
+        fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+        daemon.env["VRAMD_ENGINE_LLAMA_SERVER"] = str(fake)
+        with daemon:
+            threads, results = self.together(daemon, 1, "demo-medium")
+
+            def health():
+                status, _, text = daemon.request("GET", "/health")
+                return status, text
+            status, text = wait_until(lambda: health() if health()[0] == 503 else None, 10,
+                                      "health says that the load stalls")
+            self.assertIn("load_stalled", text)
+            self.assertIn("demo-medium", text)
+            self.assertEqual(daemon.chat("demo-small")[0], 200, "other models go on")
+            threads[0].join()
+            self.assertEqual(results[0][0], 502, results[0])
+            self.assertIn("not ready", results[0][2])
+            marker.unlink()
+            wait_until(lambda: health()[0] == 200, 10, "health recovers")
+            wait_until(lambda: daemon.chat("demo-medium")[0] == 200, 20, "the model recovers")
+
+
+class Degrading(unittest.TestCase):
+    """Never degraded by haste, and degraded where the user allows it."""
+
+    def run_case(self, degrade_after):
+        folder = demo_models("demo")
+        both = config(folder, queue={"degrade_after": degrade_after, "yield_after": "60s"})
+        # demo-small with 16384 tokens in each of 2 slots needs more than is left beside a busy
+        # demo-medium; with 512 it fits.
+        both["models"]["demo-small"].update(context=16384, ladder=[{"context": 512, "slots": 1}])
+        both["budgets"]["host"]["limit"] = "250MiB"
+        with Daemon(both) as daemon:
+            self.assertEqual(daemon.chat("demo-medium")[0], 200)
+            stop = threading.Event()
+
+            def hold():
+                while not stop.is_set():
+                    daemon.chat("demo-medium", max_tokens=30)
+            holders = [threading.Thread(target=hold) for _ in range(2)]
+            for thread in holders:
+                thread.start()
+            timer = threading.Timer(4, stop.set)
+            timer.start()
+            try:
+                status, headers, text = daemon.chat("demo-small")
+            finally:
+                stop.set()
+                timer.cancel()
+                for thread in holders:
+                    thread.join()
+            self.assertEqual(status, 200, text)
+            model = daemon.models()["demo-small"]
+            shown = daemon.command("ps", "--runtime-dir", str(daemon.runtime)).stdout
+            return model, shown, int(headers["x-vramd-wait-ms"])
+
+    def test_it_waits_for_the_target(self):
+        model, shown, _ = self.run_case("60s")
+        self.assertFalse(model["degraded"])
+        self.assertEqual(model["placement"]["context"], 16384)
+        self.assertNotIn("degraded", shown)
+
+    def test_it_degrades_after_the_time_that_was_set(self):
+        model, shown, waited_ms = self.run_case("1s")
+        self.assertTrue(model["degraded"])
+        self.assertEqual(model["placement"]["context"], 512)
+        self.assertEqual(model["placement"]["slots"], 1)
+        self.assertIn("degraded", shown)
+        self.assertGreaterEqual(waited_ms, 1000)
+
+
+if __name__ == "__main__":
+    unittest.main()
