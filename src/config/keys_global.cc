@@ -143,7 +143,10 @@ const KeySpec kRows[] = {
         "Longest rest of a model after failed loads.",
         [](T& t, V v) { set(t.config->policy.load.retry_backoff_max, v); })
         .within(0, kDay),
-    row("load.profile_reservation", ValueType::bytes, "128MiB",
+    row("load.profile_ahead", ValueType::boolean, "true",
+        "Find the footprints of models while nothing waits, instead of at their first request.",
+        [](T& t, V v) { set(t.config->policy.load.profile_ahead, v); }),
+    row("load.profile_reservation", ValueType::bytes, "64MiB",
         "Memory set aside while a model's footprint is found by a dry run.",
         [](T& t, V v) { set(t.config->policy.load.profile_reservation, v); })
         .within(0, 64 * kGiB),

@@ -31,7 +31,7 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_EQ(config.policy.pools, std::vector{host});
   EXPECT_EQ(config.policy.queue, QueuePolicy{});
   EXPECT_EQ(config.policy.residency, ResidencyPolicy{});
-  EXPECT_EQ(config.policy.load, LoadPolicy{});
+  EXPECT_EQ(config.policy.load, LoadPolicy{.profile_ahead = true});
   EXPECT_EQ(config.policy.margin, MarginPolicy{});
 
   Limits limits;
@@ -68,7 +68,7 @@ queue: { max_waiting: 9, max_waiting_per_model: 8, queue_timeout: 7m, yield_afte
 residency: { grace: 1s, grace_on_demand: 2s, min_residency: 100ms, ttl: 3h, heavy_slot: true,
              single_model: yes, eviction: lru }
 load: { stall_after: 4s, timeout: 5m, attempts: 3, retry_backoff_min: 6s, retry_backoff_max: 7s,
-        profile_reservation: 8MiB, stop_timeout: 9s, drain_timeout: 10s }
+        profile_reservation: 8MiB, profile_ahead: false, stop_timeout: 9s, drain_timeout: 10s }
 limits: { body_max: 1MiB, header_max: 2KiB, bodies_max_total: 3MiB, connections_max: 4,
           connect_timeout: 5ms, header_timeout: 6ms, client_read_timeout: 7ms,
           client_idle_timeout: 8ms, client_write_timeout: 9ms, upstream_idle_timeout: 10ms,

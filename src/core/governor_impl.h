@@ -115,6 +115,7 @@ class Governor::Impl {
   void wait_for_room(ModelRecord& model, const Wanted& wanted, const LoadQuery& query,
                      const LoadPlan& plan, bool others_loading, bool& claimed, PoolAmounts& claim);
   void start_profile(ModelRecord& model);
+  void profile_ahead();
   void start_server(ModelRecord& model, const LoadPlan& plan);
   void stop_server(ModelRecord& model, bool kill_at_once);
   void end_pointless_yields();

@@ -32,6 +32,7 @@ void Governor::Impl::schedule() {
     } else {
       make_room();
       move_up_degraded();
+      profile_ahead();
     }
   }
   dirty_ = false;
@@ -299,6 +300,27 @@ void Governor::Impl::start_profile(ModelRecord& model) {
   profiling_ = model.id;
   move(model, ResidencyState::profiling);
   emit(Profile{model.id});
+}
+
+void Governor::Impl::profile_ahead() {
+  if (!policy_.load.profile_ahead || !ledger_.sampled_at(kHostPool))
+    return;
+  if (waiting_ > 0 || load_in_progress())
+    return;
+  for (ModelRecord& model : models_) {
+    if (model.profiled_ahead || !model.rows.empty())
+      continue;
+    if (model.state != ResidencyState::absent)
+      continue;
+    LoadQuery query;
+    query.model = model.id;
+    query.may_evict = false;
+    if (planner().plan_profile(query).verdict != LoadVerdict::fits)
+      return;
+    model.profiled_ahead = true;
+    start_profile(model);
+    return;
+  }
 }
 
 void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {

@@ -84,6 +84,9 @@ struct LoadPolicy {
   // Held while a dry run works: it reads metadata and no weights. 15 MiB were measured for a model
   // of 3.3 GB with a small vocabulary; large vocabularies take some tens of MiB more.
   Bytes profile_reservation = 64_MiB;
+  // Footprints are worked out while nothing waits, instead of at the first request: the request is
+  // spared the wait, and a broken file shows early. Never makes a model leave.
+  bool profile_ahead = false;
   // A server that was told to stop and still runs after this is killed.
   Duration stop_timeout = 500ms;
   // How long leases may run on at shutdown.

@@ -43,6 +43,8 @@ struct ModelRecord {
   std::vector<PlacementRow> rows;
   std::vector<PlacementRow> next_rows;  // came while a server ran; taken once it has gone
 
+  bool profiled_ahead = false;  // was looked at without being asked for; once is enough
+
   // The server, while there is one: loading, ready, draining, stopping.
   std::optional<Generation> generation;
   std::size_t row = 0;  // its placement in rows

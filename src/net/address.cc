@@ -10,7 +10,7 @@ namespace vramd::net {
 namespace {
 
 bool is_numeric_host(const std::string& host) {
-  in6_addr ignored;
+  in6_addr ignored{};
   return ::inet_pton(AF_INET, host.c_str(), &ignored) == 1 ||
          ::inet_pton(AF_INET6, host.c_str(), &ignored) == 1;
 }

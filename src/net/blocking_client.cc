@@ -145,7 +145,7 @@ class Fetch {
     if (auto readable = wait(POLLIN); !readable)
       return std::unexpected(readable.error());
     const std::size_t held = buffer_.size();
-    constexpr std::size_t kRead = 16 * 1024;
+    constexpr std::size_t kRead = std::size_t{16} * 1024;
     buffer_.resize(held + kRead);
     const ssize_t n = ::recv(socket_, buffer_.data() + held, kRead, 0);
     const int error = errno;
@@ -195,7 +195,7 @@ class Fetch {
     return parser_.done();
   }
 
-  static constexpr std::size_t kHeadMax = 64 * 1024;
+  static constexpr std::size_t kHeadMax = std::size_t{64} * 1024;
 
   const ClientRequest& request_;
   std::move_only_function<bool(std::string_view)>* on_piece_;

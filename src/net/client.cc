@@ -18,7 +18,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kReplyBuffer = 16 * 1024;
+constexpr std::size_t kReplyBuffer = std::size_t{16} * 1024;
 constexpr auto kBacklogRetry = std::chrono::milliseconds(5);
 
 // One request; keeps itself alive through its pending operations.

@@ -21,7 +21,7 @@ namespace {
 // thousand idle connections hold one each.
 constexpr std::size_t kInputInitial = 2048;
 // Reads of a long body.
-constexpr std::size_t kInputBody = 32 * 1024;
+constexpr std::size_t kInputBody = std::size_t{32} * 1024;
 
 std::string_view trim_scheme(std::string_view target) {
   constexpr std::string_view kScheme = "http://";

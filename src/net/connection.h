@@ -22,10 +22,8 @@ class Relay;
 // Hears that what it wrote has left. When the client is gone instead it hears nothing.
 class WriteListener {
  public:
+  virtual ~WriteListener() = default;
   virtual void on_sent() = 0;
-
- protected:
-  ~WriteListener() = default;
 };
 
 // How the end of an answer's body is told to the client.

@@ -16,7 +16,7 @@ using boost::system::error_code;
 namespace {
 
 void append_chunk_head(std::string& out, std::size_t bytes) {
-  std::array<char, 20> digits;
+  std::array<char, 20> digits{};
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), bytes, 16).ptr;
   out.append(digits.data(), end).append("\r\n");
 }

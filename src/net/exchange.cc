@@ -50,7 +50,7 @@ void Exchange::respond(Response response) {
 }
 
 void Exchange::begin_stream(int status, std::string_view content_type,
-                            std::vector<Header> headers) {
+                            const std::vector<Header>& headers) {
   if (gone_)
     return;
   VRAMD_CHECK(connection_ && !begun_, "an exchange is answered twice");

@@ -65,7 +65,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // An answer in pieces: chunked for HTTP/1.1, until close for HTTP/1.0. send() of an empty string
   // is nothing. Bytes that the client does not take are held up to Limits::stream_pending_max, then
   // the client is dropped (client_gone).
-  void begin_stream(int status, std::string_view content_type, std::vector<Header> headers = {});
+  void begin_stream(int status, std::string_view content_type,
+                    const std::vector<Header>& headers = {});
   void send(std::string_view piece);
   void end_stream();
   std::size_t pending_bytes() const;

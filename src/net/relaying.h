@@ -23,7 +23,7 @@ class Relay final : public UpstreamUser,
  public:
   Relay(ServerCore& core, Connection& connection, std::shared_ptr<Exchange> exchange,
         RelayTarget target, std::move_only_function<void(RelayResult)> done);
-  ~Relay();
+  ~Relay() override;
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 

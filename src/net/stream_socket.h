@@ -56,7 +56,7 @@ class Gather {
   std::uint64_t take_sent_bytes() { return std::exchange(sent_bytes_, 0); }
 
  private:
-  std::array<iovec, kPiecesMax> pieces_;
+  std::array<iovec, kPiecesMax> pieces_{};
   std::size_t first_ = 0;
   std::size_t count_ = 0;
   std::uint64_t sent_bytes_ = 0;

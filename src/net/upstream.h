@@ -21,6 +21,8 @@ class UpstreamPool;
 // the user makes.
 class UpstreamUser {
  public:
+  virtual ~UpstreamUser() = default;
+
   // connect() came to its end; `error` is 0 or an errno.
   virtual void on_connected(int error) = 0;
   // Bytes were added to unread(), or the server ended (`error`: an errno, or 0 for a clean end).
@@ -29,9 +31,6 @@ class UpstreamUser {
   // The write that was pending went out. A failed write is not reported: the server may have
   // answered before it closed, so the next read tells.
   virtual void on_request_written() = 0;
-
- protected:
-  ~UpstreamUser() = default;
 };
 
 // One socket with the parser and the buffer of the answer that comes through it. While it is open
