@@ -60,7 +60,7 @@ std::string text_of(const Report& report, const Terminal& terminal, bool sources
     const ModelConfig& model = config.models[i];
     const std::string size = file_size(model);
     table.row({{clipped(config.policy.models[i].id, 30)},
-               {model.type ? std::string(to_text(*model.type)) : "found"},
+               {model.type ? std::string(to_text(*model.type)) : "from file"},
                {placement_of(model)},
                {size, size == "missing" ? Colour::red : Colour::plain},
                {model.gguf.string(), Colour::dim}});

@@ -8,13 +8,13 @@
 namespace vramd {
 namespace {
 
-struct Run {
+struct Outcome {
   int code;
   std::string out;
   std::string err;
 };
 
-Run run(std::vector<const char*> arguments) {
+Outcome run(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "vramd");
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
@@ -26,7 +26,7 @@ Run run(std::vector<const char*> arguments) {
 TEST(CommandLine, EverySubcommandHasHelpWithTheExitCodes) {
   for (const char* name : {"serve", "status", "ps", "load", "unload", "pin", "unpin", "flush",
                            "why", "check", "doctor", "version"}) {
-    const Run help = run({name, "--help"});
+    const Outcome help = run({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;
     EXPECT_NE(help.out.find("Exit codes: 0 done"), std::string::npos) << name;
   }
@@ -41,14 +41,14 @@ TEST(CommandLine, WrongUsageIsTwo) {
   EXPECT_EQ(run({"why", "x", "--limit", "many"}).code, 2);
   EXPECT_EQ(run({"serve", "--config", "/nonexistent"}).code, 2);
   EXPECT_EQ(run({"check", "/nonexistent"}).code, 2);
-  const Run json = run({"check", "/nonexistent", "--json"});
+  const Outcome json = run({"check", "/nonexistent", "--json"});
   EXPECT_EQ(json.code, 2);
   EXPECT_NE(json.out.find("\"ok\": false"), std::string::npos);
 }
 
 TEST(CommandLine, NoDaemonIsThree) {
   for (const char* name : {"status", "ps", "flush"}) {
-    const Run result = run({name, "--runtime-dir", "/nonexistent"});
+    const Outcome result = run({name, "--runtime-dir", "/nonexistent"});
     EXPECT_EQ(result.code, 3) << name;
     EXPECT_NE(result.err.find("no daemon answers at unix:/nonexistent/control.sock"),
               std::string::npos)

@@ -70,10 +70,10 @@ LlamaModel EngineRoom::llama_model(ModelId id) const {
   model.name = config_.policy.models[id.value].id;
   model.gguf = config.gguf;
   model.type = config_.policy.models[id.value].type;
-  if (config.batch)
-    model.batch = *config.batch;
   if (config.ubatch)
     model.ubatch = *config.ubatch;
+  // One micro-batch at a time: a larger batch costs memory and wins nothing in the host.
+  model.batch = config.batch.value_or(model.ubatch);
   model.prompt_cache = config.cache_ram;
   model.threads = config.threads;
   model.args = config.args;
