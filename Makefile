@@ -8,7 +8,9 @@ SHELL := /bin/bash
 CACHE_DIR = $${VRAMD_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/vramd}
 DEMO_DIR = $(CACHE_DIR)/demo-models
 DEMO_MODELS_COMMAND = build/release/vramd-demo-models "$(DEMO_DIR)"
-SERVE_DEMO_COMMAND = build/release/vramd serve --demo
+# The three demo models need some 430 MiB together; this holds any two of them.
+DEMO_BUDGET = 340MiB
+SERVE_DEMO_COMMAND = build/release/vramd serve --demo --models "$(DEMO_DIR)" --budget $(DEMO_BUDGET) --context 1024
 SERVE_MODELS_COMMAND = build/release/vramd serve --models "$(MODELS)" $(if $(BUDGET),--budget "$(BUDGET)")
 
 # The modules that meet threads, sockets and child processes; the others are single-threaded by construction.

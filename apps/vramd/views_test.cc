@@ -47,10 +47,10 @@ failed   broken: the file is truncated
 }
 
 TEST(Views, PsShowsWhatRunsOrIsWanted) {
-  EXPECT_EQ(
-      ps_view(status(), kPlain),
-      R"(MODEL     STATE       TIER  PLACEMENT      RESERVED  MEASURED  LEASES  WAIT    IDLE
-org/chat  ready       host  8192 x 2 q8_0  3.00 GiB  2.50 GiB       1     0  in use  degraded, pinned
+  EXPECT_EQ(ps_view(status(), kPlain),
+            R"(MODEL     STATE       TIER  PLACEMENT      RESERVED  MEASURED  LEASES  WAIT    IDLE
+org/chat  ready       host  8192 x 2 q8_0  3.00 GiB  2.50 GiB       1     0  in use  )"
+            R"(degraded, pinned
 embed     loading 2s  disk  512 x 1         100 MiB         -       0     3       -
 )");
 }

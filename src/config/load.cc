@@ -224,7 +224,8 @@ std::filesystem::path default_cache_dir(const Environment& environment) {
     return std::filesystem::path(base) / "vramd";
   }
   const std::string home = variable(environment, "HOME");
-  if (home.empty()) return {};
+  if (home.empty())
+    return {};
   return std::filesystem::path(home) / ".cache" / "vramd";
 }
 

@@ -59,6 +59,13 @@ TEST(Value, GivesBackTheMostValuableThatIsNotNeeded) {
   EXPECT_THAT(choose(EvictionKind::value, all, 8_GiB), ElementsAre(ModelId(2)));
 }
 
+TEST(Value, GivesBackTheLargestValueFirst) {
+  // 15 GiB are taken for 10: either small one may stay, not both.
+  const Candidates all = {candidate(0, 3_GiB, 10s, 3), candidate(1, 3_GiB, 10s, 4),
+                          candidate(2, 9_GiB, 10s, 18)};
+  EXPECT_THAT(choose(EvictionKind::value, all, 10_GiB), ElementsAre(ModelId(0), ModelId(2)));
+}
+
 TEST(Value, PrefersOneModelWhoseValueIsLessThanTheSets) {
   const Candidates all = {candidate(0, 2_GiB, 10s, 4), candidate(1, 2_GiB, 10s, 4),
                           candidate(2, 2_GiB, 10s, 4), candidate(3, 5_GiB, 10s, 11)};

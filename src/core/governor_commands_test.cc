@@ -180,6 +180,15 @@ TEST(GovernorShutdown, KillsWhatStillRunsAfterTheDrainTimeout) {
               ElementsAre("refuse r1 unavailable shutting_down", "drained"));
 }
 
+TEST(GovernorShutdown, ASecondOneGivesNoMoreTime) {
+  Stage s;
+  s.make_busy(kA, 1);
+  s.tell(Shutdown{});
+  s.run_for(20s);
+  s.tell(Shutdown{});
+  EXPECT_THAT(s.run_for(10s), ElementsAre("kill a g1"));
+}
+
 TEST(GovernorShutdown, StopsALoadAtOnce) {
   Stage s;
   s.tell(LoadModel{CommandId(1), kA});

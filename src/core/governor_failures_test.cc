@@ -178,6 +178,25 @@ TEST(GovernorFailures, SuspectsOfACrashRunOneAtATime) {
   EXPECT_THAT(s.end(2), ElementsAre("admit r3 to a g2", "admit r4 to a g2"));
 }
 
+TEST(GovernorFailures, ASuspectWaitsUntilNobodyElseIsAtRisk) {
+  Stage s;
+  s.make_busy(kA, 1);
+  s.failed(1, FailureKind::crashed);
+  s.request(2, kA);
+  EXPECT_THAT(s.ready(2), ElementsAre("admit r2 to a g2"));
+  EXPECT_THAT(s.end(1, RequestOutcome::lost), IsEmpty());
+  EXPECT_THAT(s.end(2), ElementsAre("admit r1 to a g2"));
+}
+
+TEST(GovernorFailures, AServerThatIsStoppedMayStillSayThatItIsReady) {
+  Stage s;
+  s.tell(LoadModel{CommandId(1), kA});
+  s.profiled(kA);
+  s.tell(UnloadModel{CommandId(2), kA});
+  EXPECT_THAT(s.ready(1), IsEmpty());
+  EXPECT_EQ(s.state(kA), ResidencyState::stopping);
+}
+
 TEST(GovernorFailures, ARequestPresentAtTwoCrashesIsNotTriedAThirdTime) {
   for (const bool exit_first : {true, false}) {
     Stage s;

@@ -126,6 +126,10 @@ class Governor::Impl {
   bool load_in_progress() const;
   void update_deadline();
 
+  // governor_snapshot.cc
+  ModelSnapshot model_snapshot(const ModelRecord& model, Tick now) const;
+  void add_problems(const ModelRecord& model, Tick now, Snapshot& snapshot) const;
+
   // governor.cc
   void move(ModelRecord& model, ResidencyState to);
   ModelRecord* find(ModelId id);

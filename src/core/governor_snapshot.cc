@@ -13,6 +13,65 @@ constexpr Duration kProbeStale = 30s;
 
 }  // namespace
 
+ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) const {
+  const ModelPolicy& policy = policy_.models[m.id.value];
+  ModelSnapshot out;
+  out.model = m.id;
+  out.id = policy.id;
+  out.type = policy.type;
+  out.state = m.state;
+  out.tier = m.generation ? Tier::host : Tier::disk;
+  out.generation = m.generation;
+  out.pinned = m.pinned;
+  out.stalled = m.stalled;
+  out.degraded = m.degraded;
+  out.leases = static_cast<std::int32_t>(m.leased.size());
+  out.waiting = static_cast<std::int32_t>(m.queue.size());
+  if (m.generation) {
+    out.placement = m.placement;
+    const Charge* charge = ledger_.find(*m.generation);
+    if (charge != nullptr)
+      out.reserved = charge->own[kHostPool.value];
+  }
+  const auto target = planner().target_row(m.id, 0);
+  if (target)
+    out.target = m.rows[*target].placement;
+  if (!m.rows.empty()) {
+    const PlacementRow& row = m.rows[m.generation ? m.row : target.value_or(0)];
+    out.predicted = row.host_anon + row.weights_size;
+    out.weights = row.weights_size;
+    out.source = row.source;
+  }
+  out.measured = m.measured;
+  out.uses = m.uses;
+  out.loads = m.loads;
+  out.evictions = m.evictions;
+  out.failures = m.failures;
+  if (m.used && m.leased.empty())
+    out.idle_for = now - m.last_used;
+  out.load_time = m.load_time;
+  if (m.state == ResidencyState::loading)
+    out.loading_for = now - m.loading_since;
+  if (m.state == ResidencyState::failed)
+    out.retry_in = std::max(Duration{0}, m.retry_at - now);
+  out.failure = m.failure.text;
+  return out;
+}
+
+// What keeps the scheduler from moving as it should.
+void Governor::Impl::add_problems(const ModelRecord& m, Tick now, Snapshot& s) const {
+  const std::string& name = policy_.models[m.id.value].id;
+  if (m.state == ResidencyState::loading && now - m.loading_since >= policy_.load.stall_after) {
+    s.problems.push_back({"load_stalled", "the load of " + name + " has taken " +
+                                              rounded_text(now - m.loading_since) +
+                                              " and is not ready"});
+  }
+  if (m.state == ResidencyState::stopping && now - m.stopping_since >= kStopOverdue) {
+    s.problems.push_back(
+        {"stop_overdue", "the server of " + name + " was told to stop and is still there"});
+  }
+}
+
 Snapshot Governor::Impl::snapshot(Tick now) const {
   Snapshot s;
   s.at = now;
@@ -21,59 +80,12 @@ Snapshot Governor::Impl::snapshot(Tick now) const {
   PoolAmounts measured{};
   measured[kHostPool.value] = ledger_.reserved_weights();
   for (const ModelRecord& m : models_) {
-    const ModelPolicy& policy = policy_.models[m.id.value];
-    ModelSnapshot out;
-    out.model = m.id;
-    out.id = policy.id;
-    out.type = policy.type;
-    out.state = m.state;
-    out.tier = m.generation ? Tier::host : Tier::disk;
-    out.generation = m.generation;
-    out.pinned = m.pinned;
-    out.stalled = m.stalled;
-    out.degraded = m.degraded;
-    out.leases = static_cast<std::int32_t>(m.leased.size());
-    out.waiting = static_cast<std::int32_t>(m.queue.size());
-    if (m.generation) {
-      out.placement = m.placement;
-      if (const Charge* charge = ledger_.find(*m.generation)) {
-        out.reserved = charge->own[kHostPool.value];
-      }
-      measured[kHostPool.value] += m.measured.value_or(out.reserved);
-    }
-    const auto target = planner().target_row(m.id, 0);
-    if (target)
-      out.target = m.rows[*target].placement;
-    if (!m.rows.empty()) {
-      const PlacementRow& row = m.rows[m.generation ? m.row : target.value_or(0)];
-      out.predicted = row.host_anon + row.weights_size;
-      out.weights = row.weights_size;
-      out.source = row.source;
-    }
-    out.measured = m.measured;
-    out.uses = m.uses;
-    out.loads = m.loads;
-    out.evictions = m.evictions;
-    out.failures = m.failures;
-    if (m.used && m.leased.empty())
-      out.idle_for = now - m.last_used;
-    out.load_time = m.load_time;
-    if (m.state == ResidencyState::loading)
-      out.loading_for = now - m.loading_since;
-    if (m.state == ResidencyState::failed)
-      out.retry_in = std::max(Duration{0}, m.retry_at - now);
-    out.failure = m.failure.text;
-    s.leases += out.leases;
-    if (m.state == ResidencyState::loading && now - m.loading_since >= policy_.load.stall_after) {
-      s.problems.push_back({"load_stalled", "the load of " + policy.id + " has taken " +
-                                                to_text(now - m.loading_since) +
-                                                " and is not ready"});
-    }
-    if (m.state == ResidencyState::stopping && now - m.stopping_since >= kStopOverdue) {
-      s.problems.push_back(
-          {"stop_overdue", "the server of " + policy.id + " was told to stop and is still there"});
-    }
-    s.models.push_back(std::move(out));
+    s.models.push_back(model_snapshot(m, now));
+    const ModelSnapshot& shown = s.models.back();
+    s.leases += shown.leases;
+    if (m.generation)
+      measured[kHostPool.value] += shown.measured.value_or(shown.reserved);
+    add_problems(m, now, s);
   }
   for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
     const PoolId pool(i);

@@ -112,6 +112,15 @@ TEST(Planner, NamesWhoWouldHaveToDrain) {
   EXPECT_THAT(drain, ::testing::UnorderedElementsAre(ModelId(1), ModelId(2)));
 }
 
+TEST(Planner, APinnedModelIsNoVictim) {
+  Machine m(3, 8_GiB, EvictionKind::lru);
+  m.ladder(kAsked, {4_GiB});
+  m.run(1, 3_GiB);
+  m.run(2, 3_GiB);  // unused for longer
+  m.models[2].pinned = true;
+  EXPECT_THAT(m.plan().victims, ElementsAre(ModelId(1)));
+}
+
 TEST(Planner, HeadroomThatIsPromisedToAnotherIsNotGivenAway) {
   Machine m(2, 8_GiB);
   m.ladder(kAsked, {3_GiB});

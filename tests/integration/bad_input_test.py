@@ -205,7 +205,8 @@ class BadSetup(unittest.TestCase):
             "models:\n  a: {gguf: /x.gguf}\n  a: {gguf: /y.gguf}\n": [":3:", "a"],
             "queue:\n  yeild_after: 5s\nmodels:\n  a: {gguf: /x.gguf}\n": [":2:", "yield_after"],
             "queue:\n  yield_after: 5\nmodels:\n  a: {gguf: /x.gguf}\n": [":2:", "unit"],
-            "budgets:\n  host: {limit: 5 bananas}\nmodels:\n  a: {gguf: /x.gguf}\n": [":2:", "bananas"],
+            "budgets:\n  host: {limit: 5 bananas}\nmodels:\n  a: {gguf: /x.gguf}\n":
+                [":2:", "bananas"],
             "models: [\n": ["vramd.yaml:"],
             "listen: 0.0.0.0:9000\nmodels:\n  a: {gguf: /x.gguf}\n": [":1:", "insecure"],
         }

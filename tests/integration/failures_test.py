@@ -24,7 +24,8 @@ def config(folder, names=("demo-small", "demo-medium"), slots=2, **more):
 
 def is_alive(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] != "Z"
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+        return text.rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -134,10 +135,10 @@ class Failures(unittest.TestCase):
         marker.touch()
         fake = daemon.folder / "llama-server"
         fake.write_text(f"""#!{sys.executable}
-import os, sys, time
+import os, signal, sys
 if "demo-medium" in sys.argv and os.path.exists({str(marker)!r}):
     while True:
-        time.sleep(1)
+        signal.pause()
 os.execv({str(ENGINE / "llama-server")!r}, ["llama-server", *sys.argv[1:]])
 """, encoding="utf-8")
         fake.chmod(fake.stat().st_mode | stat.S_IXUSR)

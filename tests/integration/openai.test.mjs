@@ -89,7 +89,8 @@ test('completions, responses and embeddings', async () => {
   const completion = await client.completions.create(
       {model: decoders[1], prompt: 'Hello', max_tokens: 4});
   assert.ok(completion.choices[0].text.startsWith(decoders[1] + ':'));
-  const response = await client.responses.create({model: decoders[0], input: 'Hello', max_output_tokens: 16});
+  const response = await client.responses.create(
+      {model: decoders[0], input: 'Hello', max_output_tokens: 16});
   assert.ok(response.output_text.startsWith(decoders[0] + ':'));
   const vectors = await client.embeddings.create({model: embedder, input: ['one', 'two']});
   assert.equal(vectors.data.length, 2);
