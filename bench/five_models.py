@@ -199,8 +199,9 @@ def run(machine, quick):
             warm(job.files.values())
             result = contend()
             figures.setdefault(name, []).append(result)
-            print(f"    {name}: {result['wall_s']:.1f} s, peak {result['peak_bytes'] / 1e9:.2f} GB, "
-                  f"{len(result['failures'])} failed", flush=True)
+            print(f"    {name}: {result['wall_s']:.1f} s,"
+                  f" peak {result['peak_bytes'] / 1e9:.2f} GB,"
+                  f" {len(result['failures'])} failed", flush=True)
     rows = [row_of(name, results) for name, results in figures.items()]
     more, data = ratios(figures)
     return {"rows": rows + more, "data": {"runs": figures, **data}}

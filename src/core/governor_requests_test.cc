@@ -172,7 +172,7 @@ TEST(GovernorRequests, AlternatingRequestsForTwoModelsCostTwoLoads) {
     s.request(2 * i + 2, kB);
   }
   s.settle();
-  for (std::uint64_t done : {1, 3, 5, 2, 4, 6}) {
+  for (const std::uint64_t done : {1UL, 3UL, 5UL, 2UL, 4UL, 6UL}) {
     s.end(done);
     s.settle();
   }

@@ -256,7 +256,7 @@ void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const Lo
   for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
     Bytes freed{0};
     for (const ModelId id : leaving) {
-      freed += ledger_.freed(*models_[id.value].generation, PoolId(i));
+      freed += models_[id.value].charged->freed(PoolId(i));
     }
     claim[i] = std::max(Bytes{0}, ledger_.added(plan.charge, PoolId(i)) - freed);
   }
@@ -325,7 +325,7 @@ void Governor::Impl::profile_ahead() {
 
 void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {
   const Generation generation(next_generation_++);
-  ledger_.charge(generation, plan.charge);
+  model.charged = ledger_.charge(generation, plan.charge);
   move(model, ResidencyState::loading);
   model.generation = generation;
   model.row = plan.row;

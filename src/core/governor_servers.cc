@@ -173,6 +173,7 @@ void Governor::Impl::count_crash(ModelRecord& model, Generation generation) {
 
 void Governor::Impl::server_gone(ModelRecord& model) {
   ledger_.release(*model.generation);
+  model.charged = nullptr;
   model.generation.reset();
   model.leased.clear();
   model.counted = 0;

@@ -29,9 +29,7 @@ ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) con
   out.waiting = static_cast<std::int32_t>(m.queue.size());
   if (m.generation) {
     out.placement = m.placement;
-    const Charge* charge = ledger_.find(*m.generation);
-    if (charge != nullptr)
-      out.reserved = charge->own[kHostPool.value];
+    out.reserved = m.charged->charge.own[kHostPool.value];
   }
   const auto target = planner().target_row(m.id, 0);
   if (target)

@@ -33,27 +33,29 @@ void Ledger::sample(PoolId pool, Bytes capacity, Bytes foreign, Tick at_tick) {
   p.sampled_at = at_tick;
 }
 
-void Ledger::charge(Generation generation, const Charge& charge) {
+const LedgerEntry* Ledger::charge(Generation generation, const Charge& charge) {
+  LedgerEntry entry{charge, nullptr};
   VRAMD_CHECK(!charges_.contains(generation), "a generation is charged once");
   for (std::size_t i = 0; i < pools_.size(); ++i)
     pools_[i].reserved += charge.own[i];
   if (charge.weights_size > Bytes{0}) {
-    File& file = files_[charge.weights];
+    ChargedFile& file = files_[charge.weights];
     if (file.users == 0) {
       file.size = charge.weights_size;
       weights_ += file.size;
       pools_[kHostPool.value].reserved += file.size;
     }
     ++file.users;
+    entry.file = &file;
   }
-  charges_.emplace(generation, charge);
+  return &charges_.emplace(generation, entry).first->second;
 }
 
 void Ledger::release(Generation generation) {
   const auto found = charges_.find(generation);
   if (found == charges_.end())
     return;
-  const Charge& charge = found->second;
+  const Charge& charge = found->second.charge;
   for (std::size_t i = 0; i < pools_.size(); ++i)
     pools_[i].reserved -= charge.own[i];
   if (charge.weights_size > Bytes{0}) {
@@ -72,7 +74,7 @@ void Ledger::measured(Generation generation, Bytes host_own) {
   const auto found = charges_.find(generation);
   if (found == charges_.end())
     return;
-  Bytes& own = found->second.own[kHostPool.value];
+  Bytes& own = found->second.charge.own[kHostPool.value];
   if (host_own <= own)
     return;
   pools_[kHostPool.value].reserved += host_own - own;
@@ -90,7 +92,7 @@ void Ledger::release_profile() {
   profile_hold_ = Bytes{0};
 }
 
-const Charge* Ledger::find(Generation generation) const {
+const LedgerEntry* Ledger::find(Generation generation) const {
   const auto found = charges_.find(generation);
   return found == charges_.end() ? nullptr : &found->second;
 }
@@ -117,24 +119,12 @@ Bytes Ledger::added(const Charge& charge, PoolId pool) const {
   return bytes;
 }
 
-Bytes Ledger::freed(Generation generation, PoolId pool) const {
-  const Charge* charge = find(generation);
-  if (charge == nullptr)
-    return Bytes{0};
-  Bytes bytes = charge->own[pool.value];
-  if (pool == kHostPool && charge->weights_size > Bytes{0}) {
-    const auto file = files_.find(charge->weights);
-    if (file != files_.end() && file->second.users == 1)
-      bytes += file->second.size;
-  }
-  return bytes;
-}
-
 std::vector<std::string> Ledger::verify() const {
   std::vector<std::string> broken;
   std::map<FileId, std::int32_t> users;
   PoolAmounts totals{};
-  for (const auto& [generation, charge] : charges_) {
+  for (const auto& [generation, entry] : charges_) {
+    const Charge& charge = entry.charge;
     for (std::size_t i = 0; i < pools_.size(); ++i)
       totals[i] += charge.own[i];
     if (charge.weights_size > Bytes{0})

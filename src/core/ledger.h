@@ -26,6 +26,24 @@ struct Charge {
   Bytes weights_size;  // zero: maps nothing
 };
 
+// A mapped weight file and how many charges name it.
+struct ChargedFile {
+  Bytes size;
+  std::int32_t users = 0;
+};
+
+// A charge as the ledger keeps it. Its address is stable until it is released.
+struct LedgerEntry {
+  Charge charge;
+  const ChargedFile* file = nullptr;  // null when it maps nothing
+
+  // What a pool gets back when this is released: a file that others map gives nothing back.
+  Bytes freed(PoolId pool) const {
+    const bool last = pool == kHostPool && file != nullptr && file->users == 1;
+    return charge.own[pool.value] + (last ? file->size : Bytes{0});
+  }
+};
+
 // Reserve before load, correct after: a charge is made before its server starts, raised when more
 // is measured, and released only when the memory is seen free. Weights that are mapped from a file
 // are charged to the host once per file, at full size, while any charge names them.
@@ -38,7 +56,7 @@ class Ledger {
   // A probe's view of a pool, with its time.
   void sample(PoolId pool, Bytes capacity, Bytes foreign, Tick at);
 
-  void charge(Generation generation, const Charge& charge);
+  const LedgerEntry* charge(Generation generation, const Charge& charge);
   void release(Generation generation);
 
   // A measurement of one server's own host memory: raises its charge when it holds more than was
@@ -49,7 +67,7 @@ class Ledger {
   void hold_for_profile(Bytes amount);
   void release_profile();
 
-  const Charge* find(Generation generation) const;
+  const LedgerEntry* find(Generation generation) const;
 
   Bytes capacity(PoolId pool) const { return at(pool).capacity; }
   Bytes foreign(PoolId pool) const { return at(pool).foreign; }
@@ -69,8 +87,12 @@ class Ledger {
 
   // What `charge` would add to a pool: a file that is already charged adds nothing.
   Bytes added(const Charge& charge, PoolId pool) const;
-  // What a pool gets back when this generation is released: a shared file gives nothing back.
-  Bytes freed(Generation generation, PoolId pool) const;
+
+  // What a pool gets back when this generation is released; nothing for an unknown one.
+  Bytes freed(Generation generation, PoolId pool) const {
+    const LedgerEntry* entry = find(generation);
+    return entry == nullptr ? Bytes{0} : entry->freed(pool);
+  }
 
   // Every total recomputed from its parts; one sentence per difference.
   std::vector<std::string> verify() const;
@@ -83,17 +105,13 @@ class Ledger {
     Bytes reserved;
     std::optional<Tick> sampled_at;
   };
-  struct File {
-    Bytes size;
-    std::int32_t users = 0;
-  };
 
   const Pool& at(PoolId pool) const;
   Pool& at(PoolId pool);
 
   std::vector<Pool> pools_;
-  std::map<Generation, Charge> charges_;
-  std::map<FileId, File> files_;
+  std::map<Generation, LedgerEntry> charges_;
+  std::map<FileId, ChargedFile> files_;
   Bytes weights_;       // sum over files_
   Bytes profile_hold_;  // part of the host's reserved
 };

@@ -74,9 +74,7 @@ PoolAmounts Planner::pinned_amounts(ModelId except) const {
   for (const ModelRecord& m : models_) {
     if (!m.pinned || m.id == except || !holds_memory(m))
       continue;
-    const Charge* charge = ledger_.find(*m.generation);
-    if (charge == nullptr)
-      continue;
+    const Charge* charge = &m.charged->charge;
     for (std::uint32_t i = 0; i < pools(); ++i)
       amounts[i] += charge->own[i];
     if (charge->weights_size == Bytes{0})
@@ -134,7 +132,7 @@ std::vector<ModelId> Planner::must_leave(ModelId id) const {
 }
 
 Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
-  const Bytes frees = ledger_.freed(*m.generation, pool);
+  const Bytes frees = m.charged->freed(pool);
   const Duration prior =
       1s +
       Duration{frees.count / std::max<std::int64_t>(1, policy_.load.bandwidth_prior_mib_per_s) *
@@ -146,9 +144,7 @@ PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
   PoolAmounts amounts{};
   std::map<FileId, std::int32_t> leaving;  // users of each file among the victims
   for (const ModelId id : victims) {
-    const Charge* charge = ledger_.find(*model(id).generation);
-    if (charge == nullptr)
-      continue;
+    const Charge* charge = &model(id).charged->charge;
     for (std::size_t i = 0; i < pools(); ++i)
       amounts[i] += charge->own[i];
     if (charge->weights_size > Bytes{0})
@@ -160,8 +156,8 @@ PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
     for (const ModelRecord& m : models_) {
       if (!holds_memory(m))
         continue;
-      const Charge* charge = ledger_.find(*m.generation);
-      if (charge == nullptr || charge->weights_size == Bytes{0} || charge->weights != file)
+      const Charge* charge = &m.charged->charge;
+      if (charge->weights_size == Bytes{0} || charge->weights != file)
         continue;
       ++users;
       size = charge->weights_size;
@@ -223,15 +219,14 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
     for (const ModelId id : victims) {
       chosen.push_back(id);
       for (std::uint32_t k = 0; k < pools(); ++k) {
-        still[k] -= ledger_.freed(*model(id).generation, PoolId(k));
+        still[k] -= model(id).charged->freed(PoolId(k));
       }
     }
   }
   // Counted one by one, a file that all its users leave was counted for none of them.
   const bool shared = std::ranges::any_of(chosen, [&](ModelId id) {
-    const Charge* charge = ledger_.find(*model(id).generation);
-    return charge != nullptr && charge->weights_size > Bytes{0} &&
-           ledger_.freed(*model(id).generation, kHostPool) == charge->own[kHostPool.value];
+    const LedgerEntry& entry = *model(id).charged;
+    return entry.file != nullptr && entry.file->users > 1;
   });
   return shared ? prune_exactly(std::move(chosen), lacking) : chosen;
 }
@@ -245,7 +240,7 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
     if (m.state != ResidencyState::stopping)
       continue;
     for (std::uint32_t i = 0; i < pools(); ++i) {
-      returning[i] += ledger_.freed(*m.generation, PoolId(i));
+      returning[i] += m.charged->freed(PoolId(i));
     }
   }
   const auto victim = [&](const ModelRecord& m) {
@@ -352,6 +347,27 @@ std::optional<std::size_t> Planner::target_row(ModelId id, std::int32_t context_
   return std::nullopt;
 }
 
+// An upper bound of the room that stopping every idle model could give: what is beyond it need not
+// be tried, row by row, over all models.
+PoolAmounts Planner::reach_of(const LoadQuery& query) const {
+  PoolAmounts reach{};
+  for (std::uint32_t i = 0; i < pools(); ++i) {
+    reach[i] = ledger_.headroom(PoolId(i)) - query.claimed[i];
+  }
+  for (const ModelRecord& m : models_) {
+    if (!m.generation)
+      continue;
+    const bool leaves = m.state == ResidencyState::stopping || is_idle_victim(m, query.model);
+    if (!leaves)
+      continue;
+    const Charge& charge = m.charged->charge;
+    for (std::size_t i = 0; i < pools(); ++i)
+      reach[i] += charge.own[i];
+    reach[kHostPool.value] += charge.weights_size;
+  }
+  return reach;
+}
+
 LoadPlan Planner::plan_load(const LoadQuery& query) const {
   const auto& rows = model(query.model).rows;
   const auto best = target_row(query.model, query.context_needed);
@@ -397,12 +413,17 @@ LoadPlan Planner::plan_load(const LoadQuery& query) const {
     plan.reason = ReasonCode::foreign_use;
     return finish(plan, query, charge_of(rows[*best]), Room{});
   }
+  const PoolAmounts reach = reach_of(query);
   const auto attempt = [&](std::size_t row, ReasonCode reason) {
     LoadPlan plan;
     plan.row = row;
     plan.degraded = row != *best;
     plan.reason = reason;
     const Charge charge = charge_of(rows[row]);
+    for (std::uint32_t p = 0; p < pools(); ++p) {
+      if (ledger_.added(charge, PoolId(p)) > reach[p])
+        return finish(plan, query, charge, Room{});
+    }
     return finish(plan, query, charge, room_for(query, charge, false, leaving));
   };
   LoadPlan plan = attempt(
@@ -459,8 +480,7 @@ bool Planner::better_row_fits(ModelId id) const {
     bool fits = true;
     for (std::uint32_t p = 0; p < pools(); ++p) {
       // Its own weights stay charged in `headroom`, and it maps them again: compare own bytes only.
-      const Charge* running = ledger_.find(*m.generation);
-      const Bytes own = running == nullptr ? Bytes{0} : running->own[p];
+      const Bytes own = m.charged->charge.own[p];
       fits = fits && charge.own[p] - own <= ledger_.headroom(PoolId(p));
     }
     if (fits)

@@ -88,6 +88,7 @@ class Planner {
   bool fits_within(const Charge& charge, const PoolAmounts& room) const;
   PoolAmounts empty_amounts(bool minus_foreign) const;
   PoolAmounts pinned_amounts(ModelId except) const;
+  PoolAmounts reach_of(const LoadQuery& query) const;
   Room room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
                 std::span<const ModelId> leaving) const;
   std::vector<ModelId> must_leave(ModelId model) const;

@@ -58,7 +58,7 @@ struct Machine {
     charge.own[0] = own;
     charge.weights = file;
     charge.weights_size = weights;
-    ledger->charge(*m.generation, charge);
+    m.charged = ledger->charge(*m.generation, charge);
   }
   void lease(std::uint32_t id) { models[id].leased.insert(RequestId(1'000 + id)); }
 
@@ -162,7 +162,7 @@ Bytes freed_together(const Machine& m, unsigned mask) {
     bool kept = false;
     Bytes size;
     for (std::uint32_t i = 1; i < m.models.size(); ++i) {
-      const Charge* charge = m.ledger->find(*m.models[i].generation);
+      const Charge* charge = &m.models[i].charged->charge;
       if (charge->weights != FileId(file) || charge->weights_size == 0_B)
         continue;
       mapped = true;
@@ -174,7 +174,7 @@ Bytes freed_together(const Machine& m, unsigned mask) {
   }
   for (std::uint32_t i = 1; i < m.models.size(); ++i) {
     if ((mask >> i) & 1U)
-      freed += m.ledger->find(*m.models[i].generation)->own[0];
+      freed += m.models[i].charged->charge.own[0];
   }
   return freed;
 }

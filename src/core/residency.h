@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/decision.h"
+#include "core/ledger.h"
 #include "core/request_queue.h"
 #include "core/snapshot.h"
 #include "core/types.h"
@@ -47,7 +48,8 @@ struct ModelRecord {
 
   // The server, while there is one: loading, ready, draining, stopping.
   std::optional<Generation> generation;
-  std::size_t row = 0;  // its placement in rows
+  const LedgerEntry* charged = nullptr;  // its entry in the ledger; set exactly with generation
+  std::size_t row = 0;                   // its placement in rows
   Placement placement;
   bool degraded = false;
   Tick loading_since;

@@ -45,8 +45,7 @@ void greet(const Config& config, const Listen& listen, const Snapshot& snapshot,
   const PoolSnapshot& host = snapshot.pools.front();
   print("vramd serves " + std::to_string(config.models.size()) +
         (config.models.size() == 1 ? " model" : " models") + " at " + url);
-  print("  memory   " + to_text(host.budget) + " for models, of " + to_text(host.capacity) + "; " +
-        to_text(host.headroom) + " free now");
+  print("  memory   " + to_text(host.budget) + " for models, of " + to_text(host.capacity));
   std::string names;
   constexpr std::size_t kNamesMax = 12;
   for (std::size_t i = 0; i < config.models.size() && i < kNamesMax; ++i) {
