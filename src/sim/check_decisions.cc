@@ -1,5 +1,5 @@
 // commands, decisions: operators are answered once and truthfully, and every act has a decision
-// that explains it (DESIGN, Words: every reason is recorded and can be asked for).
+// that explains it.
 #include <algorithm>
 #include <vector>
 

@@ -1,5 +1,5 @@
 // bytes: what servers are predicted or measured to hold fits the budget whenever one is started,
-// and fits the machine beside what other programs hold (DESIGN, Memory).
+// and fits the machine beside what other programs hold.
 #include <algorithm>
 #include <map>
 

@@ -1,5 +1,5 @@
 // refusals: a refusal's reason is true, its status says the same, and what cannot run is told so
-// at once (DESIGN, Making room).
+// at once.
 #include <algorithm>
 #include <vector>
 

@@ -1,5 +1,5 @@
 // answers, slots, queues: each request is answered once, by a ready server with a free slot, and
-// waits within the bounds of the policy (DESIGN, Making room and Recovery steps).
+// waits within the bounds of the policy.
 #include <algorithm>
 
 #include "sim/checker.h"

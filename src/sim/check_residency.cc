@@ -1,5 +1,5 @@
 // residency: what the core shows of each model agrees with what is known from outside, and moves
-// only along legal edges (DESIGN, Words: Residency).
+// only along legal edges.
 #include <array>
 
 #include "sim/checker.h"

@@ -1,4 +1,4 @@
-// start, stop: which servers may be started and stopped, and when (DESIGN, Words and Making room).
+// start, stop: which servers may be started and stopped, and when.
 #include <algorithm>
 
 #include "sim/checker.h"
@@ -82,8 +82,8 @@ class StartChecker final : public Checker {
   }
 };
 
-// No server that holds a lease or whose model is pinned is stopped, but for the cases that DESIGN
-// names: it hangs, its load took too long, an operator asked (after it drained), or the daemon
+// No server that holds a lease or whose model is pinned is stopped, but where the rules allow it:
+// it hangs, its load took too long, an operator asked (after it drained), or the daemon
 // ends. A victim has no queue, unless it was told to yield.
 class StopChecker final : public Checker {
  public:
