@@ -13,6 +13,8 @@ TEST(Problem, TheNearestNameIsSuggestedOnlyWhenItIsNear) {
   EXPECT_EQ(nearest("slot", names), "slots");
   EXPECT_EQ(nearest("tlt", names), "ttl");
   EXPECT_EQ(nearest("completely-else", names), "");
+  // Swapped neighbours are one mistake, not two.
+  EXPECT_EQ(nearest("acbd", std::vector<std::string>{"acxx", "abcd"}), "abcd");
   EXPECT_EQ(nearest("", names), "");
   EXPECT_EQ(nearest(std::string(10'000, 'x'), names), "");
   EXPECT_EQ(did_you_mean("slot", names), "; did you mean 'slots'?");

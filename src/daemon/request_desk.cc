@@ -51,8 +51,7 @@ void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dial
 
 RequestDesk::RequestDesk(boost::asio::io_context& io, const Config& config, GovernorLoop& loop,
                          EngineRoom& engines, const Directory& directory, Metrics& metrics)
-    : io_(io),
-      config_(config),
+    : config_(config),
       loop_(loop),
       engines_(engines),
       directory_(directory),

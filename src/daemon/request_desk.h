@@ -78,7 +78,6 @@ class RequestDesk {
   int relaying_at(Generation generation) const;
   std::vector<net::Header> response_headers(const Open& open) const;
 
-  boost::asio::io_context& io_;
   const Config& config_;
   GovernorLoop& loop_;
   EngineRoom& engines_;
