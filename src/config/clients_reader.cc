@@ -87,7 +87,7 @@ void read_clients(KeyReader& reader, const NestedNode& list, const Environment& 
     ApiKey& key = draft.key;
     const std::string secret = resolve_key(draft, environment);
     if (const std::string wrong = wrong_key(draft, secret); !wrong.empty()) {
-      problems.add(where, name + ": " + wrong);
+      problems.add(where, std::string(name).append(": ").append(wrong));
     }
     key.key = secret;
     if (key.name.empty())

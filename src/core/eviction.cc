@@ -50,6 +50,7 @@ class LeastRecentlyUsed final : public EvictionPolicy {
       victims.erase(victims.begin() + static_cast<std::ptrdiff_t>(i));
     }
     std::vector<ModelId> models;
+    models.reserve(victims.size());
     for (const Candidate& victim : victims)
       models.push_back(victim.model);
     return models;
@@ -127,6 +128,7 @@ class LeastValue final : public EvictionPolicy {
       return {single->model};
     }
     std::vector<ModelId> models;
+    models.reserve(set.size());
     for (const Candidate* victim : set)
       models.push_back(victim->model);
     return models;

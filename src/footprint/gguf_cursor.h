@@ -72,7 +72,7 @@ class GgufCursor {
   }
 
  private:
-  static constexpr std::uint64_t kWindowBytes = 64 * 1024;
+  static constexpr std::uint64_t kWindowBytes = std::uint64_t{64} * 1024;
 
   bool copy(char* out, std::uint64_t n, const char* what) {
     if (!need(n, what))
