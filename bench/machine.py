@@ -148,9 +148,9 @@ class Machine:
         self.processes.remove(process)
 
     def demo_models(self, *arguments):
-        """A folder of generated models, kept between runs; the arguments name it."""
-        name = "-".join(re.sub(r"\W", "", word) for word in arguments)
-        folder = cache_folder() / "bench-models" / name
+        """A folder of generated models, kept between runs and shared with the tests."""
+        name = "-".join(word for word in arguments if not word.startswith("--"))
+        folder = cache_folder() / "test-models" / name
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run([self.build / "vramd-demo-models", folder, *arguments], check=True,
                        stdout=subprocess.DEVNULL)

@@ -197,12 +197,16 @@ const char* skip_value(Scan& scan, const char* at, std::size_t depth_max) {
       objects[depth++] = object;
       at = skip_space(scan, at + 1);
       if (at == scan.end || *at != (object ? '}' : ']')) {
-        if (object && (at = skip_key(scan, at)) == nullptr)
+        if (object)
+          at = skip_key(scan, at);
+        if (at == nullptr)
           return nullptr;
         continue;
       }
-    } else if ((at = skip_scalar(scan, at)) == nullptr) {
-      return nullptr;
+    } else {
+      at = skip_scalar(scan, at);
+      if (at == nullptr)
+        return nullptr;
     }
     // A value, or an empty container, ends here: close what ends with it.
     while (depth > 0) {
@@ -220,7 +224,9 @@ const char* skip_value(Scan& scan, const char* at, std::size_t depth_max) {
             at, object ? "a comma or '}' is missing here" : "a comma or ']' is missing here");
       }
       ++at;
-      if (object && (at = skip_key(scan, at)) == nullptr)
+      if (object)
+        at = skip_key(scan, at);
+      if (at == nullptr)
         return nullptr;
       break;
     }

@@ -87,7 +87,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
     case E::metrics:
       return metrics(*exchange);
     case E::memory_status: {
-      (void)memory_.sample();
+      memory_.refresh();
       api::DaemonFacts facts;
       facts.version = VRAMD_VERSION;
       facts.listen = listen_;
@@ -207,7 +207,7 @@ void ControlDesk::command_done(const CommandDone& action) {
   const Command command = std::move(found->second);
   commands_.erase(found);
   command.exchange->on_client_gone({});
-  (void)memory_.sample();
+  memory_.refresh();
   api::CommandResult result{word(command.endpoint), command.model, action.ok, action.text};
   respond_json(*command.exchange, action.ok ? 200 : 409,
                api::command_json(result, command.before, loop_.snapshot(), context()));

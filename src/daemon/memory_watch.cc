@@ -3,6 +3,8 @@
 #include <utility>
 #include <vector>
 
+#include <spdlog/spdlog.h>
+
 namespace vramd {
 namespace {
 
@@ -31,10 +33,14 @@ void MemoryWatch::wait() {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error)
       return;
-    // A round that fails leaves the last sample in place; its age is shown by health.
-    (void)sample();
+    refresh();
     wait();
   });
+}
+
+void MemoryWatch::refresh() {
+  if (const auto sampled = sample(); !sampled)
+    spdlog::debug("{}", sampled.error().text());
 }
 
 Result<void> MemoryWatch::sample() {

@@ -25,6 +25,8 @@ class MemoryWatch {
 
   // One round now: after a server became ready, or before a decision is shown.
   Result<void> sample();
+  // The same where a failure changes nothing: the last sample stays, and health shows its age.
+  void refresh();
 
   const std::string& source() const { return source_; }
 
