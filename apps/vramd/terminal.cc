@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -142,7 +143,7 @@ std::string bar(const Terminal& terminal, const std::vector<Share>& shares, Byte
     if (total.count <= 0 || share.amount.count <= 0)
       continue;
     const double part = static_cast<double>(share.amount.count) / static_cast<double>(total.count);
-    const auto exact = static_cast<std::size_t>(part * static_cast<double>(width) + 0.5);
+    const auto exact = static_cast<std::size_t>(std::lround(part * static_cast<double>(width)));
     const std::size_t cells = std::min(std::max<std::size_t>(exact, 1), width - used);
     std::string block;
     for (std::size_t i = 0; i < cells; ++i) {
