@@ -35,7 +35,8 @@ class Waiting(unittest.TestCase):
         self.assertEqual(daemon.chat("demo-medium")[0], 200)
         connection = daemon.connection()
         connection.request("POST", "/v1/chat/completions",
-                           json.dumps({"model": "demo-medium", "max_tokens": 8000, "messages": [
+                           json.dumps({"model": "demo-medium", "max_tokens": 8000, "stream": True,
+                                       "messages": [
                                {"role": "user", "content": "Hello"}]}),
                            {"Content-Type": "application/json"})
         wait_until(lambda: daemon.models()["demo-medium"]["leases"] == 1, 20, "it is busy")
