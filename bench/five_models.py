@@ -5,6 +5,7 @@ over the models, context 512, 2 slots, files warm. All contenders run the same p
 arguments and the environment that vramd gave its servers.
 """
 
+import collections
 import json
 import random
 import statistics
@@ -12,7 +13,7 @@ import threading
 import time
 
 from machine import Sampler, command_of, environment_of, idle_for, warm
-from wire import post, wait_healthy
+from wire import get, post, wait_healthy
 
 MODELS = ("job-a", "job-b", "job-c", "job-d", "job-e")
 BUDGET_BYTES = 4_000_000_000
@@ -90,6 +91,12 @@ def measure(addresses, requests, pids, itself):
             "sampler_late_s_max": truth["late_s_max"]}
 
 
+def decisions(port):
+    """How often the daemon decided what, and why; a slow run explains itself by them."""
+    events = json.loads(get(port, "/api/memory/events?limit=2000")[1])["data"]
+    return dict(collections.Counter(f"{e['kind']} {e['reason']}" for e in events))
+
+
 class Job:
     def __init__(self, machine, quick):
         self.machine = machine
@@ -112,6 +119,7 @@ class Job:
             self.argv, self.env = command_of(pid), environment_of(pid)
             post(port, "/api/memory/flush", {})
         result = measure(dict.fromkeys(MODELS, port), self.requests, [process.pid], False)
+        result["decisions"] = decisions(port)
         self.machine.stop(process)
         return result
 

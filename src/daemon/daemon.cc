@@ -62,7 +62,7 @@ void raise_file_limit(std::uint64_t needed) {
     return;
   limit.rlim_cur = std::min<rlim_t>(needed, limit.rlim_max);
   if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < needed) {
-    spdlog::warn("only {} files may be open, so fewer than limits.connections connections fit",
+    spdlog::warn("only {} files may be open, so fewer than limits.connections_max connections fit",
                  limit.rlim_cur);
   }
 }

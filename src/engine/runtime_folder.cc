@@ -121,13 +121,6 @@ FileHandle kill_recorded(const Record& record) {
 
 }  // namespace
 
-std::filesystem::path RuntimeFolder::default_path() {
-  if (const char* base = ::getenv("XDG_RUNTIME_DIR"); base != nullptr && *base != '\0') {
-    return std::filesystem::path(base) / "vramd";
-  }
-  return std::filesystem::path("/tmp/vramd-" + std::to_string(::geteuid())) / "vramd";
-}
-
 Result<RuntimeFolder> RuntimeFolder::open(const std::filesystem::path& path) {
   std::error_code error;
   RuntimeFolder folder(std::filesystem::absolute(path, error).lexically_normal());

@@ -20,9 +20,6 @@ inline constexpr std::size_t kSocketPathBytesMax = 103;
 
 class RuntimeFolder {
  public:
-  // ${XDG_RUNTIME_DIR:-/tmp/vramd-$UID}/vramd
-  static std::filesystem::path default_path();
-
   // Creates the folder (0700), locks it, ends the servers that an earlier daemon left (only where
   // pid, start time and boot id all match its record), and removes stale sockets and records. May
   // block for up to 2 s while killed servers end. Errors: not a folder, not ours, not writable,

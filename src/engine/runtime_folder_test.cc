@@ -71,13 +71,6 @@ TEST_F(RuntimeFolderTest, FoldersAboveItAreMadeToo) {
   EXPECT_TRUE(RuntimeFolder::open(scratch_.path() / "a" / "b" / "vramd"));
 }
 
-TEST_F(RuntimeFolderTest, DefaultsToTheUsersOwn) {
-  ::setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
-  EXPECT_EQ(RuntimeFolder::default_path(), "/run/user/7/vramd");
-  ::unsetenv("XDG_RUNTIME_DIR");
-  EXPECT_EQ(RuntimeFolder::default_path(), "/tmp/vramd-" + std::to_string(::geteuid()) + "/vramd");
-}
-
 TEST_F(RuntimeFolderTest, ASecondDaemonIsToldWhoTheFirstIs) {
   const auto first = RuntimeFolder::open(path_);
   ASSERT_TRUE(first);
