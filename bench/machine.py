@@ -159,7 +159,8 @@ class Machine:
     def serve(self, config, name="vramd"):
         """A vramd daemon that listens on a port of the kernel's choice: (process, port)."""
         path = self.folder / f"{name}.yaml"
-        path.write_text(json.dumps({"runtime_dir": str(self.folder / f"{name}-run"), **config}),
+        path.write_text(json.dumps({"runtime_dir": str(self.folder / f"{name}-run"),
+                                    "state_dir": str(self.folder / f"{name}-state"), **config}),
                         encoding="utf-8")
         env = {key: value for key, value in os.environ.items() if not key.startswith("VRAMD_")}
         process = self.start([self.build / "vramd", "serve", "--config", path, "--listen",

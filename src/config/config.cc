@@ -28,6 +28,10 @@ bool is_loopback(const Listen& listen) {
          listen.host.find_first_not_of("0123456789.") == std::string::npos;
 }
 
+std::string_view to_text(Resume resume) {
+  return resume == Resume::last ? "last" : "none";
+}
+
 std::string_view to_text(LogLevel level) {
   switch (level) {
     case LogLevel::debug:

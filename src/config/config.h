@@ -100,9 +100,22 @@ struct Limits {
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
+// The record of every event and action; see journal/recorder.h.
+struct JournalConfig {
+  bool enabled = true;  // on disk; the latest part in memory is always there
+  Bytes segment_max;    // a file that grew to this is followed by the next one
+  Bytes total_max;      // over all files; the oldest go first
+
+  friend bool operator==(const JournalConfig&, const JournalConfig&) = default;
+};
+
+// Which models a start brings back without being asked.
+enum class Resume : std::uint8_t { none, last };
+
 enum class LogLevel : std::uint8_t { debug, info, warn, error };
 enum class LogFormat : std::uint8_t { text, json };
 
+std::string_view to_text(Resume resume);
 std::string_view to_text(LogLevel level);
 std::string_view to_text(LogFormat format);
 
@@ -123,6 +136,9 @@ struct Config {
   std::vector<std::string> allowed_hosts;  // Host headers accepted beside the loopback names
   bool insecure = false;                   // a non-loopback listen without keys is wanted
   std::filesystem::path runtime_dir;       // absolute
+  std::filesystem::path state_dir;         // absolute; what outlives a run: journal, history
+  JournalConfig journal;
+  Resume resume = Resume::none;
   std::optional<std::filesystem::path> llama_server;  // empty: found on PATH, else the cached build
   std::int32_t spin_count{};                          // GOMP_SPINCOUNT of model servers
   Limits limits;

@@ -18,6 +18,7 @@ constexpr std::int64_t kDay = us(24h);
 constexpr std::array<std::string_view, 2> kEvictions = {"lru", "value"};
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
+constexpr std::array<std::string_view, 2> kResumes = {"none", "last"};
 
 // A shorter longest residency lowers the shortest one with it.
 void store_min_residency(KeyTarget& t, const Value& v) {
@@ -52,6 +53,27 @@ const KeySpec kRows[] = {
         "Folder for sockets and the record of running servers, one daemon each. By default "
         "`$XDG_RUNTIME_DIR/vramd-UID`, else `/tmp/vramd-UID`.",
         [](T& t, V v) { set(t.config->runtime_dir, v); }),
+    row("state_dir", ValueType::path, "",
+        "Folder for what outlives a run: the journal, the history of memory, the list of models to "
+        "resume. By default `$XDG_STATE_HOME/vramd`, else `~/.local/state/vramd`.",
+        [](T& t, V v) { set(t.config->state_dir, v); }),
+    row("resume", ValueType::choice, "none",
+        "Models that a start loads without being asked: none, or those that were ready at the end "
+        "of the last run, as far as they fit.",
+        [](T& t, V v) { set(t.config->resume, v); })
+        .one_of(kResumes),
+    row("journal.enabled", ValueType::boolean, "true",
+        "Records every event and action in `state_dir`, so that they can be asked about and "
+        "replayed. The text of requests and answers is never in it.",
+        [](T& t, V v) { set(t.config->journal.enabled, v); }),
+    row("journal.segment_max", ValueType::bytes, "8MiB",
+        "A journal file that grew to this size is followed by the next one.",
+        [](T& t, V v) { set(t.config->journal.segment_max, v); })
+        .within(64 * kKiB, kGiB),
+    row("journal.total_max", ValueType::bytes, "64MiB",
+        "Size of all journal files together; the oldest are deleted first.",
+        [](T& t, V v) { set(t.config->journal.total_max, v); })
+        .within(64 * kKiB, 1024 * kGiB),
     row("budgets.host.reserve", ValueType::reserve, "min(20%, 8GiB)",
         "Host memory that always stays free for the system: a percentage, a size, or the smaller "
         "of both.",

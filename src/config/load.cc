@@ -41,6 +41,10 @@ void check_whole(const Config& config, const Sources& sources, Problems& problem
               to_text(load.retry_backoff_max));
   require(load.stall_after <= load.timeout, problems, sources, "load.stall_after",
           to_text(load.stall_after) + " is longer than load.timeout, " + to_text(load.timeout));
+  require(config.journal.segment_max <= config.journal.total_max, problems, sources,
+          "journal.segment_max",
+          to_text(config.journal.segment_max) + " is larger than journal.total_max, " +
+              to_text(config.journal.total_max));
   require(config.runtime_dir.native().size() <= kRuntimeDirBytesMax, problems, sources,
           "runtime_dir",
           in_quotes(config.runtime_dir.native()) + " is longer than " +
@@ -74,6 +78,10 @@ class Parsing {
     const auto nested = read_file(target);
     environment_.apply_global(reader_, target, config_.warnings);
     apply_flags(inputs_, reader_, target);
+    if (config_.state_dir.empty()) {
+      config_.state_dir = default_state_dir(inputs_.environment, config_.runtime_dir);
+      sources_.record("state_dir", config_.state_dir.string(), {"default"});
+    }
     read_models(nested);
     for (const NestedNode& node : nested) {
       if (node.spec->type != ValueType::api_keys)
@@ -227,6 +235,19 @@ std::filesystem::path default_cache_dir(const Environment& environment) {
   if (home.empty())
     return {};
   return std::filesystem::path(home) / ".cache" / "vramd";
+}
+
+std::filesystem::path default_state_dir(const Environment& environment,
+                                        const std::filesystem::path& runtime_dir) {
+  if (const std::string named = variable(environment, "VRAMD_STATE_DIR"); !named.empty())
+    return named;
+  // The specification says to ignore a relative one.
+  if (const std::string base = variable(environment, "XDG_STATE_HOME"); base.starts_with('/'))
+    return std::filesystem::path(base) / "vramd";
+  const std::string home = variable(environment, "HOME");
+  if (home.empty())
+    return runtime_dir / "state";
+  return std::filesystem::path(home) / ".local" / "state" / "vramd";
 }
 
 std::filesystem::path default_runtime_dir(const Environment& environment, std::uint32_t uid) {

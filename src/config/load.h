@@ -65,6 +65,11 @@ std::filesystem::path default_config_file(const Environment& environment);
 // else ~/.cache/vramd. Empty without a home.
 std::filesystem::path default_cache_dir(const Environment& environment);
 
+// $VRAMD_STATE_DIR, else $XDG_STATE_HOME/vramd, else ~/.local/state/vramd; without a home the
+// folder `state` in `runtime_dir`.
+std::filesystem::path default_state_dir(const Environment& environment,
+                                        const std::filesystem::path& runtime_dir);
+
 // $XDG_RUNTIME_DIR/vramd-UID, else /tmp/vramd-UID.
 std::filesystem::path default_runtime_dir(const Environment& environment, std::uint32_t uid);
 

@@ -141,6 +141,8 @@ TEST(LoadErrors, WrongValuesSayWhatIsWanted) {
        "path"},
       {"load: {retry_backoff_min: 10m}",
        "1:27: load.retry_backoff_min: 10m is longer than load.retry_backoff_max, 5m"},
+      {"journal: {segment_max: 1GiB}",
+       "1:24: journal.segment_max: 1.00 GiB is larger than journal.total_max, 64 MiB"},
       {"load: {timeout: 5s}", "load.stall_after: 20s is longer than load.timeout, 5s"},
   };
   for (const Case& c : std::span(kCases).first(std::size(kCases) - 1)) {

@@ -22,6 +22,10 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_TRUE(config.keys.empty());
   EXPECT_TRUE(config.allowed_hosts.empty());
   EXPECT_EQ(config.runtime_dir, "/tmp/vramd-1000");
+  EXPECT_EQ(config.state_dir, "/ada/.local/state/vramd");
+  EXPECT_EQ(config.journal,
+            (JournalConfig{.enabled = true, .segment_max = 8_MiB, .total_max = 64_MiB}));
+  EXPECT_EQ(config.resume, Resume::none);
   EXPECT_EQ(config.llama_server, std::nullopt);
   EXPECT_EQ(config.spin_count, 2000);
   EXPECT_EQ(config.log_level, LogLevel::info);
@@ -62,6 +66,9 @@ listen: "[::]:0"
 insecure: true
 allowed_hosts: [host.docker.internal]
 runtime_dir: run
+state_dir: state
+resume: last
+journal: { enabled: false, segment_max: 1MiB, total_max: 2MiB }
 budgets: { host: { reserve: 10%, max: 80.5%, limit: 6GiB } }
 queue: { max_waiting: 9, max_waiting_per_model: 8, queue_timeout: 7m, yield_after: 6s,
          degrade_after: 5s, max_replays: 4 }
@@ -80,6 +87,9 @@ log: { level: debug, format: json }
   EXPECT_TRUE(config.insecure);
   EXPECT_EQ(config.allowed_hosts, std::vector<std::string>{"host.docker.internal"});
   EXPECT_EQ(config.runtime_dir, "/etc/vramd/run");
+  EXPECT_EQ(config.state_dir, "/etc/vramd/state");
+  EXPECT_EQ(config.resume, Resume::last);
+  EXPECT_EQ(config.journal, (JournalConfig{false, 1_MiB, 2_MiB}));
   EXPECT_EQ(config.policy.pools[0], (PoolPolicy{.name = "host",
                                                 .reserve = {.permille = 100, .size = {}},
                                                 .max_permille = 805,
@@ -242,6 +252,15 @@ TEST(Load, TheRuntimeFolderFollowsXdg) {
   inputs.environment["VRAMD_RUNTIME_DIR"] = "run";
   EXPECT_EQ(config_of(inputs).runtime_dir, "/here/run");
   EXPECT_EQ(control_socket("/run/vramd"), "/run/vramd/control.sock");
+}
+
+TEST(Load, TheStateFolderFollowsXdgAndNeedsNoHome) {
+  ConfigInputs inputs = inputs_of(kOneModel);
+  inputs.environment["XDG_STATE_HOME"] = "/var/state";
+  EXPECT_EQ(config_of(inputs).state_dir, "/var/state/vramd");
+  inputs.environment["VRAMD_STATE_DIR"] = "mine";
+  EXPECT_EQ(config_of(inputs).state_dir, "/here/mine");
+  EXPECT_EQ(default_state_dir({}, "/run/v"), "/run/v/state");
 }
 
 TEST(Load, AnAliasOfYamlSharesSettings) {

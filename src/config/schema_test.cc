@@ -237,6 +237,8 @@ std::string_view enumerated(std::string_view path, std::size_t i) {
     return to_text(static_cast<KvType>(i));
   if (path == "priority")
     return to_text(static_cast<Priority>(i));
+  if (path == "resume")
+    return to_text(static_cast<Resume>(i));
   if (path == "log.level")
     return to_text(static_cast<LogLevel>(i));
   if (path == "log.format")
