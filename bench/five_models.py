@@ -1,8 +1,9 @@
 """The five-model job: vramd in 4 GB, beside llama-server's own router and beside enough memory.
 
 Five models of 0.2, 0.2, 0.8, 1.4 and 3.3 GB, 120 requests of 2 tokens from 12 clients, Zipf 0.5
-over the models, context 512, 2 slots, files warm. All contenders run the same program with the
-arguments and the environment that vramd gave its servers.
+over the models, context 512, 2 slots, files warm. All contenders run the same program in the
+environment that vramd gave its servers. The router runs twice: as it comes, with the context and
+the slots of the job, and tuned, with every argument that vramd chose.
 """
 
 import collections
@@ -24,6 +25,8 @@ ZIPF = 0.5
 SEED = 1
 ROUTER_TARGET = 0.7
 RESIDENT_TARGET = 1.15
+# What the job itself says of a server, as the router has to be told it.
+OF_THE_JOB = {"--ctx-size": 2, "--parallel": 2}
 # Arguments that name one server; the rest is what all servers have alike.
 OF_ONE_SERVER = {"--host": 2, "--model": 2, "--alias": 2}
 
@@ -132,14 +135,21 @@ class Job:
                 kept.append(word)
         return kept
 
-    def router(self, models_max):
-        name = f"router-{models_max}-{self.turn}"
+    def arguments_of_job(self):
+        kept = []
+        for i, word in enumerate(self.argv):
+            if word in OF_THE_JOB:
+                kept += self.argv[i:i + 2]
+        return kept
+
+    def router(self, models_max, arguments):
+        name = f"router-{models_max}-{len(arguments)}-{self.turn}"
         address = self.machine.folder / f"{name}.sock"
         # An empty cache, so that it offers no other models.
         env = {**self.env, "LLAMA_CACHE": str(self.machine.folder / "no-cache")}
         process = self.machine.start(
             [self.argv[0], "--host", address, "--models-dir", self.folder,
-             "--models-max", models_max, *self.arguments_of_all()], name, env=env)
+             "--models-max", models_max, *arguments], name, env=env)
         wait_healthy(address, process, time.monotonic(), idle_for)
         result = measure(dict.fromkeys(MODELS, address), self.requests, [process.pid], False)
         self.machine.stop(process)
@@ -160,13 +170,13 @@ class Job:
         return result
 
     def contenders(self):
-        return {
-            "vramd": self.vramd,
-            "router, 1 model": lambda: self.router(1),
-            "router, 2 models": lambda: self.router(2),
-            "router, 3 models": lambda: self.router(3),
-            "all resident": self.resident,
-        }
+        all_of = {"vramd": self.vramd}
+        for count, models in ((1, "1 model"), (2, "2 models"), (3, "3 models")):
+            all_of[f"router, {models}"] = lambda n=count: self.router(n, self.arguments_of_job())
+            all_of[f"router tuned, {models}"] = lambda n=count: self.router(
+                n, self.arguments_of_all())
+        all_of["all resident"] = self.resident
+        return all_of
 
 
 def row_of(name, results):

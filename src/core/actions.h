@@ -52,7 +52,10 @@ enum class RefusalStatus : std::uint8_t {
   too_large,    // 507-like: never fits; sent as 400 invalid_request_error with the arithmetic
   unavailable,  // 503 with Retry-After
   bad_gateway,  // 502: its server failed with it, or cannot be started
+  not_found,    // 404: the configuration names the model no more
 };
+
+std::string_view to_text(RefusalStatus status);
 
 // Answer the request with an error. The decision carries the reason and the arithmetic.
 struct Refuse {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/actions.h"
+
 namespace vramd {
 
 std::string_view to_text(DecisionKind kind) {
@@ -104,8 +106,28 @@ std::string_view to_text(ReasonCode reason) {
       return "room_for_profile";
     case ReasonCode::foreign_use:
       return "foreign_use";
+    case ReasonCode::config_changed:
+      return "config_changed";
+    case ReasonCode::model_removed:
+      return "model_removed";
+    case ReasonCode::budget_shrunk:
+      return "budget_shrunk";
   }
   return "demand";
+}
+
+std::string_view to_text(RefusalStatus status) {
+  switch (status) {
+    case RefusalStatus::too_large:
+      return "too_large";
+    case RefusalStatus::unavailable:
+      return "unavailable";
+    case RefusalStatus::bad_gateway:
+      return "bad_gateway";
+    case RefusalStatus::not_found:
+      return "not_found";
+  }
+  return "unavailable";
 }
 
 namespace {
@@ -171,6 +193,9 @@ std::string Sentence::load() const {
     case ReasonCode::memory_returned:
       text += " Memory for a better placement returned.";
       break;
+    case ReasonCode::config_changed:
+      text += " It comes back with its changed configuration.";
+      break;
     case ReasonCode::good_enough:
       text += " This is less than configured, but nearly as fast, and possible at once.";
       break;
@@ -210,6 +235,13 @@ std::string Sentence::unload() const {
       return "Killing the server of " + model() + ": " + d_.text + ".";
     case ReasonCode::shutting_down:
       return "Unloading " + model() + ": vramd is shutting down.";
+    case ReasonCode::config_changed:
+      return "Unloading " + model() + ": its configuration changed.";
+    case ReasonCode::model_removed:
+      return "Unloading " + model() + ": it is no longer configured.";
+    case ReasonCode::budget_shrunk:
+      return "Unloading " + model() + ": models hold " + to_text(d_.need) +
+             " more than the budget of " + pool() + " now allows.";
     default:
       return "Unloading " + model() + ": an operator asked for it.";
   }
@@ -257,6 +289,8 @@ std::string Sentence::refuse() const {
       return "No model is ready, and `resident` never loads one.";
     case ReasonCode::shutting_down:
       return "vramd is shutting down.";
+    case ReasonCode::model_removed:
+      return model() + " is no longer configured.";
     default:
       return "The request for " + model() + " was refused: " + d_.text;
   }

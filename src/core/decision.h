@@ -62,6 +62,9 @@ enum class ReasonCode : std::uint8_t {
   load_timeout,      // not ready within the load's time-out; killed
   room_for_profile,  // stopped, so that `other` can be worked out
   foreign_use,       // it would fit, were it not for what other programs hold
+  config_changed,    // its configuration changed; it comes back with the new one
+  model_removed,     // the configuration names it no more
+  budget_shrunk,     // models hold more than the budget now allows
 };
 
 // A row of the arithmetic of a refusal or a wait.

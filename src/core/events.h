@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/policy.h"
 #include "core/types.h"
 
 namespace vramd {
@@ -96,10 +97,22 @@ struct PoolSampled {
   friend bool operator==(const PoolSampled&, const PoolSampled&) = default;
 };
 
+// The configuration changed. Models keep their ids: new ones come after the known ones, and those
+// that are gone stay, marked as removed. `changed` are models whose servers have to be replaced,
+// because they run with what is no longer configured. Pools are as many as before; a policy for
+// fewer models or other pools is ignored.
+struct PolicyChanged {
+  Policy policy;
+  std::vector<ModelId> changed;
+
+  friend bool operator==(const PolicyChanged&, const PolicyChanged&) = default;
+};
+
 // Operator commands. Each is answered by one CommandDone.
 struct LoadModel {
   CommandId command;
   ModelId model;
+  bool may_evict = true;  // false: only if it fits beside what is there; fails at once otherwise
 
   friend bool operator==(const LoadModel&, const LoadModel&) = default;
 };
@@ -133,8 +146,9 @@ struct Timer {
   friend bool operator==(const Timer&, const Timer&) = default;
 };
 
-using Event = std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
-                           ServerReady, ServerExited, ServerUnresponsive, ServerSampled,
-                           PoolSampled, LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer>;
+using Event =
+    std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
+                 ServerReady, ServerExited, ServerUnresponsive, ServerSampled, PoolSampled,
+                 LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer, PolicyChanged>;
 
 }  // namespace vramd

@@ -10,6 +10,7 @@ namespace vramd {
 
 Governor::Governor(Policy policy, Tick now)
     : impl_(std::make_unique<Impl>(std::move(policy), now)) {}
+Governor::Governor(GovernorState state) : impl_(std::make_unique<Impl>(std::move(state))) {}
 Governor::~Governor() = default;
 Governor::Governor(Governor&&) noexcept = default;
 Governor& Governor::operator=(Governor&&) noexcept = default;
@@ -34,6 +35,10 @@ std::optional<std::int32_t> Governor::queue_place(RequestId request) const {
 }
 const Policy& Governor::policy() const {
   return impl_->policy();
+}
+
+GovernorState Governor::state() const {
+  return impl_->state();
 }
 
 std::string_view to_text(PlanVerdict verdict) {

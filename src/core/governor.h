@@ -10,6 +10,7 @@
 #include "core/events.h"
 #include "core/policy.h"
 #include "core/snapshot.h"
+#include "core/state.h"
 
 namespace vramd {
 
@@ -48,6 +49,9 @@ struct PlanAnswer {
 class Governor {
  public:
   Governor(Policy policy, Tick now);
+  // Goes on exactly where the Governor stood that gave `state` away. A state from outside has no
+  // flaw_of().
+  explicit Governor(GovernorState state);
   ~Governor();
   Governor(Governor&&) noexcept;
   Governor& operator=(Governor&&) noexcept;
@@ -68,6 +72,9 @@ class Governor {
   std::optional<std::int32_t> queue_place(RequestId request) const;
 
   const Policy& policy() const;
+
+  // Everything it remembers; between two steps.
+  GovernorState state() const;
 
  private:
   class Impl;

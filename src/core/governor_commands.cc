@@ -9,6 +9,8 @@ namespace vramd {
 
 void Governor::Impl::on(const LoadModel& event) {
   ModelRecord* model = find(event.model);
+  if (model != nullptr && policy_.models[event.model.value].removed)
+    model = nullptr;
   if (model == nullptr || shutting_down_) {
     emit(CommandDone{event.command, false,
                      shutting_down_ ? "vramd is shutting down" : "no such model"});
@@ -28,7 +30,7 @@ void Governor::Impl::on(const LoadModel& event) {
   }
   if (!model->wanted_since)
     model->wanted_since = now_;
-  model->load_commands.push_back(event.command);
+  model->load_commands.push_back({event.command, event.may_evict});
   dirty_ = true;
 }
 
@@ -43,7 +45,7 @@ void Governor::Impl::on(const UnloadModel& event) {
     return;
   }
   finish_load_commands(*model, false, "it was unloaded by an operator");
-  model->upgrade_wanted = false;
+  model->reload_for.reset();
   if (!model->generation) {
     emit(CommandDone{event.command, true, "it was not loaded"});
     return;
@@ -84,7 +86,7 @@ void Governor::Impl::on(const PinModel& event) {
 }
 
 void Governor::Impl::on(const Flush& event) {
-  FlushCommand flush;
+  FlushState flush;
   flush.command = event.command;
   for (ModelRecord& model : models_) {
     if (!model.generation || model.state == ResidencyState::stopping)
@@ -105,9 +107,9 @@ void Governor::Impl::on(const Flush& event) {
 
 // Ends every flush whose last server has gone.
 void Governor::Impl::flush_gone(Generation generation) {
-  for (FlushCommand& flush : flushes_)
+  for (FlushState& flush : flushes_)
     flush.stopping.erase(generation);
-  std::erase_if(flushes_, [&](const FlushCommand& flush) {
+  std::erase_if(flushes_, [&](const FlushState& flush) {
     if (!flush.stopping.empty())
       return false;
     std::string text = "unloaded " + std::to_string(flush.unloaded);
@@ -137,8 +139,8 @@ void Governor::Impl::on(const Timer&) {
 }
 
 void Governor::Impl::finish_load_commands(ModelRecord& model, bool ok, const std::string& text) {
-  for (const CommandId command : std::exchange(model.load_commands, {})) {
-    emit(CommandDone{command, ok, text});
+  for (const LoadWish& wish : std::exchange(model.load_commands, {})) {
+    emit(CommandDone{wish.command, ok, text});
   }
   model.wanted_since.reset();
 }

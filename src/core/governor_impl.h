@@ -13,13 +13,16 @@
 #include "core/ledger.h"
 #include "core/planner.h"
 #include "core/residency.h"
+#include "core/state.h"
 
 namespace vramd {
 
 class Governor::Impl {
  public:
   Impl(Policy policy, Tick now);
+  explicit Impl(GovernorState state);
 
+  GovernorState state() const;
   void step(Tick now, const Event& event, Actions& actions);
   std::optional<Tick> next_deadline() const { return deadline_; }
   Snapshot snapshot(Tick now) const;
@@ -29,28 +32,8 @@ class Governor::Impl {
   const Policy& policy() const { return policy_; }
 
  private:
-  struct Request {
-    std::optional<ModelId> model;
-    Priority priority = Priority::normal;
-    std::int32_t context_needed = 0;
-    bool counted = true;
-    Tick arrived;
-    bool admitted = false;
-    Generation generation;   // while admitted, and afterwards while lost_from waits for an exit
-    bool lost_from = false;  // it waits because its connection to `generation` broke
-    bool client_gone = false;
-    bool suspect = false;  // was at its server when that crashed
-    std::int32_t replays = 0;
-    std::int32_t crashes = 0;
-  };
+  using Request = RequestState;
   using Requests = std::map<RequestId, Request>;
-
-  struct FlushCommand {
-    CommandId command;
-    std::set<Generation> stopping;
-    std::int32_t spared = 0;
-    std::int32_t unloaded = 0;
-  };
 
   // A model that wants to be loaded, in the order of service.
   struct Wanted {
@@ -87,6 +70,7 @@ class Governor::Impl {
   void on(const ServerUnresponsive& event);
   void on(const ServerSampled& event);
   void on(const PoolSampled& event);
+  void end_profile(ModelRecord& model);
   void count_crash(ModelRecord& model, Generation generation);
   void server_gone(ModelRecord& model);
   void load_failed(ModelRecord& model, Failure failure);
@@ -106,6 +90,14 @@ class Governor::Impl {
   void flush_gone(Generation generation);
   void progress_shutdown();
 
+  // governor_reload.cc
+  void on(const PolicyChanged& event);
+  void apply_policy(const ModelPolicy& before, ModelRecord& model);
+  void replace(ModelRecord& model);
+  void remove(ModelRecord& model);
+  void leave(ModelRecord& model, DrainCause cause, ReasonCode reason);
+  void shrink_to_budget();
+
   // governor_schedule.cc
   void schedule();
   void run_model_timers(ModelRecord& model);
@@ -124,7 +116,11 @@ class Governor::Impl {
   std::optional<Wanted> wanted(const ModelRecord& model) const;
   std::int32_t needed_context(const ModelRecord& model) const;
   bool load_in_progress() const;
+  bool only_spares(const ModelRecord& model) const;
   void update_deadline();
+
+  // governor_state.cc
+  void take_up(ModelRecord& model, ModelState state);
 
   // governor_snapshot.cc
   ModelSnapshot model_snapshot(const ModelRecord& model, Tick now) const;
@@ -150,7 +146,7 @@ class Governor::Impl {
   std::unique_ptr<EvictionPolicy> eviction_;
   std::vector<ModelRecord> models_;
   Requests requests_;
-  std::vector<FlushCommand> flushes_;
+  std::vector<FlushState> flushes_;
   std::optional<ModelId> profiling_;
   std::uint64_t next_generation_ = 1;
   std::int32_t waiting_ = 0;

@@ -31,6 +31,11 @@ void Governor::Impl::on(const RequestArrived& event) {
     return;
   }
   d.model = model->id;
+  if (policy_.models[id->value].removed) {
+    d.reason = ReasonCode::model_removed;
+    refuse(event.request, RefusalStatus::not_found, std::move(d));
+    return;
+  }
   if (model->state == ResidencyState::failed && model->refuses) {
     d.reason = ReasonCode::model_failed;
     d.retry_after = std::max(Duration{1s}, model->retry_at - now_);
@@ -169,7 +174,7 @@ void Governor::Impl::on(const RequestEnded& event) {
   Request& request = found->second;
   if (!request.admitted || request.generation != event.generation)
     return;
-  ModelRecord& model = models_[request.model->value];
+  ModelRecord& model = models_[request.model.value];
   const bool current = model.generation == event.generation;
   if (current && model.leased.erase(event.request) > 0) {
     if (request.counted)
@@ -183,7 +188,7 @@ void Governor::Impl::on(const RequestEnded& event) {
   // Somebody may have waited for this slot, for this memory, or for the end of all work.
   if (waiting_ > 0 || somebody_wants_ || !model.queue.empty() ||
       model.state != ResidencyState::ready || shutting_down_ || model.degraded ||
-      policy_.models[model.id.value].ttl) {
+      policy_.models[model.id.value].ttl || ledger_.over_budget()) {
     dirty_ = true;
   }
   if (event.outcome == RequestOutcome::lost && !request.client_gone) {
@@ -195,7 +200,7 @@ void Governor::Impl::on(const RequestEnded& event) {
 
 // A lost request is sent again. Its server is given time to be seen dead first.
 void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
-  ModelRecord& model = models_[request.model->value];
+  ModelRecord& model = models_[request.model.value];
   const bool alive = model.generation == request.generation;
   Decision d = decision(DecisionKind::refuse, ReasonCode::server_lost, model);
   d.request = id;
@@ -239,7 +244,7 @@ void Governor::Impl::on(const ClientGone& event) {
     request.client_gone = true;
     return;
   }
-  ModelRecord& model = models_[request.model->value];
+  ModelRecord& model = models_[request.model.value];
   if (model.queue.erase(event.request))
     --waiting_;
   requests_.erase(found);
@@ -249,7 +254,7 @@ void Governor::Impl::on(const ClientGone& event) {
 void Governor::Impl::refuse(RequestId id, RefusalStatus status, Decision d) {
   const auto found = requests_.find(id);
   if (found != requests_.end()) {
-    ModelRecord& model = models_[found->second.model->value];
+    ModelRecord& model = models_[found->second.model.value];
     if (model.queue.erase(id))
       --waiting_;
     d.waited = now_ - found->second.arrived;

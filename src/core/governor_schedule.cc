@@ -6,6 +6,26 @@
 #include "core/governor_impl.h"
 
 namespace vramd {
+namespace {
+
+// Why a model that drains is to go at the end of its leases, where it is.
+std::optional<ReasonCode> leaves_for(DrainCause cause) {
+  switch (cause) {
+    case DrainCause::unloading:
+      return ReasonCode::unloaded_by_operator;
+    case DrainCause::replacing:
+      return ReasonCode::config_changed;
+    case DrainCause::removing:
+      return ReasonCode::model_removed;
+    case DrainCause::none:
+    case DrainCause::yielding:
+    case DrainCause::holding:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 void Governor::Impl::schedule() {
   deadline_.reset();
@@ -30,6 +50,7 @@ void Governor::Impl::schedule() {
     if (shutting_down_) {
       progress_shutdown();
     } else {
+      shrink_to_budget();
       make_room();
       move_up_degraded();
       profile_ahead();
@@ -62,8 +83,9 @@ void Governor::Impl::run_model_timers(ModelRecord& model) {
       if (model.drain_cause == DrainCause::holding && now_ >= model.hold_until) {
         model.drain_cause = DrainCause::none;
         move(model, ResidencyState::ready);
-      } else if (model.drain_cause == DrainCause::unloading && model.leased.empty()) {
-        decide(decision(DecisionKind::unload, ReasonCode::unloaded_by_operator, model));
+      } else if (const auto reason = leaves_for(model.drain_cause);
+                 reason && model.leased.empty()) {
+        decide(decision(DecisionKind::unload, *reason, model));
         stop_server(model, false);
       }
       return;
@@ -99,7 +121,7 @@ std::optional<Governor::Impl::Wanted> Governor::Impl::wanted(const ModelRecord& 
   if (model.state != ResidencyState::absent)
     return std::nullopt;
   const auto oldest = model.queue.oldest();
-  if (!oldest && model.load_commands.empty() && !model.upgrade_wanted)
+  if (!oldest && model.load_commands.empty() && !model.reload_for)
     return std::nullopt;
   Wanted w;
   w.model = model.id;
@@ -154,7 +176,7 @@ void Governor::Impl::make_room() {
     query.context_needed = needed_context(model);
     query.waited = now_ - w.since;
     query.claimed = claim;
-    query.may_evict = !claimed;
+    query.may_evict = !claimed && !only_spares(model);
     if (!ledger_.sampled_at(kHostPool))
       return;  // nothing is known of memory yet
     const LoadPlan plan = profile ? planner().plan_profile(query) : planner().plan_load(query);
@@ -171,8 +193,19 @@ void Governor::Impl::make_room() {
       busy = true;
       continue;
     }
+    if (only_spares(model)) {
+      if (!busy)
+        finish_load_commands(model, false, "there is no room beside the models that are loaded");
+      continue;
+    }
     wait_for_room(model, w, query, plan, can_go, claimed, claim);
   }
+}
+
+// It is wanted only by those who want nobody to make room for it.
+bool Governor::Impl::only_spares(const ModelRecord& model) const {
+  return model.queue.empty() && !model.reload_for &&
+         std::ranges::none_of(model.load_commands, &LoadWish::may_evict);
 }
 
 // Who asks for less context than the one that was judged may still be served.
@@ -194,7 +227,7 @@ void Governor::Impl::refuse_load(ModelRecord& model, const LoadPlan& plan,
   if (context_needed > 0)
     return;
   finish_load_commands(model, false, explain(d, policy_));
-  model.upgrade_wanted = false;
+  model.reload_for.reset();
 }
 
 void Governor::Impl::carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy) {
@@ -310,7 +343,7 @@ void Governor::Impl::profile_ahead() {
   for (ModelRecord& model : models_) {
     if (model.profiled_ahead || !model.rows.empty())
       continue;
-    if (model.state != ResidencyState::absent)
+    if (model.state != ResidencyState::absent || policy_.models[model.id.value].removed)
       continue;
     LoadQuery query;
     query.model = model.id;
@@ -339,8 +372,8 @@ void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {
   ReasonCode reason = plan.reason;
   if (std::exchange(model.room_made, false) && reason == ReasonCode::fits_headroom)
     reason = ReasonCode::made_room;
-  if (model.upgrade_wanted)
-    reason = ReasonCode::memory_returned;
+  if (model.reload_for)
+    reason = *model.reload_for;
   if (asked)
     reason = ReasonCode::operator_asked;
   Decision d = decision(plan.degraded ? DecisionKind::degrade : DecisionKind::load, reason, model);
@@ -381,7 +414,7 @@ void Governor::Impl::move_up_degraded() {
     }
     Decision d = decision(DecisionKind::upgrade, ReasonCode::memory_returned, model);
     decide(std::move(d));
-    model.upgrade_wanted = true;
+    model.reload_for = ReasonCode::memory_returned;
     stop_server(model, false);
   }
 }

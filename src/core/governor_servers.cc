@@ -28,6 +28,12 @@ void Governor::Impl::on(const ModelProfiled& event) {
   std::vector<PlacementRow> rows = event.rows;
   if (rows.size() > kPlacementRowsMax)
     rows.resize(kPlacementRowsMax);
+  if (std::exchange(model->rows_stale, model->generation.has_value() && model->rows_stale)) {
+    // They speak of what is no longer configured. With a server they came unasked.
+    if (profiling_ == event.model)
+      end_profile(*model);
+    return;
+  }
   if (model->generation) {
     // Its server was placed by the old rows; the new ones count from the next load on.
     model->next_rows = std::move(rows);
@@ -35,17 +41,22 @@ void Governor::Impl::on(const ModelProfiled& event) {
   }
   model->rows = std::move(rows);
   dirty_ = true;
-  if (profiling_ != event.model)
-    return;
+  if (profiling_ == event.model)
+    end_profile(*model);
+}
+
+void Governor::Impl::end_profile(ModelRecord& model) {
   ledger_.release_profile();
   profiling_.reset();
-  move(*model, ResidencyState::absent);
+  move(model, ResidencyState::absent);
 }
 
 void Governor::Impl::on(const ProfileFailed& event) {
   if (profiling_ != event.model)
     return;
   ModelRecord& model = models_[event.model.value];
+  if (std::exchange(model.rows_stale, false))
+    return end_profile(model);
   ledger_.release_profile();
   profiling_.reset();
   ++model.failures;
@@ -72,7 +83,7 @@ void Governor::Impl::on(const ServerReady& event) {
   model->attempts = 0;
   model->drain_cause = DrainCause::none;
   model->wait_noted = false;
-  model->upgrade_wanted = false;
+  model->reload_for.reset();
   touch(*model);
   Decision d = decision(DecisionKind::ready, ReasonCode::demand, *model);
   d.waited = *model->load_time;
@@ -186,6 +197,8 @@ void Governor::Impl::server_gone(ModelRecord& model) {
   model.wait_noted = false;
   if (!model.next_rows.empty())
     model.rows = std::exchange(model.next_rows, {});
+  if (std::exchange(model.rows_stale, false))
+    model.rows.clear();
 }
 
 void Governor::Impl::crashed(ModelRecord& model, Failure failure) {
@@ -235,7 +248,7 @@ void Governor::Impl::rest(ModelRecord& model, bool refuses) {
     backoff = std::min(backoff * 2, most);
   model.retry_at = now_ + backoff;
   model.refuses = refuses;
-  model.upgrade_wanted = false;
+  model.reload_for.reset();
   move(model, ResidencyState::failed);
 }
 

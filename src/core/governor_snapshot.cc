@@ -155,7 +155,7 @@ std::optional<std::int32_t> Governor::Impl::queue_place(RequestId request) const
   const auto found = requests_.find(request);
   if (found == requests_.end() || found->second.admitted)
     return std::nullopt;
-  const ModelRecord& model = models_[found->second.model->value];
+  const ModelRecord& model = models_[found->second.model.value];
   const auto own = model.queue.place(request);
   if (!own)
     return std::nullopt;

@@ -211,7 +211,8 @@ class Stage {
     } else if (const auto* refuse = std::get_if<Refuse>(&action)) {
       refused_[refuse->request.value] = refuse->decision;
       lines.push_back("refuse r" + std::to_string(refuse->request.value) + " " +
-                      status(refuse->status) + " " + std::string(to_text(refuse->decision.reason)));
+                      std::string(to_text(refuse->status)) + " " +
+                      std::string(to_text(refuse->decision.reason)));
     } else if (const auto* done = std::get_if<CommandDone>(&action)) {
       ++command_answers_[done->command.value];
       lines.push_back((done->ok ? "done c" : "failed c") + std::to_string(done->command.value));
@@ -220,18 +221,6 @@ class Stage {
     } else {
       lines.push_back("drained");
     }
-  }
-
-  static std::string status(RefusalStatus status) {
-    switch (status) {
-      case RefusalStatus::too_large:
-        return "too_large";
-      case RefusalStatus::unavailable:
-        return "unavailable";
-      case RefusalStatus::bad_gateway:
-        return "bad_gateway";
-    }
-    return "?";
   }
 
   Tick now_{1h};  // not at the origin, so that "never" and "at zero" differ

@@ -16,6 +16,34 @@ Ledger::Ledger(std::vector<PoolPolicy> pools) {
   }
 }
 
+Ledger::Ledger(std::vector<PoolPolicy> pools, const LedgerState& state) : Ledger(std::move(pools)) {
+  VRAMD_CHECK(state.pools.size() == pools_.size(), "a sample for each pool");
+  for (std::size_t i = 0; i < pools_.size(); ++i) {
+    pools_[i].capacity = state.pools[i].capacity;
+    pools_[i].foreign = state.pools[i].foreign;
+    pools_[i].sampled_at = state.pools[i].sampled_at;
+  }
+  for (const auto& [generation, charged] : state.charges)
+    charge(generation, charged);
+  hold_for_profile(state.profile_hold);
+}
+
+LedgerState Ledger::state() const {
+  LedgerState state;
+  for (const Pool& pool : pools_)
+    state.pools.push_back({pool.capacity, pool.foreign, pool.sampled_at});
+  for (const auto& [generation, entry] : charges_)
+    state.charges.emplace(generation, entry.charge);
+  state.profile_hold = profile_hold_;
+  return state;
+}
+
+void Ledger::set_policies(const std::vector<PoolPolicy>& pools) {
+  VRAMD_CHECK(pools.size() == pools_.size(), "a policy for each pool");
+  for (std::size_t i = 0; i < pools_.size(); ++i)
+    pools_[i].policy = pools[i];
+}
+
 const Ledger::Pool& Ledger::at(PoolId pool) const {
   VRAMD_CHECK(pool.value < pools_.size(), "pool exists");
   return pools_[pool.value];
@@ -109,6 +137,11 @@ Bytes Ledger::headroom(PoolId pool) const {
 Bytes Ledger::empty_now(PoolId pool) const {
   const Pool& p = at(pool);
   return std::min(budget_of(p.policy, p.capacity), usable_of(p.policy, p.capacity) - p.foreign);
+}
+
+bool Ledger::over_budget() const {
+  return std::ranges::any_of(
+      pools_, [](const Pool& p) { return p.reserved > budget_of(p.policy, p.capacity); });
 }
 
 Bytes Ledger::added(const Charge& charge, PoolId pool) const {

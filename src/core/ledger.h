@@ -24,6 +24,8 @@ struct Charge {
   PoolAmounts own{};
   FileId weights;
   Bytes weights_size;  // zero: maps nothing
+
+  friend bool operator==(const Charge&, const Charge&) = default;
 };
 
 // A mapped weight file and how many charges name it.
@@ -44,12 +46,42 @@ struct LedgerEntry {
   }
 };
 
+// What a probe last said of a pool.
+struct PoolSample {
+  Bytes capacity;
+  Bytes foreign;
+  std::optional<Tick> sampled_at;
+
+  friend bool operator==(const PoolSample&, const PoolSample&) = default;
+};
+
+// What a ledger remembers, as plain data.
+struct LedgerState {
+  std::vector<PoolSample> pools;  // index is PoolId
+  std::map<Generation, Charge> charges;
+  Bytes profile_hold;
+
+  friend bool operator==(const LedgerState&, const LedgerState&) = default;
+};
+
 // Reserve before load, correct after: a charge is made before its server starts, raised when more
 // is measured, and released only when the memory is seen free. Weights that are mapped from a file
 // are charged to the host once per file, at full size, while any charge names them.
 class Ledger {
  public:
   explicit Ledger(std::vector<PoolPolicy> pools);
+  // Goes on where another stood. `state` has as many pools, and charges that are charged once.
+  Ledger(std::vector<PoolPolicy> pools, const LedgerState& state);
+  // Entries know each other by address.
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
+  Ledger(Ledger&&) = default;
+  Ledger& operator=(Ledger&&) = default;
+
+  LedgerState state() const;
+
+  // The same pools under other rules; as many as there are.
+  void set_policies(const std::vector<PoolPolicy>& pools);
 
   std::size_t pool_count() const { return pools_.size(); }
 
@@ -84,6 +116,9 @@ class Ledger {
   // The headroom that a pool without any of our servers would have: with and without foreign use.
   Bytes empty_now(PoolId pool) const;
   Bytes empty(PoolId pool) const { return budget(pool); }
+
+  // Whether more is reserved in a pool than its budget: it shrank after the reservations were made.
+  bool over_budget() const;
 
   // What `charge` would add to a pool: a file that is already charged adds nothing.
   Bytes added(const Charge& charge, PoolId pool) const;

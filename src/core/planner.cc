@@ -1,7 +1,6 @@
 #include "core/planner.h"
 
 #include <algorithm>
-#include <map>
 
 namespace vramd {
 namespace {
@@ -94,7 +93,7 @@ Duration Planner::min_residency(const ModelRecord& m) const {
       policy_.residency.min_residency_max);
 }
 
-bool Planner::is_idle_victim(const ModelRecord& m, ModelId for_model) const {
+bool Planner::is_idle_victim(const ModelRecord& m, std::optional<ModelId> for_model) const {
   if (m.id == for_model || m.pinned || !m.leased.empty())
     return false;
   const bool yielding =
@@ -131,118 +130,11 @@ std::vector<ModelId> Planner::must_leave(ModelId id) const {
   return leaving;
 }
 
-Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
-  const Bytes frees = m.charged->freed(pool);
-  const Duration prior =
-      1s +
-      Duration{frees.count / std::max<std::int64_t>(1, policy_.load.bandwidth_prior_mib_per_s) *
-               1'000'000 / kMiB};
-  return {m.id, frees, m.last_used, keep_value(m.usage.rate(now_), m.load_time.value_or(prior))};
-}
-
-PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
-  PoolAmounts amounts{};
-  std::map<FileId, std::int32_t> leaving;  // users of each file among the victims
-  for (const ModelId id : victims) {
-    const Charge* charge = &model(id).charged->charge;
-    for (std::size_t i = 0; i < pools(); ++i)
-      amounts[i] += charge->own[i];
-    if (charge->weights_size > Bytes{0})
-      ++leaving[charge->weights];
-  }
-  for (const auto& [file, count] : leaving) {
-    std::int32_t users = 0;
-    Bytes size;
-    for (const ModelRecord& m : models_) {
-      if (!holds_memory(m))
-        continue;
-      const Charge* charge = &m.charged->charge;
-      if (charge->weights_size == Bytes{0} || charge->weights != file)
-        continue;
-      ++users;
-      size = charge->weights_size;
-    }
-    if (users == count)
-      amounts[kHostPool.value] += size;
-  }
-  return amounts;
-}
-
-// Gives back victims that are not needed, most valuable first, counting shared files exactly.
-std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
-                                            const PoolAmounts& lacking) const {
-  const auto enough = [&](const std::vector<ModelId>& set) {
-    const PoolAmounts freed = freed_by(set);
-    for (std::size_t i = 0; i < pools(); ++i) {
-      if (freed[i] < lacking[i])
-        return false;
-    }
-    return true;
-  };
-  if (!enough(victims))
-    return {};
-  std::vector<ModelId> by_value = victims;
-  std::ranges::sort(by_value, [&](ModelId a, ModelId b) {
-    const auto value_a = candidate(model(a), kHostPool).value;
-    const auto value_b = candidate(model(b), kHostPool).value;
-    return value_a != value_b ? value_a > value_b : a < b;
-  });
-  for (const ModelId id : by_value) {
-    std::vector<ModelId> without = victims;
-    std::erase(without, id);
-    if (enough(without))
-      victims = std::move(without);
-  }
-  return victims;
-}
-
-std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
-                                             PoolAmounts lacking) const {
-  std::vector<ModelId> chosen;
-  PoolAmounts still = lacking;
-  for (std::uint32_t i = 0; i < pools(); ++i) {
-    if (still[i] <= Bytes{0})
-      continue;
-    std::vector<Candidate> candidates;
-    candidates.reserve(usable.size());
-    for (const ModelId id : usable) {
-      if (std::ranges::find(chosen, id) != chosen.end())
-        continue;
-      Candidate c = candidate(model(id), PoolId(i));
-      if (c.frees > Bytes{0})
-        candidates.push_back(c);
-    }
-    const std::vector<ModelId> victims = eviction_.choose(candidates, still[i]);
-    // Models that share a file free it only together: ask exactly before giving up.
-    if (victims.empty())
-      return prune_exactly(usable, lacking);
-    for (const ModelId id : victims) {
-      chosen.push_back(id);
-      for (std::uint32_t k = 0; k < pools(); ++k) {
-        still[k] -= model(id).charged->freed(PoolId(k));
-      }
-    }
-  }
-  // Counted one by one, a file that all its users leave was counted for none of them.
-  const bool shared = std::ranges::any_of(chosen, [&](ModelId id) {
-    const LedgerEntry& entry = *model(id).charged;
-    return entry.file != nullptr && entry.file->users > 1;
-  });
-  return shared ? prune_exactly(std::move(chosen), lacking) : chosen;
-}
-
 Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
                                 std::span<const ModelId> leaving) const {
   Room room;
   PoolAmounts lacking{};
-  PoolAmounts returning{};
-  for (const ModelRecord& m : models_) {
-    if (m.state != ResidencyState::stopping)
-      continue;
-    for (std::uint32_t i = 0; i < pools(); ++i) {
-      returning[i] += m.charged->freed(PoolId(i));
-    }
-  }
+  const PoolAmounts coming = returning();
   const auto victim = [&](const ModelRecord& m) {
     return is_idle_victim(m, query.model) || (with_busy && is_busy_victim(m, query.model));
   };
@@ -264,7 +156,7 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
     lacking[i] = ledger_.added(charge, PoolId(i)) -
                  (ledger_.headroom(PoolId(i)) - query.claimed[i]) - forced_freed[i];
     now = now && lacking[i] <= Bytes{0};
-    lacking[i] -= returning[i];
+    lacking[i] -= coming[i];
     after_stops = after_stops && lacking[i] <= Bytes{0};
   }
   if (after_stops) {

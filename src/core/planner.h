@@ -62,6 +62,10 @@ class Planner {
   // that would go too; empty when even that is not enough.
   std::vector<ModelId> models_to_drain(const LoadQuery& query, const LoadPlan& plan) const;
 
+  // Idle models that have to leave because reservations exceed a pool's budget: as many as make up
+  // for it, else all that help. Empty while what stops already is enough.
+  std::vector<ModelId> victims_over_budget() const;
+
   // The first row of the ladder that fits an empty pool, if any.
   std::optional<std::size_t> target_row(ModelId model, std::int32_t context_needed) const;
 
@@ -74,8 +78,8 @@ class Planner {
 
   Duration min_residency(const ModelRecord& model) const;
 
-  // An idle, unpinned model that demand may take.
-  bool is_idle_victim(const ModelRecord& model, ModelId for_model) const;
+  // An idle, unpinned model that demand may take; `for_model` is none for itself.
+  bool is_idle_victim(const ModelRecord& model, std::optional<ModelId> for_model) const;
 
  private:
   struct Room {
@@ -86,6 +90,7 @@ class Planner {
   };
 
   bool fits_within(const Charge& charge, const PoolAmounts& room) const;
+  PoolAmounts returning() const;
   PoolAmounts empty_amounts(bool minus_foreign) const;
   PoolAmounts pinned_amounts(ModelId except) const;
   PoolAmounts reach_of(const LoadQuery& query) const;

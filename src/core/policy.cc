@@ -4,6 +4,10 @@
 
 namespace vramd {
 
+std::string_view to_text(EvictionKind kind) {
+  return kind == EvictionKind::lru ? "lru" : "value";
+}
+
 Bytes usable_of(const PoolPolicy& pool, Bytes capacity) {
   Bytes reserve{0};
   if (pool.reserve.permille)

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/types.h"
@@ -32,6 +33,7 @@ struct ModelPolicy {
   ModelType type = ModelType::llm;
   Priority priority = Priority::normal;  // of its requests, where they do not say otherwise
   bool pinned = false;
+  bool removed = false;            // the configuration names it no more; its id stays taken
   bool heavy = false;              // takes part in the heavy slot
   std::optional<Duration> ttl;     // unload when idle for this long; never by default
   std::int32_t in_flight_max = 1;  // requests at the server at once; the engine's slots
@@ -40,6 +42,8 @@ struct ModelPolicy {
 };
 
 enum class EvictionKind : std::uint8_t { lru, value };
+
+std::string_view to_text(EvictionKind kind);
 
 struct QueuePolicy {
   std::int32_t waiting_max = 512;            // over all models; a full queue answers 503 at once

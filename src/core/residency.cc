@@ -34,6 +34,24 @@ std::string_view to_text(Tier tier) {
   return "disk";
 }
 
+std::string_view to_text(DrainCause cause) {
+  switch (cause) {
+    case DrainCause::none:
+      return "none";
+    case DrainCause::yielding:
+      return "yielding";
+    case DrainCause::unloading:
+      return "unloading";
+    case DrainCause::holding:
+      return "holding";
+    case DrainCause::replacing:
+      return "replacing";
+    case DrainCause::removing:
+      return "removing";
+  }
+  return "none";
+}
+
 bool is_legal(ResidencyState from, ResidencyState to) {
   using enum ResidencyState;
   switch (from) {

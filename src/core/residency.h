@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/decision.h"
@@ -29,14 +30,25 @@ bool is_legal(ResidencyState from, ResidencyState to);
 // Why a ready model admits nothing new.
 enum class DrainCause : std::uint8_t {
   none,
-  yielding,      // another model waited for yield_after
-  unloading,     // an operator wants it gone
-  holding,       // a connection to it broke; its exit is awaited
-  unresponsive,  // it hangs and was killed
+  yielding,   // another model waited for yield_after
+  unloading,  // an operator wants it gone
+  holding,    // a connection to it broke; its exit is awaited
+  replacing,  // its configuration changed; it comes back with the new one
+  removing,   // the configuration names it no more
 };
 
-struct ModelRecord {
-  ModelId id;
+std::string_view to_text(DrainCause cause);
+
+// An operator's wish that a model be loaded.
+struct LoadWish {
+  CommandId command;
+  bool may_evict = true;
+
+  friend bool operator==(const LoadWish&, const LoadWish&) = default;
+};
+
+// What is remembered of a model between two events, as plain data.
+struct ModelState {
   ResidencyState state = ResidencyState::absent;
   bool pinned = false;
 
@@ -44,12 +56,12 @@ struct ModelRecord {
   std::vector<PlacementRow> rows;
   std::vector<PlacementRow> next_rows;  // came while a server ran; taken once it has gone
 
+  bool rows_stale = false;      // they speak of a configuration that has changed
   bool profiled_ahead = false;  // was looked at without being asked for; once is enough
 
   // The server, while there is one: loading, ready, draining, stopping.
   std::optional<Generation> generation;
-  const LedgerEntry* charged = nullptr;  // its entry in the ledger; set exactly with generation
-  std::size_t row = 0;                   // its placement in rows
+  std::size_t row = 0;  // its placement in rows
   Placement placement;
   bool degraded = false;
   Tick loading_since;
@@ -62,18 +74,13 @@ struct ModelRecord {
   Tick hold_until;  // with DrainCause::holding
   std::optional<Bytes> measured;
 
-  // Leases on the server.
-  std::set<RequestId> leased;
-  std::int32_t counted = 0;      // of these, how many take a slot
-  bool suspect_running = false;  // one suspect of a crash runs alone
-
-  RequestQueue queue;
   bool wait_noted = false;           // the wait for memory was recorded once
   std::optional<Tick> wanted_since;  // first demand since it last was ready
   bool room_made = false;            // victims were stopped for its next load
-  bool upgrade_wanted = false;       // reload at a better placement
+  // It left so that it can come back at once: better placed, or with a changed configuration.
+  std::optional<ReasonCode> reload_for;
 
-  std::vector<CommandId> load_commands;
+  std::vector<LoadWish> load_commands;
   std::vector<CommandId> unload_commands;
 
   Usage usage;
@@ -90,6 +97,21 @@ struct ModelRecord {
   bool refuses = false;                // while failed: demand is told so at once
   Tick retry_at;
   Failure failure;
+
+  friend bool operator==(const ModelState&, const ModelState&) = default;
+};
+
+// The same with what follows from the requests and the ledger.
+struct ModelRecord : ModelState {
+  ModelId id;
+  const LedgerEntry* charged = nullptr;  // its entry in the ledger; set exactly with generation
+
+  // Leases on the server.
+  std::set<RequestId> leased;
+  std::int32_t counted = 0;      // of these, how many take a slot
+  bool suspect_running = false;  // one suspect of a crash runs alone
+
+  RequestQueue queue;
 };
 
 }  // namespace vramd

@@ -19,6 +19,8 @@ int status_of(RefusalStatus status) {
       return 503;
     case RefusalStatus::bad_gateway:
       return 502;
+    case RefusalStatus::not_found:
+      return 404;
   }
   return 503;
 }

@@ -116,6 +116,7 @@ class Books {
   void on(Tick now, const Flush& event);
   void on(Tick now, const Shutdown& event);
   void on(Tick, const Timer&) {}
+  void on(Tick, const PolicyChanged&) {}
 
   void on(Tick now, const Profile& action);
   void on(Tick now, const StartServer& action);

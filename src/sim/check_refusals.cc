@@ -26,6 +26,8 @@ std::optional<RefusalStatus> status_for(ReasonCode reason) {
     case ReasonCode::crash_suspect:
     case ReasonCode::server_lost:
       return RefusalStatus::bad_gateway;
+    case ReasonCode::model_removed:
+      return RefusalStatus::not_found;
     default:
       return std::nullopt;  // what a failure is answered with depends on the failure
   }

@@ -30,7 +30,7 @@ class Coverage {
  private:
   static constexpr std::size_t kStates = 7;
   static constexpr std::size_t kKinds = static_cast<std::size_t>(DecisionKind::pin) + 1;
-  static constexpr std::size_t kReasons = static_cast<std::size_t>(ReasonCode::foreign_use) + 1;
+  static constexpr std::size_t kReasons = static_cast<std::size_t>(ReasonCode::budget_shrunk) + 1;
 
   std::array<std::uint64_t, std::variant_size_v<Event>> events_{};
   std::array<std::uint64_t, std::variant_size_v<Action>> actions_{};

@@ -7,10 +7,10 @@ namespace vramd::sim {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<Event>> kEventNames = {
-    "RequestArrived", "RequestEnded", "ClientGone",   "ModelProfiled",
-    "ProfileFailed",  "ServerReady",  "ServerExited", "ServerUnresponsive",
-    "ServerSampled",  "PoolSampled",  "LoadModel",    "UnloadModel",
-    "PinModel",       "Flush",        "Shutdown",     "Timer"};
+    "RequestArrived", "RequestEnded", "ClientGone",         "ModelProfiled", "ProfileFailed",
+    "ServerReady",    "ServerExited", "ServerUnresponsive", "ServerSampled", "PoolSampled",
+    "LoadModel",      "UnloadModel",  "PinModel",           "Flush",         "Shutdown",
+    "Timer",          "PolicyChanged"};
 
 constexpr std::array<std::string_view, std::variant_size_v<Action>> kActionNames = {
     "Profile", "StartServer", "StopServer", "Admit", "Refuse", "CommandDone", "Decided", "Drained"};
@@ -74,7 +74,7 @@ struct EventLine : Names {
            " foreign " + to_text(e.foreign);
   }
   std::string operator()(const LoadModel& e) const {
-    return "command " + c(e.command) + " load " + name(e.model);
+    return "command " + c(e.command) + " load " + name(e.model) + (e.may_evict ? "" : " sparing");
   }
   std::string operator()(const UnloadModel& e) const {
     return "command " + c(e.command) + " unload " + name(e.model);
@@ -85,6 +85,12 @@ struct EventLine : Names {
   std::string operator()(const Flush& e) const { return "command " + c(e.command) + " flush"; }
   std::string operator()(const Shutdown&) const { return "shutdown"; }
   std::string operator()(const Timer&) const { return "timer"; }
+  std::string operator()(const PolicyChanged& e) const {
+    std::string text = "policy changed";
+    for (const ModelId model : e.changed)
+      text += " " + name(model);
+    return text;
+  }
 };
 
 struct ActionLine : Names {
@@ -143,18 +149,6 @@ std::string_view event_name(std::size_t index) {
 }
 std::string_view action_name(std::size_t index) {
   return kActionNames.at(index);
-}
-
-std::string_view to_text(RefusalStatus status) {
-  switch (status) {
-    case RefusalStatus::too_large:
-      return "too_large";
-    case RefusalStatus::unavailable:
-      return "unavailable";
-    case RefusalStatus::bad_gateway:
-      return "bad_gateway";
-  }
-  return "?";
 }
 
 }  // namespace vramd::sim

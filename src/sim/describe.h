@@ -24,6 +24,5 @@ std::string describe(const Placement& placement);
 // Names of the alternatives, by index, for tables.
 std::string_view event_name(std::size_t index);
 std::string_view action_name(std::size_t index);
-std::string_view to_text(RefusalStatus status);
 
 }  // namespace vramd::sim

@@ -70,12 +70,13 @@ struct DigestFields {
   void put(const ServerUnresponsive& e) { all(e.generation, e.failure); }
   void put(const ServerSampled& e) { all(e.generation, e.host_anon); }
   void put(const PoolSampled& e) { all(e.pool, e.capacity, e.foreign); }
-  void put(const LoadModel& e) { all(e.command, e.model); }
+  void put(const LoadModel& e) { all(e.command, e.model, e.may_evict); }
   void put(const UnloadModel& e) { all(e.command, e.model); }
   void put(const PinModel& e) { all(e.command, e.model, e.pinned); }
   void put(const Flush& e) { all(e.command); }
   void put(const Shutdown&) {}
   void put(const Timer&) {}
+  void put(const PolicyChanged& e) { all(e.changed); }
 
   void put(const Profile& a) { all(a.model); }
   void put(const StartServer& a) { all(a.model, a.generation, a.placement); }

@@ -138,10 +138,14 @@ class Run {
     return report;
   }
 
-  // The same run once more, up to as many events, without anybody watching.
+  // The same run once more, up to as many events, without anybody watching, and every now and then
+  // with a governor made from the state of the last one: it must remember everything.
   std::uint64_t repeated(std::uint64_t events) {
+    constexpr std::uint64_t kRenewedEvery = 61;
     Actions actions;
     for (std::uint64_t i = 0; i < events; ++i) {
+      if (i % kRenewedEvery == knobs_.seed % kRenewedEvery)
+        governor_ = Governor(governor_.state());
       const auto happening = world_.next(governor_.next_deadline());
       if (!happening)
         break;

@@ -1,0 +1,140 @@
+// Who gives way: the choice among models that may be stopped.
+#include <algorithm>
+#include <map>
+
+#include "core/planner.h"
+
+namespace vramd {
+
+Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
+  const Bytes frees = m.charged->freed(pool);
+  const Duration prior =
+      1s +
+      Duration{frees.count / std::max<std::int64_t>(1, policy_.load.bandwidth_prior_mib_per_s) *
+               1'000'000 / kMiB};
+  return {m.id, frees, m.last_used, keep_value(m.usage.rate(now_), m.load_time.value_or(prior))};
+}
+
+PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
+  PoolAmounts amounts{};
+  std::map<FileId, std::int32_t> leaving;  // users of each file among the victims
+  for (const ModelId id : victims) {
+    const Charge* charge = &model(id).charged->charge;
+    for (std::size_t i = 0; i < pools(); ++i)
+      amounts[i] += charge->own[i];
+    if (charge->weights_size > Bytes{0})
+      ++leaving[charge->weights];
+  }
+  for (const auto& [file, count] : leaving) {
+    std::int32_t users = 0;
+    Bytes size;
+    for (const ModelRecord& m : models_) {
+      if (!m.generation)
+        continue;
+      const Charge* charge = &m.charged->charge;
+      if (charge->weights_size == Bytes{0} || charge->weights != file)
+        continue;
+      ++users;
+      size = charge->weights_size;
+    }
+    if (users == count)
+      amounts[kHostPool.value] += size;
+  }
+  return amounts;
+}
+
+// Gives back victims that are not needed, most valuable first, counting shared files exactly.
+std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
+                                            const PoolAmounts& lacking) const {
+  const auto enough = [&](const std::vector<ModelId>& set) {
+    const PoolAmounts freed = freed_by(set);
+    for (std::size_t i = 0; i < pools(); ++i) {
+      if (freed[i] < lacking[i])
+        return false;
+    }
+    return true;
+  };
+  if (!enough(victims))
+    return {};
+  std::vector<ModelId> by_value = victims;
+  std::ranges::sort(by_value, [&](ModelId a, ModelId b) {
+    const auto value_a = candidate(model(a), kHostPool).value;
+    const auto value_b = candidate(model(b), kHostPool).value;
+    return value_a != value_b ? value_a > value_b : a < b;
+  });
+  for (const ModelId id : by_value) {
+    std::vector<ModelId> without = victims;
+    std::erase(without, id);
+    if (enough(without))
+      victims = std::move(without);
+  }
+  return victims;
+}
+
+std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
+                                             PoolAmounts lacking) const {
+  std::vector<ModelId> chosen;
+  PoolAmounts still = lacking;
+  for (std::uint32_t i = 0; i < pools(); ++i) {
+    if (still[i] <= Bytes{0})
+      continue;
+    std::vector<Candidate> candidates;
+    candidates.reserve(usable.size());
+    for (const ModelId id : usable) {
+      if (std::ranges::find(chosen, id) != chosen.end())
+        continue;
+      Candidate c = candidate(model(id), PoolId(i));
+      if (c.frees > Bytes{0})
+        candidates.push_back(c);
+    }
+    const std::vector<ModelId> victims = eviction_.choose(candidates, still[i]);
+    // Models that share a file free it only together: ask exactly before giving up.
+    if (victims.empty())
+      return prune_exactly(usable, lacking);
+    for (const ModelId id : victims) {
+      chosen.push_back(id);
+      for (std::uint32_t k = 0; k < pools(); ++k) {
+        still[k] -= model(id).charged->freed(PoolId(k));
+      }
+    }
+  }
+  // Counted one by one, a file that all its users leave was counted for none of them.
+  const bool shared = std::ranges::any_of(chosen, [&](ModelId id) {
+    const LedgerEntry& entry = *model(id).charged;
+    return entry.file != nullptr && entry.file->users > 1;
+  });
+  return shared ? prune_exactly(std::move(chosen), lacking) : chosen;
+}
+
+// What servers that are stopping will give back.
+PoolAmounts Planner::returning() const {
+  PoolAmounts amounts{};
+  for (const ModelRecord& m : models_) {
+    if (m.state != ResidencyState::stopping)
+      continue;
+    for (std::uint32_t i = 0; i < pools(); ++i) {
+      amounts[i] += m.charged->freed(PoolId(i));
+    }
+  }
+  return amounts;
+}
+
+std::vector<ModelId> Planner::victims_over_budget() const {
+  if (!ledger_.over_budget())
+    return {};
+  const PoolAmounts coming = returning();
+  PoolAmounts lacking{};
+  for (std::uint32_t i = 0; i < pools(); ++i)
+    lacking[i] = ledger_.reserved(PoolId(i)) - ledger_.budget(PoolId(i)) - coming[i];
+  if (std::ranges::all_of(lacking, [](Bytes bytes) { return bytes <= Bytes{0}; }))
+    return {};
+  std::vector<ModelId> usable;
+  for (const ModelRecord& m : models_) {
+    if (is_idle_victim(m, std::nullopt))
+      usable.push_back(m.id);
+  }
+  std::vector<ModelId> chosen = choose_victims(usable, lacking);
+  return chosen.empty() ? usable : chosen;
+}
+
+}  // namespace vramd
