@@ -20,7 +20,20 @@ ExitCode run(const ConfigurationFlags& flags) {
       complain({ExitCode::usage, error});
     return ExitCode::usage;
   }
-  const int status = run_daemon(*config, {.demo = flags.demo});
+  ServeOptions options;
+  options.demo = flags.demo;
+  options.reload = [flags]() -> std::expected<Config, std::string> {
+    auto next = load_configuration(flags, inputs_of_process());
+    if (!next)
+      return std::unexpected(next.error().text);
+    std::string problems;
+    for (const std::string& error : governed_args(*next))
+      problems += (problems.empty() ? "" : "\n") + error;
+    if (!problems.empty())
+      return std::unexpected(problems);
+    return std::move(*next);
+  };
+  const int status = run_daemon(*config, options);
   return status == 0 ? ExitCode::ok : ExitCode::failed;
 }
 

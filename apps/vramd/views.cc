@@ -211,7 +211,7 @@ std::string why_view(const std::string& model, const Json& events, std::int64_t 
                      const Terminal& terminal) {
   const Json decisions = list_field(events, "data");
   if (decisions.empty()) {
-    return "nothing was decided about " + model + " since the daemon started\n";
+    return "nothing is recorded of " + model + "\n";
   }
   std::vector<std::pair<std::string, std::string>> lines;
   std::size_t widest = 0;
@@ -226,6 +226,23 @@ std::string why_view(const std::string& model, const Json& events, std::int64_t 
            folded(sentence, terminal.width, widest + 2) + "\n";
   }
   return out;
+}
+
+std::string reload_view(const Json& result) {
+  std::string out;
+  const auto line = [&](const char* field, const char* words) {
+    std::string ids;
+    for (const Json& id : list_field(result, field))
+      ids += (ids.empty() ? "" : ", ") + id.get<std::string>();
+    if (!ids.empty())
+      out += std::string(words) + " " + ids + "\n";
+  };
+  line("changed", "changed, replaced once their requests end:");
+  line("added", "added:");
+  line("removed", "removed:");
+  line("after_restart", "takes effect with the next start:");
+  line("warnings", "warning:");
+  return out.empty() ? "reloaded; no model changed\n" : "reloaded\n" + out;
 }
 
 std::string command_view(const Json& result, const Terminal& terminal) {

@@ -20,6 +20,9 @@ std::string why_view(const std::string& model, const Json& events, std::int64_t 
                      const Terminal& terminal);
 
 // What a command did: its own words, and what moved.
+// What `reload` did.
+std::string reload_view(const Json& result);
+
 std::string command_view(const Json& result, const Terminal& terminal);
 
 }  // namespace vramd

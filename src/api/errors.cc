@@ -168,6 +168,17 @@ ApiError unknown_model(std::string_view name, std::span<const std::string> known
   return error;
 }
 
+ApiError unknown_request(std::string_view number) {
+  return {404,
+          "request_not_found",
+          "Nothing is remembered of a request " + shortened(number) +
+              ". Its number is in the x-vramd-request header of its answer; older ones are in the "
+              "journal: vramd why --journal.",
+          {},
+          {},
+          {}};
+}
+
 ApiError not_found(std::string_view path) {
   return {404, "not_found", "There is nothing at " + shortened(path) + ".", {}, {}, {}};
 }

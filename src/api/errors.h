@@ -61,6 +61,7 @@ std::vector<std::string> near_matches(std::string_view name, std::span<const std
 ApiError unknown_model(std::string_view name, std::span<const std::string> known);
 
 // Errors that the door itself answers with.
+ApiError unknown_request(std::string_view number);
 ApiError not_found(std::string_view path);
 ApiError method_not_allowed(std::string_view method, std::string_view allow);
 ApiError body_too_large(std::int64_t limit_bytes);

@@ -270,6 +270,26 @@ std::string decision_event(const LoggedDecision& entry, const ApiContext& contex
          "\ndata: " + decision_json(entry, context) + "\n\n";
 }
 
+std::string story_json(RequestId request, std::span<const StoryRow> rows,
+                       const ApiContext& context) {
+  OrderedJson data = OrderedJson::array();
+  for (const StoryRow& row : rows)
+    data.push_back({{"time_ms", context.clock.unix_ms(row.at)}, {"explain", row.text}});
+  OrderedJson list = list_json(std::move(data));
+  list["request"] = request.value;
+  return dump(list);
+}
+
+std::string reload_json(const ReloadResult& result) {
+  OrderedJson reply;
+  reply["changed"] = result.changed;
+  reply["added"] = result.added;
+  reply["removed"] = result.removed;
+  reply["after_restart"] = result.later;
+  reply["warnings"] = result.warnings;
+  return dump(reply);
+}
+
 std::string command_json(const CommandResult& result, const Snapshot& before, const Snapshot& after,
                          const ApiContext& context) {
   OrderedJson reply;

@@ -78,6 +78,25 @@ std::string decisions_json(std::span<const LoggedDecision* const> entries, const
 // One SSE event: id = seq, event = kind, data = decision_json.
 std::string decision_event(const LoggedDecision& entry, const ApiContext& context);
 
+// What happened to a request, in sentences.
+struct StoryRow {
+  Tick at;
+  std::string text;
+};
+// {"object":"list","request":N,"data":[{"time_ms","explain"}]}
+std::string story_json(RequestId request, std::span<const StoryRow> rows,
+                       const ApiContext& context);
+
+// What a reload of the configuration did; ids of models, and keys.
+struct ReloadResult {
+  std::vector<std::string> changed;  // replaced once their requests end
+  std::vector<std::string> added;
+  std::vector<std::string> removed;
+  std::vector<std::string> later;  // keys that take effect with the next start
+  std::vector<std::string> warnings;
+};
+std::string reload_json(const ReloadResult& result);
+
 // The answer to load, unload, pin, unpin and flush. `model` is empty for flush.
 struct CommandResult {
   std::string_view command;  // "load"

@@ -75,6 +75,8 @@ constexpr std::array kRows = {
     view("/api/memory/models", Endpoint::memory_models, Scope::read),
     view("/api/memory/events", Endpoint::memory_events, Scope::read),
     view("/api/memory/evictions", Endpoint::memory_evictions, Scope::read),
+    Row{"/api/memory/reload", Method::post, Endpoint::reload, Scope::admin, Dialect::openai, false,
+        true},
     Row{"/api/memory/flush", Method::post, Endpoint::flush, Scope::admin, Dialect::openai, false,
         true},
 };
@@ -91,6 +93,7 @@ constexpr std::string_view kModelsPath = "/v1/models/";
 constexpr std::string_view kMemoryPath = "/api/memory/models/";
 constexpr std::string_view kUpstreamPath = "/upstream/";
 constexpr std::string_view kLogsPath = "/logs/";
+constexpr std::string_view kRequestsPath = "/api/memory/requests/";
 constexpr std::size_t kQueryParamsMax = 64;
 
 Method method_of(std::string_view text) {
@@ -298,6 +301,7 @@ Routed path_route(Method method, std::string_view method_text, std::string_view 
     return memory_route(method, method_text, path, is_model);
   for (const auto& [prefix, endpoint, scope] :
        {std::tuple{kModelsPath, Endpoint::openai_model, Scope::infer},
+        std::tuple{kRequestsPath, Endpoint::memory_request, Scope::read},
         std::tuple{kLogsPath, Endpoint::logs, Scope::admin}}) {
     if (!path.starts_with(prefix))
       continue;
@@ -328,7 +332,7 @@ void read_query(std::string_view query, Route& found) {
 }  // namespace
 
 std::string_view to_text(Endpoint endpoint) {
-  constexpr std::array<std::string_view, 18> kNames = {"openai_models",
+  constexpr std::array<std::string_view, 20> kNames = {"openai_models",
                                                        "openai_model",
                                                        "inference",
                                                        "upstream",
@@ -345,6 +349,8 @@ std::string_view to_text(Endpoint endpoint) {
                                                        "unpin",
                                                        "flush",
                                                        "logs",
+                                                       "memory_request",
+                                                       "reload",
                                                        "preflight"};
   return kNames[static_cast<std::size_t>(endpoint)];
 }

@@ -32,6 +32,8 @@ enum class Endpoint : std::uint8_t {
   unpin,             // POST .../unpin
   flush,             // POST /api/memory/flush
   logs,              // GET /logs/{model}
+  memory_request,    // GET /api/memory/requests/{number}; `model` holds the number
+  reload,            // POST /api/memory/reload
   preflight,         // OPTIONS on any of these
 };
 

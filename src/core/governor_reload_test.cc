@@ -37,6 +37,17 @@ TEST(GovernorReload, AnIdleModelThatChangedIsReplacedAndComesBack) {
   EXPECT_EQ(s.state(kA), ResidencyState::ready);
 }
 
+TEST(GovernorReload, NobodyMakesRoomForAModelThatComesBackUnasked) {
+  Stage s;
+  s.bring_up(kA);
+  s.bring_up(kB);
+  s.ladder(kA, {own_row(7_GiB)});
+  s.tell(PolicyChanged{plain_policy(), {kA}});
+  s.settle();
+  EXPECT_EQ(s.state(kA), ResidencyState::absent);
+  EXPECT_EQ(s.generation(kB), 2U);
+}
+
 TEST(GovernorReload, AChangedModelEndsItsRequestsFirstAndTakesNoNewOnes) {
   Stage s;
   s.make_busy(kA, 1);

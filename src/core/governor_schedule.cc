@@ -194,17 +194,19 @@ void Governor::Impl::make_room() {
       continue;
     }
     if (only_spares(model)) {
-      if (!busy)
+      if (!busy) {
         finish_load_commands(model, false, "there is no room beside the models that are loaded");
+        model.reload_for.reset();
+      }
       continue;
     }
     wait_for_room(model, w, query, plan, can_go, claimed, claim);
   }
 }
 
-// It is wanted only by those who want nobody to make room for it.
+// It is wanted only where nobody has to make room for it.
 bool Governor::Impl::only_spares(const ModelRecord& model) const {
-  return model.queue.empty() && !model.reload_for &&
+  return model.queue.empty() && model.reload_for != ReasonCode::memory_returned &&
          std::ranges::none_of(model.load_commands, &LoadWish::may_evict);
 }
 

@@ -78,6 +78,9 @@ Snapshot Governor::Impl::snapshot(Tick now) const {
   PoolAmounts measured{};
   measured[kHostPool.value] = ledger_.reserved_weights();
   for (const ModelRecord& m : models_) {
+    // A model that is no longer configured is shown for as long as its server is there.
+    if (policy_.models[m.id.value].removed && !m.generation)
+      continue;
     s.models.push_back(model_snapshot(m, now));
     const ModelSnapshot& shown = s.models.back();
     s.leases += shown.leases;

@@ -156,7 +156,11 @@ class Stage {
   }
 
   ModelSnapshot show(ModelId model) const {
-    return governor_.snapshot(now_).models.at(model.value);
+    for (ModelSnapshot& shown : governor_.snapshot(now_).models) {
+      if (shown.model == model)
+        return shown;
+    }
+    return {};  // removed
   }
   ResidencyState state(ModelId model) const { return show(model).state; }
   std::uint64_t generation(ModelId model) const {

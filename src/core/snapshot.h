@@ -78,7 +78,7 @@ struct HealthProblem {
 struct Snapshot {
   Tick at;
   std::vector<PoolSnapshot> pools;
-  std::vector<ModelSnapshot> models;
+  std::vector<ModelSnapshot> models;  // in the order of their ids; removed ones are left out
   std::int32_t waiting = 0;
   std::int32_t leases = 0;
   bool shutting_down = false;

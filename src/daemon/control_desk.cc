@@ -55,20 +55,26 @@ void respond_json(net::Exchange& exchange, int status, std::string body) {
 }
 
 ControlDesk::ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& engines,
-                         MemoryWatch& memory, const Directory& directory, Metrics& metrics)
+                         MemoryWatch& memory, const Directory& directory, Metrics& metrics,
+                         JournalKeeper& journal, Reloader& reloader)
     : config_(config),
       loop_(loop),
       engines_(engines),
       memory_(memory),
       directory_(directory),
       metrics_(metrics),
+      journal_(journal),
+      reloader_(reloader),
       started_(std::chrono::steady_clock::now()) {
-  for (const ModelConfig& model : config.models) {
-    faces_.push_back({model.aliases, "llama", engines.created_s(model.gguf)});
+  clock_.unix_us_at_zero = loop.unix_us_at_zero();
+  reconfigured();
+}
+
+void ControlDesk::reconfigured() {
+  faces_.clear();
+  for (const ModelConfig& model : config_.models) {
+    faces_.push_back({model.aliases, "llama", engines_.created_s(model.gguf)});
   }
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  clock_.unix_us_at_zero =
-      std::chrono::duration_cast<Duration>(now).count() - loop.now().time_since_epoch().count();
 }
 
 ControlDesk::~ControlDesk() = default;
@@ -111,6 +117,10 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
       return command(exchange, route, model);
     case E::logs:
       return logs(exchange, route, *model);
+    case E::memory_request:
+      return request_story(exchange, route);
+    case E::reload:
+      return reload(exchange);
     case E::preflight: {
       net::Response response;
       response.status = 204;
@@ -129,7 +139,8 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
 void ControlDesk::list_models(net::Exchange& exchange, const api::Caller& caller) {
   std::vector<bool> visible;
   for (std::uint32_t i = 0; i < directory_.size(); ++i) {
-    visible.push_back(caller.may_use(directory_.id(ModelId(i))));
+    visible.push_back(!loop_.policy().models[i].removed &&
+                      caller.may_use(directory_.id(ModelId(i))));
   }
   respond_json(exchange, 200, api::openai_models_json(loop_.snapshot(), context(), visible));
 }
@@ -231,6 +242,38 @@ void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api
   log_followers_[follower] =
       ring.subscribe([exchange](const LogLine& line) { exchange->send(line.text + "\n"); });
   exchange->on_client_gone([this, follower] { log_followers_.erase(follower); });
+}
+
+void ControlDesk::request_story(const std::shared_ptr<net::Exchange>& exchange,
+                                const api::Route& route) {
+  const RequestId request(number_or(route.model, 0));
+  journal_.tell_request(
+      request, loop_.policy(),
+      [this, exchange, request, name = route.model](std::vector<journal::StoryLine> lines) {
+        if (exchange->client_is_gone())
+          return;
+        if (lines.empty())
+          return answer_error(*exchange, api::unknown_request(name), api::Dialect::openai);
+        std::vector<api::StoryRow> rows;
+        for (journal::StoryLine& line : lines)
+          rows.push_back({line.at, std::move(line.text)});
+        respond_json(*exchange, 200, api::story_json(request, rows, context()));
+      });
+}
+
+void ControlDesk::reload(const std::shared_ptr<net::Exchange>& exchange) {
+  reloader_.reload([exchange](const ReloadAnswer& answer) {
+    if (exchange->client_is_gone())
+      return;
+    if (!answer) {
+      api::ApiError error;
+      error.status = 422;
+      error.code = "bad_configuration";
+      error.message = answer.error();
+      return answer_error(*exchange, error, api::Dialect::openai);
+    }
+    respond_json(*exchange, 200, api::reload_json(*answer));
+  });
 }
 
 void ControlDesk::metrics(net::Exchange& exchange) {

@@ -19,7 +19,9 @@
 #include "daemon/directory.h"
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
+#include "daemon/journal_keeper.h"
 #include "daemon/memory_watch.h"
+#include "daemon/reloader.h"
 #include "metrics/metrics.h"
 #include "net/exchange.h"
 
@@ -28,7 +30,8 @@ namespace vramd {
 class ControlDesk {
  public:
   ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& engines, MemoryWatch& memory,
-              const Directory& directory, Metrics& metrics);
+              const Directory& directory, Metrics& metrics, JournalKeeper& journal,
+              Reloader& reloader);
   ~ControlDesk();
 
   // Answers every route but inference and upstream.
@@ -41,6 +44,9 @@ class ControlDesk {
 
   // A command that no client waits for.
   CommandId own_command();
+
+  // The configuration was replaced by another one, in place.
+  void reconfigured();
 
   void listening_on(std::string address) { listen_ = std::move(address); }
 
@@ -63,6 +69,8 @@ class ControlDesk {
   void command(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
                std::optional<ModelId> model);
   void logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route, ModelId model);
+  void request_story(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route);
+  void reload(const std::shared_ptr<net::Exchange>& exchange);
   void metrics(net::Exchange& exchange);
   void health(net::Exchange& exchange);
   void count(const Decision& decision);
@@ -74,6 +82,8 @@ class ControlDesk {
   MemoryWatch& memory_;
   const Directory& directory_;
   Metrics& metrics_;
+  JournalKeeper& journal_;
+  Reloader& reloader_;
   api::DecisionLog log_;
   std::vector<api::ModelFace> faces_;
   api::WallClock clock_;

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include "config/reload.h"
 #include "core/snapshot.h"
 #include "daemon/control_desk.h"
 #include "daemon/directory.h"
@@ -22,9 +24,12 @@
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
 #include "daemon/greeting.h"
+#include "daemon/journal_keeper.h"
 #include "daemon/logging.h"
 #include "daemon/memory_watch.h"
+#include "daemon/reloader.h"
 #include "daemon/request_desk.h"
+#include "daemon/resume_list.h"
 #include "engine/runtime_folder.h"
 #include "footprint/gguf.h"
 #include "metrics/metrics.h"
@@ -119,21 +124,26 @@ MetricsSetup metrics_setup(const Config& config) {
 // Owns the parts in the order in which they depend on each other.
 class Daemon final : public ActionSink {
  public:
-  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder)
+  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder, Reloader::Read read)
       : config_(std::move(config)),
         folder_(std::move(folder)),
         directory_(config_),
         metrics_(metrics_setup(config_)),
         loop_(io_, config_.policy, *this),
+        journal_(io_, config_, loop_.unix_us_at_zero()),
         engines_(io_, config_, std::move(programs), folder_,
                  [this](Event event) { loop_.post(std::move(event)); }),
         memory_(io_, engines_, [this](Event event) { loop_.post(std::move(event)); }),
         requests_(io_, config_, loop_, engines_, directory_, metrics_),
-        control_(config_, loop_, engines_, memory_, directory_, metrics_),
+        reloader_(io_, std::move(read), [this](Config next) { return apply(std::move(next)); }),
+        control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_),
         door_(io_, config_, directory_, requests_, control_),
         server_(io_, net_limits(config_),
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
-        signals_(io_, SIGTERM, SIGINT) {
+        resume_(io_, config_.state_dir / "ready.json", [this] { return loop_.snapshot(); }),
+        signals_(io_, SIGTERM, SIGINT),
+        hangup_(io_, SIGHUP) {
+    loop_.observe(&journal_);
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
     server_.set_error_body(Door::protocol_error);
@@ -156,11 +166,14 @@ class Daemon final : public ActionSink {
 
   int run(const ServeOptions& options) {
     wait_for_signal();
+    wait_for_hangup();
     for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
       if (config_.models[i].preload) {
         loop_.post(LoadModel{control_.own_command(), ModelId(i)});
       }
     }
+    if (config_.resume == Resume::last)
+      resume();
     greet(config_, listen_, loop_.snapshot(), options.demo);
     io_.run();
     return exit_status_;
@@ -181,11 +194,13 @@ class Daemon final : public ActionSink {
     if (a.decision.kind == DecisionKind::replay && a.decision.request) {
       requests_.note_replay(*a.decision.request);
     }
+    resume_.changed();
     control_.keep(a.decision);
   }
   void act(const Drained&) {
     spdlog::info("drained: every request was answered and every server has ended");
     signals_.cancel();
+    hangup_.cancel();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
   }
@@ -201,11 +216,75 @@ class Daemon final : public ActionSink {
         return;
       }
       stopping_ = true;
+      resume_.close();
       spdlog::info("{}: no new work, {} requests may end", ::strsignal(signal),
                    requests_.open_requests());
       loop_.post(Shutdown{});
       wait_for_signal();
     });
+  }
+
+  void wait_for_hangup() {
+    hangup_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error)
+        return;
+      reloader_.reload({});
+      wait_for_hangup();
+    });
+  }
+
+  // What was ready at the end of the last run comes back as far as it fits, most recently used
+  // first. Nobody waits for it, so nobody makes room for it.
+  void resume() {
+    for (const std::string& id : read_resume_list(config_.state_dir / "ready.json")) {
+      if (const auto model = directory_.find(id))
+        loop_.post(LoadModel{control_.own_command(), *model, false});
+    }
+  }
+
+  // The parts hold references to config_ and directory_, which are replaced in place. The core
+  // comes last: what it asks for then is done by the new rules.
+  api::ReloadResult apply(Config next) {
+    MergedConfig merged = merge_reload(config_, std::move(next));
+    const bool keys_changed = config_.keys != merged.config.keys;
+    const std::size_t known = config_.models.size();
+    config_ = std::move(merged.config);
+    directory_ = Directory(config_);
+    std::vector<std::string> fresh;
+    for (std::size_t i = known; i < config_.models.size(); ++i)
+      fresh.push_back(config_.policy.models[i].id);
+    metrics_.add_models(fresh);
+    door_.reconfigured(keys_changed);
+    control_.reconfigured();
+    set_log_level(config_.log_level);
+    add_changed_files(merged.changed);
+    api::ReloadResult result;
+    for (const ModelId model : merged.changed)
+      result.changed.push_back(directory_.id(model));
+    result.added = std::move(merged.added);
+    result.removed = std::move(merged.removed);
+    result.later = std::move(merged.later);
+    result.warnings = config_.warnings;
+    spdlog::info("configuration reloaded: {} models changed, {} added, {} removed",
+                 result.changed.size(), result.added.size(), result.removed.size());
+    for (const std::string& key : result.later)
+      spdlog::warn("{} changed; it takes effect with the next start", key);
+    for (const std::string& warning : result.warnings)
+      spdlog::warn("{}", warning);
+    loop_.post(PolicyChanged{config_.policy, std::move(merged.changed)});
+    return result;
+  }
+
+  // Models whose files were exchanged, whatever the configuration says.
+  void add_changed_files(std::vector<ModelId>& changed) const {
+    for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
+      const ModelId model(i);
+      if (config_.policy.models[i].removed || !engines_.file_changed(model))
+        continue;
+      if (std::ranges::find(changed, model) == changed.end())
+        changed.push_back(model);
+    }
+    std::ranges::sort(changed);
   }
 
   boost::asio::io_context io_{1};
@@ -214,13 +293,17 @@ class Daemon final : public ActionSink {
   Directory directory_;
   Metrics metrics_;
   GovernorLoop loop_;
+  JournalKeeper journal_;
   EngineRoom engines_;
   MemoryWatch memory_;
   RequestDesk requests_;
+  Reloader reloader_;
   ControlDesk control_;
   Door door_;
   net::Server server_;
+  ResumeList resume_;
   boost::asio::signal_set signals_;
+  boost::asio::signal_set hangup_;
   Listen listen_;
   bool stopping_ = false;
   int exit_status_ = 0;
@@ -242,7 +325,14 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   if (!folder->cleaned().empty()) {
     spdlog::warn("ended {} model servers that an earlier run left", folder->cleaned().size());
   }
-  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder));
+  Reloader::Read read = [reload = options.reload]() -> std::expected<Config, std::string> {
+    auto next = reload();
+    if (next)
+      return with_found_types(std::move(*next));
+    return next;
+  };
+  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder),
+                std::move(read));
   if (auto opened = daemon.open(); !opened)
     return complain(opened.error());
   return daemon.run(options);

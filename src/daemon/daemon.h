@@ -1,11 +1,18 @@
 // run_daemon: puts the governor and its adapters together on one loop and runs until told to stop.
 #pragma once
 
+#include <expected>
+#include <functional>
+#include <string>
+
 #include "config/config.h"
 
 namespace vramd {
 
 struct ServeOptions {
+  // Reads the configuration as the start did: SIGHUP and POST /api/memory/reload ask for it. Called
+  // by another thread. An error lists every problem.
+  std::function<std::expected<Config, std::string>()> reload;
   bool demo = false;  // say that the models are demo models, and print ready-made requests
 };
 

@@ -6,6 +6,8 @@ Directory::Directory(const Config& config) {
   for (std::size_t i = 0; i < config.policy.models.size(); ++i) {
     const ModelId model(static_cast<std::uint32_t>(i));
     ids_.push_back(config.policy.models[i].id);
+    if (config.policy.models[i].removed)
+      continue;
     names_.push_back(ids_.back());
     by_name_.emplace(ids_.back(), model);
     for (const std::string& alias : config.models[i].aliases) {

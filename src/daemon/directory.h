@@ -12,12 +12,14 @@
 
 namespace vramd {
 
-// Ids and aliases of the configured models. Immutable; look-ups do not allocate.
+// Ids and aliases of the configured models; look-ups do not allocate. A changed configuration
+// assigns a new one.
 class Directory {
  public:
   explicit Directory(const Config& config);
 
   std::optional<ModelId> find(std::string_view name) const;
+  // Of any model that has an id, those that are no longer configured included.
   const std::string& id(ModelId model) const { return ids_[model.value]; }
   std::size_t size() const { return ids_.size(); }
 

@@ -56,8 +56,15 @@ Door::Door(boost::asio::io_context& io, const Config& config, const Directory& d
       directory_(directory),
       requests_(requests),
       control_(control),
-      keys_(key_rules(config, directory)),
-      site_{{config.listen.host}, config.allowed_hosts} {}
+      site_{{config.listen.host}, config.allowed_hosts} {
+  keys_.emplace_back(key_rules(config, directory));
+}
+
+void Door::reconfigured(bool keys_changed) {
+  if (keys_changed)
+    keys_.emplace_back(key_rules(config_, directory_));
+  site_ = {{config_.listen.host}, config_.allowed_hosts};
+}
 
 Door::~Door() {
   reader_.join();
@@ -90,7 +97,7 @@ std::expected<api::Route, api::NoRoute> Door::route_of(const net::Exchange& exch
 api::ApiResult<api::Caller> Door::caller_of(const net::Exchange& exchange) const {
   if (exchange.listener_tag() == kControlListener)
     return api::control_socket_caller();
-  return keys_.identify(
+  return keys_.back().identify(
       {header_or_empty(exchange, "authorization"), header_or_empty(exchange, "x-api-key")});
 }
 
@@ -147,7 +154,8 @@ void Door::take(std::shared_ptr<net::Exchange> exchange) {
   }
   std::optional<ModelId> model;
   const bool resident = route->endpoint == api::Endpoint::openai_model && route->model == kResident;
-  if (!route->model.empty() && !resident) {
+  const bool names_model = route->endpoint != api::Endpoint::memory_request;
+  if (!route->model.empty() && !resident && names_model) {
     model = resolve(*exchange, *route, caller, route->model);
     if (!model)
       return;

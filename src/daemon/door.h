@@ -1,6 +1,7 @@
 // Door: reads what a client wants, checks that it may, and hands it to the desk that does it.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,9 @@ class Door {
   std::optional<net::Response> check_head(const net::Exchange& exchange) const;
   void take(std::shared_ptr<net::Exchange> exchange);
 
+  // The configuration was replaced by another one, in place.
+  void reconfigured(bool keys_changed);
+
   // The errors of the HTTP layer itself, in the caller's dialect.
   static net::Response protocol_error(int status, std::string_view why, std::string_view path);
 
@@ -52,7 +56,7 @@ class Door {
   const Directory& directory_;
   RequestDesk& requests_;
   ControlDesk& control_;
-  api::Keys keys_;
+  std::deque<api::Keys> keys_;  // the last ones hold; requests under way point into earlier ones
   api::SiteRules site_;
 };
 

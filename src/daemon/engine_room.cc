@@ -63,6 +63,14 @@ std::int64_t EngineRoom::created_s(const std::filesystem::path& gguf) {
   return ::stat(gguf.c_str(), &info) == 0 ? info.st_mtim.tv_sec : 0;
 }
 
+bool EngineRoom::file_changed(ModelId model) const {
+  const auto known = profiled_.find(model);
+  if (known == profiled_.end())
+    return false;
+  const auto file = file_identity(config_.models[model.value].gguf.string());
+  return !file || *file != known->second;
+}
+
 LlamaModel EngineRoom::llama_model(ModelId id) const {
   const ModelConfig& config = config_.models[id.value];
   LlamaModel model;

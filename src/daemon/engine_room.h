@@ -43,6 +43,8 @@ class EngineRoom final : public ServerObserver {
   void stop(const StopServer& action);
 
   std::optional<std::filesystem::path> socket(Generation generation) const;
+  // Whether the file of a model is another one than the one its footprint was worked out from.
+  bool file_changed(ModelId model) const;
   // Unix time of a model file's last change; zero when it cannot be seen.
   static std::int64_t created_s(const std::filesystem::path& gguf);
   Supervisor& supervisor() { return supervisor_; }

@@ -6,6 +6,9 @@ namespace vramd {
 
 GovernorLoop::GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSink& sink)
     : origin_(std::chrono::steady_clock::now()),
+      unix_us_at_zero_(
+          std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
+              .count()),
       timer_(io),
       governor_(std::move(policy), Tick{}),
       sink_(sink) {}
@@ -25,7 +28,12 @@ void GovernorLoop::drain() {
   while (!events_.empty()) {
     const Event event = std::move(events_.front());
     events_.pop_front();
-    governor_.step(now(), event, actions_);
+    if (observer_ != nullptr)
+      observer_->before_step(governor_);
+    const Tick at = now();
+    governor_.step(at, event, actions_);
+    if (observer_ != nullptr)
+      observer_->stepped(at, event, actions_);
     Actions actions = std::exchange(actions_, {});
     for (Action& action : actions)
       sink_.carry_out(std::move(action));

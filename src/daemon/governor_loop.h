@@ -21,15 +21,28 @@ class ActionSink {
   virtual void carry_out(Action action) = 0;
 };
 
+// Sees every step: before it, the state that it will find; after it, what came of it.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  virtual void before_step(const Governor& governor) = 0;
+  virtual void stepped(Tick now, const Event& event, const Actions& actions) = 0;
+};
+
 // Stamps events with a Tick, feeds them to the Governor one at a time, hands the actions to the
 // sink and keeps one timer for the core's next deadline. One thread.
 class GovernorLoop {
  public:
   GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSink& sink);
 
+  // Seen from the next event on; null for none.
+  void observe(StepObserver* observer) { observer_ = observer; }
+
   void post(Event event);
 
   Tick now() const;
+  // Wall-clock time of Tick zero, in microseconds since 1970, as it was at the start.
+  std::int64_t unix_us_at_zero() const { return unix_us_at_zero_; }
   Snapshot snapshot() const { return governor_.snapshot(now()); }
   const Governor& governor() const { return governor_; }
   const Policy& policy() const { return governor_.policy(); }
@@ -39,9 +52,11 @@ class GovernorLoop {
   void arm();
 
   std::chrono::steady_clock::time_point origin_;
+  std::int64_t unix_us_at_zero_;
   boost::asio::steady_timer timer_;
   Governor governor_;
   ActionSink& sink_;
+  StepObserver* observer_ = nullptr;
   std::deque<Event> events_;
   Actions actions_;
   std::optional<Tick> armed_;

@@ -42,6 +42,10 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 
 }  // namespace
 
+void set_log_level(LogLevel level) {
+  spdlog::set_level(to_spdlog(level));
+}
+
 void set_up_logging(const Config& config) {
   auto logger = spdlog::stderr_color_mt("vramd");
   logger->set_level(to_spdlog(config.log_level));

@@ -109,8 +109,9 @@ void RequestDesk::admit(const Admit& action) {
   relay(action.request, open);
 }
 
-std::vector<net::Header> RequestDesk::response_headers(const Open& open) const {
+std::vector<net::Header> RequestDesk::response_headers(RequestId id, const Open& open) const {
   std::vector<net::Header> headers;
+  headers.push_back({"x-vramd-request", std::to_string(id.value)});
   headers.push_back({"x-vramd-model", directory_.id(open.model)});
   headers.push_back({"x-vramd-wait-ms", whole_ms(std::chrono::duration_cast<Duration>(
                                             *open.admitted - open.arrived))});
@@ -137,7 +138,7 @@ void RequestDesk::relay(RequestId id, Open& open) {
   target.connect_timeout = config_.limits.connect_timeout;
   target.idle_timeout = config_.limits.upstream_idle_timeout;
   target.total_timeout = model.request_timeout.value_or(config_.limits.request_timeout);
-  target.response_headers = response_headers(open);
+  target.response_headers = response_headers(id, open);
   target.drop_request_headers = {"authorization", "x-api-key", "cookie"};
   target.stream_already_begun = open.stream_begun;
   if (open.stream_begun) {

@@ -76,7 +76,7 @@ class RequestDesk {
   void say_places();
   void arm_places();
   int relaying_at(Generation generation) const;
-  std::vector<net::Header> response_headers(const Open& open) const;
+  std::vector<net::Header> response_headers(RequestId id, const Open& open) const;
 
   const Config& config_;
   GovernorLoop& loop_;

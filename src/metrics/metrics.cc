@@ -116,19 +116,21 @@ struct Metrics::Cells {
   std::vector<std::string> model_names;
   std::vector<PoolCells> pools;
   std::vector<ModelCells> models;
-  std::array<Counter*, kStatusClasses.size()> requests_without_model;
+  std::vector<std::string> states;
+  std::array<Counter*, kStatusClasses.size()> requests_without_model{};
   Gauge* connections;
   WordCounters refusals;
   WordCounters evictions;
   WordCounters failures;
 
+  void add_models(std::span<const std::string> names);
+
  private:
   void add_pools(const MetricsSetup& setup);
-  void add_models(const MetricsSetup& setup);
 };
 
 Metrics::Cells::Cells(const MetricsSetup& setup)
-    : model_names(setup.models),
+    : states(setup.states),
       refusals(counters(registry, "vramd_refusals_total",
                         "Requests answered with an error by vramd itself, by reason."),
                "reason"),
@@ -143,7 +145,7 @@ Metrics::Cells::Cells(const MetricsSetup& setup)
       .Set(1);
   connections = &gauges(registry, "vramd_connections", "Open client connections.").Add({});
   add_pools(setup);
-  add_models(setup);
+  add_models(setup.models);
 }
 
 void Metrics::Cells::add_pools(const MetricsSetup& setup) {
@@ -167,7 +169,8 @@ void Metrics::Cells::add_pools(const MetricsSetup& setup) {
   }
 }
 
-void Metrics::Cells::add_models(const MetricsSetup& setup) {
+// A family that is asked for again is the same one.
+void Metrics::Cells::add_models(std::span<const std::string> names) {
   auto& requests =
       counters(registry, "vramd_requests_total", "Finished requests by model and status class.");
   auto& wait = histograms(registry, "vramd_request_wait_seconds",
@@ -196,7 +199,8 @@ void Metrics::Cells::add_models(const MetricsSetup& setup) {
     }
     return cells;
   };
-  for (const std::string& model : setup.models) {
+  for (const std::string& model : names) {
+    model_names.push_back(model);
     const Labels labels{{"model", model}};
     ModelCells cells{by_class(model),
                      &wait.Add(labels, kWaitBuckets),
@@ -212,7 +216,7 @@ void Metrics::Cells::add_models(const MetricsSetup& setup) {
                      &measured.Add(labels),
                      &pinned.Add(labels),
                      &degraded.Add(labels)};
-    for (const std::string& name : setup.states) {
+    for (const std::string& name : states) {
       cells.states.push_back(&state.Add({{"model", model}, {"state", name}}));
     }
     models.push_back(std::move(cells));
@@ -222,6 +226,10 @@ void Metrics::Cells::add_models(const MetricsSetup& setup) {
 
 Metrics::Metrics(const MetricsSetup& setup) : cells_(std::make_unique<Cells>(setup)) {}
 Metrics::~Metrics() = default;
+
+void Metrics::add_models(std::span<const std::string> names) {
+  cells_->add_models(names);
+}
 
 void Metrics::request(const RequestMetrics& request) {
   const std::size_t status = status_class(request.status);

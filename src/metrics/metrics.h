@@ -38,7 +38,7 @@ struct ModelGauges {
   bool degraded = false;
 };
 
-// The names behind the indexes, fixed for the life of the registry.
+// The names behind the indexes. Models may be added later, nothing is ever taken away.
 struct MetricsSetup {
   std::vector<std::string> pools;
   std::vector<std::string> models;
@@ -63,6 +63,9 @@ class Metrics {
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
+
+  // Further models, with the indexes that follow.
+  void add_models(std::span<const std::string> names);
 
   // Per request: no look-up by name.
   void request(const RequestMetrics& request);

@@ -57,9 +57,9 @@ class Daemon:
         # The runner's own variables would be warned about as misspelt settings.
         inherited = {name: value for name, value in os.environ.items()
                      if name not in ("VRAMD_BUILD_DIR", "VRAMD_ENGINE_DIR")}
-        self.state = self.folder / "state"
+        self.state_dir = self.folder / "state"
         self.env = {**inherited, "VRAMD_RUNTIME_DIR": str(self.runtime),
-                    "VRAMD_STATE_DIR": str(self.state), **(env or {})}
+                    "VRAMD_STATE_DIR": str(self.state_dir), **(env or {})}
         self.arguments = list(arguments)
         self.process = None
         self.port = 0

@@ -1,0 +1,106 @@
+#include "daemon/resume_list.h"
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+namespace vramd {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr auto kWriteAfter = std::chrono::seconds(1);
+constexpr std::uintmax_t kFileBytesMax = 1U << 20U;
+
+// Whole or not at all: a start must never read half of it.
+void write_file(const fs::path& file, const std::string& text) {
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  const fs::path fresh = file.string() + ".new";
+  std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
+  stream << text;
+  stream.close();
+  if (stream)
+    fs::rename(fresh, file, error);
+  if (!stream || error)
+    spdlog::warn("cannot write {}: what is ready now is not known to the next start",
+                 file.string());
+}
+
+}  // namespace
+
+std::vector<std::string> read_resume_list(const fs::path& file) {
+  std::error_code error;
+  if (fs::file_size(file, error) > kFileBytesMax || error)
+    return {};
+  std::ifstream stream(file, std::ios::binary);
+  const Json json = Json::parse(stream, nullptr, false);
+  if (!json.is_object() || !json.contains("ready") || !json["ready"].is_array())
+    return {};
+  std::vector<std::string> ids;
+  for (const Json& id : json["ready"]) {
+    if (id.is_string())
+      ids.push_back(id.get<std::string>());
+  }
+  return ids;
+}
+
+std::vector<std::string> ready_models(const Snapshot& snapshot) {
+  std::vector<const ModelSnapshot*> ready;
+  for (const ModelSnapshot& model : snapshot.models) {
+    if (model.state == ResidencyState::ready || model.state == ResidencyState::draining)
+      ready.push_back(&model);
+  }
+  // In use comes before idle, which knows how long.
+  std::ranges::stable_sort(ready, {}, [](const ModelSnapshot* model) {
+    return model->leases > 0 ? Duration{-1} : model->idle_for.value_or(Duration::max());
+  });
+  std::vector<std::string> ids;
+  for (const ModelSnapshot* model : ready)
+    ids.push_back(model->id);
+  return ids;
+}
+
+ResumeList::ResumeList(boost::asio::io_context& io, fs::path file, Look look)
+    : file_(std::move(file)), look_(std::move(look)), timer_(io) {}
+
+ResumeList::~ResumeList() {
+  worker_.join();
+}
+
+void ResumeList::changed() {
+  if (armed_ || closed_)
+    return;
+  armed_ = true;
+  timer_.expires_after(kWriteAfter);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    armed_ = false;
+    if (!error && !closed_)
+      write();
+  });
+}
+
+void ResumeList::close() {
+  if (std::exchange(closed_, true))
+    return;
+  timer_.cancel();
+  write();
+}
+
+void ResumeList::write() {
+  std::vector<std::string> ready = ready_models(look_());
+  if (ready == written_)
+    return;
+  written_ = std::move(ready);
+  const std::string text =
+      Json{{"ready", written_}}.dump(2, ' ', false, Json::error_handler_t::replace);
+  boost::asio::post(worker_, [file = file_, text] { write_file(file, text + "\n"); });
+}
+
+}  // namespace vramd

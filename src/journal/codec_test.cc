@@ -1,0 +1,227 @@
+#include "journal/codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/governor.h"
+#include "journal/fields.h"
+
+namespace vramd::journal {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// How many members an aggregate has: as many as it can be made from.
+struct Anything {
+  template <typename T>
+  operator T() const;  // NOLINT(google-explicit-constructor): that is what it is for
+};
+template <typename T, typename... Values>
+consteval std::size_t members_of() {
+  if constexpr (requires { T{Values{}..., Anything{}}; }) {
+    return members_of<T, Values..., Anything>();
+  } else {
+    return sizeof...(Values);
+  }
+}
+template <typename T>
+consteval bool complete() {
+  return std::tuple_size_v<decltype(Fields<T>::kList)> == members_of<T>();
+}
+template <typename Variant, std::size_t... I>
+consteval bool all_complete(std::index_sequence<I...>) {
+  return (complete<std::variant_alternative_t<I, Variant>>() && ...);
+}
+
+// A field that is added to a type of the core belongs into its list.
+static_assert(all_complete<Event>(std::make_index_sequence<std::variant_size_v<Event>>()));
+static_assert(all_complete<Action>(std::make_index_sequence<std::variant_size_v<Action>>()));
+static_assert(complete<Placement>() && complete<PlacementRow>() && complete<Failure>());
+static_assert(complete<PlacementNeed>() && complete<Decision>());
+static_assert(complete<Reserve>() && complete<PoolPolicy>() && complete<ModelPolicy>());
+static_assert(complete<QueuePolicy>() && complete<ResidencyPolicy>() && complete<LoadPolicy>());
+static_assert(complete<MarginPolicy>() && complete<Policy>());
+static_assert(complete<Charge>() && complete<PoolSample>() && complete<LedgerState>());
+static_assert(complete<Usage::Memory>() && complete<LoadWish>() && complete<ModelState>());
+static_assert(complete<RequestState>() && complete<FlushState>() && complete<GovernorState>());
+
+Policy policy() {
+  Policy policy;
+  policy.pools.push_back(
+      {.name = "host", .reserve = {.permille = 100, .size = 1_GiB}, .limit = {}});
+  policy.models.push_back({.id = "org/a:8b \"q4\"", .ttl = 5min});
+  policy.models.push_back({.id = "b", .pinned = true, .ttl = {}});
+  policy.queue.yield_after = 3s;
+  policy.residency.eviction = EvictionKind::lru;
+  return policy;
+}
+
+PlacementRow row() {
+  PlacementRow row;
+  row.placement = {.gpu_layers = 3, .context = 4096, .slots = 2, .kv = KvType::q8_0};
+  row.device_bytes = {1_GiB, 2_GiB};
+  row.host_anon = 100_MiB;
+  row.weights = FileId(~std::uint64_t{0});
+  row.weights_size = 3_GiB;
+  row.source = FootprintSource::dry_run;
+  return row;
+}
+
+Decision decision() {
+  Decision d;
+  d.kind = DecisionKind::refuse;
+  d.reason = ReasonCode::never_fits;
+  d.at = Tick{7s};
+  d.model = ModelId(1);
+  d.request = RequestId(9);
+  d.placement = row().placement;
+  d.need = 5_GiB;
+  d.headroom = Bytes{-1};
+  d.victims = {ModelId(0), ModelId(1)};
+  d.tried = {{row().placement, 4_GiB}};
+  d.retry_after = 3s;
+  d.text = "it said \"no\"\n\x01";
+  return d;
+}
+
+std::vector<Event> every_event() {
+  return {RequestArrived{RequestId(1), ModelId(0), Priority::high, 512, false},
+          RequestArrived{RequestId(2), std::nullopt},
+          RequestEnded{RequestId(1), Generation(4), RequestOutcome::lost},
+          ClientGone{RequestId(1)},
+          ModelProfiled{ModelId(1), {row(), {}}},
+          ProfileFailed{ModelId(0), {FailureKind::bad_model, "truncated"}},
+          ServerReady{Generation(1)},
+          ServerExited{Generation(1), Failure{FailureKind::out_of_memory, "bye"}},
+          ServerExited{Generation(2), std::nullopt},
+          ServerUnresponsive{Generation(3), {FailureKind::unresponsive, ""}},
+          ServerSampled{Generation(3), 77_MiB},
+          PoolSampled{kHostPool, 16_GiB, 1_GiB},
+          LoadModel{CommandId(1), ModelId(0), false},
+          UnloadModel{CommandId(2), ModelId(0)},
+          PinModel{CommandId(3), ModelId(0), false},
+          Flush{CommandId(4)},
+          Shutdown{},
+          Timer{},
+          PolicyChanged{policy(), {ModelId(1)}}};
+}
+
+Actions every_action() {
+  return {Profile{ModelId(0)},
+          StartServer{ModelId(1), Generation(2), row().placement},
+          StopServer{ModelId(1), Generation(2), true},
+          Admit{RequestId(5), ModelId(1), Generation(2)},
+          Refuse{RequestId(9), RefusalStatus::too_large, decision()},
+          CommandDone{CommandId(1), false, "no such model"},
+          Decided{decision()},
+          Drained{}};
+}
+
+TEST(Codec, EveryEventComesBackAsItWas) {
+  std::uint64_t number = 0;
+  std::set<std::size_t> seen;
+  for (const Event& event : every_event()) {
+    std::string line;
+    encode_step(++number, Tick{12us}, event, {}, line);
+    EXPECT_THAT(line, EndsWith("}\n"));
+    const auto step = decode_step(line);
+    ASSERT_TRUE(step) << line << step.error().text();
+    EXPECT_EQ(*step, (Step{number, Tick{12us}, event, {}})) << line;
+    seen.insert(event.index());
+  }
+  EXPECT_EQ(seen.size(), std::variant_size_v<Event>);
+}
+
+TEST(Codec, EveryActionComesBackAsItWas) {
+  const Actions actions = every_action();
+  ASSERT_EQ(actions.size(), std::variant_size_v<Action>);
+  std::string line;
+  encode_step(1, Tick{}, Timer{}, actions, line);
+  const auto step = decode_step(line);
+  ASSERT_TRUE(step) << step.error().text();
+  EXPECT_EQ(step->actions, actions);
+}
+
+TEST(Codec, AHeaderBringsTheWholeStateBack) {
+  Governor governor(policy(), Tick{1s});
+  Actions actions;
+  std::int64_t us = 1'000'000;
+  for (const Event& event : every_event()) {
+    if (std::holds_alternative<Shutdown>(event))
+      continue;
+    governor.step(Tick{Duration{us += 1000}}, event, actions);
+    SegmentHeader header{"1.2.3", "run", 4, 9, 1'700'000'000'000'000, true, governor.state()};
+    std::string line;
+    encode(header, line);
+    const auto back = decode_header(line);
+    ASSERT_TRUE(back) << line << back.error().text();
+    EXPECT_EQ(*back, header);
+  }
+}
+
+TEST(Codec, NamesAreThoseOfTheJournal) {
+  EXPECT_EQ(type_of(Event(Timer{})), "timer");
+  EXPECT_EQ(type_of(Action(Drained{})), "drained");
+}
+
+TEST(Codec, WhomAnEventIsAboutIsAlwaysSaid) {
+  std::string line;
+  encode_step(1, Tick{}, UnloadModel{CommandId(0), ModelId(0)}, {}, line);
+  EXPECT_EQ(line,
+            "{\"step\":1,\"at\":0,\"event\":{\"type\":\"unload_model\",\"command\":0,"
+            "\"model\":0}}\n");
+}
+
+TEST(Codec, TextThatIsNotUtf8IsReplaced) {
+  std::string line;
+  encode_step(1, Tick{}, ProfileFailed{ModelId(0), {FailureKind::exited, "a\xFF\xC3(\xE2\x82"}}, {},
+              line);
+  const auto step = decode_step(line);
+  ASSERT_TRUE(step) << step.error().text();
+  EXPECT_EQ(std::get<ProfileFailed>(step->event).failure.text, "a\uFFFD\uFFFD(\uFFFD\uFFFD");
+}
+
+std::string problem_of(std::string_view line) {
+  const auto step = decode_step(line);
+  return step ? "no problem" : step.error().text();
+}
+
+TEST(Codec, DamagedLinesAreNamed) {
+  EXPECT_EQ(problem_of(""), "it is not JSON");
+  EXPECT_EQ(problem_of("{\"step\":1,\"at\":0,\"event\":{\"type\":\"tim"), "it is not JSON");
+  EXPECT_EQ(problem_of("[]"), "it is not a JSON object");
+  EXPECT_EQ(problem_of("{\"at\":0}"), "step: it is missing");
+  EXPECT_EQ(problem_of("{\"step\":1,\"at\":0}"), "the event is missing");
+  EXPECT_EQ(problem_of(R"({"step":1,"at":0,"event":{"type":"teleported"}})"),
+            "event: the type 'teleported' is not known");
+  EXPECT_EQ(problem_of(R"({"step":1,"at":0,"event":{"type":"flush","colour":3}})"),
+            "event: the field 'colour' is not known");
+  EXPECT_EQ(problem_of(R"({"step":1,"at":0,"event":{"type":"flush","command":-3}})"),
+            "event.command: the number is out of range");
+  EXPECT_EQ(problem_of(R"({"step":1,"at":"soon","event":{"type":"timer"}})"),
+            "at: a whole number is wanted");
+  EXPECT_EQ(problem_of(R"({"step":1,"at":0,"event":{"type":"timer"},"actions":[{"type":"admit",)"
+                       R"("model":4294967296}]})"),
+            "actions.model: the number is too large");
+  EXPECT_EQ(problem_of(R"({"step":1,"at":0,"event":{"type":"request_ended","outcome":"well"}})"),
+            "event.outcome: 'well' is not known");
+}
+
+TEST(Codec, HeadersOfOtherVersionsAndOtherFilesAreRefused) {
+  const auto wrong = [](std::string_view line) {
+    const auto header = decode_header(line);
+    return header ? "no problem" : header.error().text();
+  };
+  EXPECT_EQ(wrong(R"({"step":1})"), "it is not the first line of a journal of vramd");
+  EXPECT_EQ(wrong(R"({"journal":7})"), "it is not the first line of a journal of vramd");
+  EXPECT_THAT(wrong(R"({"journal":"vramd","version":2})"),
+              HasSubstr("it is of version 2 (this vramd reads version 1"));
+  EXPECT_THAT(wrong(R"({"journal":"vramd","version":1,"program":"1","run":"r","segment":1,)"
+                    R"("first_step":1,"unix_us_at_zero":0,"gap":false,"state":{}})"),
+              HasSubstr("the state is not one of a governor"));
+}
+
+}  // namespace
+}  // namespace vramd::journal

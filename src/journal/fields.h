@@ -1,0 +1,524 @@
+// Fields<T>: the names of everything that a journal writes of the core's types. One list each, used
+// for writing and for reading.
+// size: one list per type of the core; a list that is torn apart cannot be compared with its type
+#pragma once
+
+#include <string_view>
+#include <tuple>
+
+#include "core/actions.h"
+#include "core/events.h"
+#include "core/state.h"
+
+namespace vramd::journal {
+
+template <typename T, typename M>
+struct Field {
+  std::string_view name;
+  M T::* member;
+};
+template <typename T, typename M>
+Field(const char*, M T::*) -> Field<T, M>;
+
+// A specialisation has `kList`, a tuple of Field. Fields at their default are not written.
+template <typename T>
+struct Fields;
+
+// An alternative of Event or Action has a `kType` as well, its name in the journal.
+template <typename T>
+concept Alternative = requires { Fields<T>::kType; };
+template <typename T>
+concept Described = requires { Fields<T>::kList; };
+
+// How many values an enumeration has, from zero up; each has a to_text.
+template <typename E>
+inline constexpr int kValues = 0;
+
+template <>
+inline constexpr int kValues<ModelType> = static_cast<int>(ModelType::other) + 1;
+template <>
+inline constexpr int kValues<Priority> = static_cast<int>(Priority::high) + 1;
+template <>
+inline constexpr int kValues<KvType> = static_cast<int>(KvType::iq4_nl) + 1;
+template <>
+inline constexpr int kValues<FootprintSource> = static_cast<int>(FootprintSource::declared) + 1;
+template <>
+inline constexpr int kValues<FailureKind> = static_cast<int>(FailureKind::stale_profile) + 1;
+template <>
+inline constexpr int kValues<RequestOutcome> = static_cast<int>(RequestOutcome::broken) + 1;
+template <>
+inline constexpr int kValues<ResidencyState> = static_cast<int>(ResidencyState::failed) + 1;
+template <>
+inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::removing) + 1;
+template <>
+inline constexpr int kValues<DecisionKind> = static_cast<int>(DecisionKind::pin) + 1;
+template <>
+inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::budget_shrunk) + 1;
+template <>
+inline constexpr int kValues<RefusalStatus> = static_cast<int>(RefusalStatus::not_found) + 1;
+template <>
+inline constexpr int kValues<EvictionKind> = static_cast<int>(EvictionKind::value) + 1;
+
+// Values.
+
+template <>
+struct Fields<Placement> {
+  using T = Placement;
+  static constexpr auto kList =
+      std::tuple{Field{"gpu_layers", &T::gpu_layers}, Field{"context", &T::context},
+                 Field{"slots", &T::slots}, Field{"kv", &T::kv}};
+};
+
+template <>
+struct Fields<PlacementRow> {
+  using T = PlacementRow;
+  static constexpr auto kList = std::tuple{Field{"placement", &T::placement},
+                                           Field{"device_bytes", &T::device_bytes},
+                                           Field{"host_anon", &T::host_anon},
+                                           Field{"weights", &T::weights},
+                                           Field{"weights_size", &T::weights_size},
+                                           Field{"speed", &T::speed_permille},
+                                           Field{"source", &T::source}};
+};
+
+template <>
+struct Fields<Failure> {
+  using T = Failure;
+  static constexpr auto kList = std::tuple{Field{"kind", &T::kind}, Field{"text", &T::text}};
+};
+
+template <>
+struct Fields<PlacementNeed> {
+  using T = PlacementNeed;
+  static constexpr auto kList =
+      std::tuple{Field{"placement", &T::placement}, Field{"need", &T::need}};
+};
+
+template <>
+struct Fields<Decision> {
+  using T = Decision;
+  static constexpr auto kList = std::tuple{Field{"kind", &T::kind},
+                                           Field{"reason", &T::reason},
+                                           Field{"at", &T::at},
+                                           Field{"model", &T::model},
+                                           Field{"other", &T::other},
+                                           Field{"request", &T::request},
+                                           Field{"generation", &T::generation},
+                                           Field{"placement", &T::placement},
+                                           Field{"pool", &T::pool},
+                                           Field{"need", &T::need},
+                                           Field{"headroom", &T::headroom},
+                                           Field{"usable", &T::usable},
+                                           Field{"victims", &T::victims},
+                                           Field{"tried", &T::tried},
+                                           Field{"waited", &T::waited},
+                                           Field{"retry_after", &T::retry_after},
+                                           Field{"text", &T::text}};
+};
+
+// The policy.
+
+template <>
+struct Fields<Reserve> {
+  using T = Reserve;
+  static constexpr auto kList =
+      std::tuple{Field{"permille", &T::permille}, Field{"size", &T::size}};
+};
+
+template <>
+struct Fields<PoolPolicy> {
+  using T = PoolPolicy;
+  static constexpr auto kList =
+      std::tuple{Field{"name", &T::name}, Field{"reserve", &T::reserve},
+                 Field{"max", &T::max_permille}, Field{"limit", &T::limit}};
+};
+
+template <>
+struct Fields<ModelPolicy> {
+  using T = ModelPolicy;
+  static constexpr auto kList = std::tuple{Field{"id", &T::id},
+                                           Field{"type", &T::type},
+                                           Field{"priority", &T::priority},
+                                           Field{"pinned", &T::pinned},
+                                           Field{"removed", &T::removed},
+                                           Field{"heavy", &T::heavy},
+                                           Field{"ttl", &T::ttl},
+                                           Field{"in_flight_max", &T::in_flight_max}};
+};
+
+template <>
+struct Fields<QueuePolicy> {
+  using T = QueuePolicy;
+  static constexpr auto kList =
+      std::tuple{Field{"waiting_max", &T::waiting_max},
+                 Field{"waiting_per_model_max", &T::waiting_per_model_max},
+                 Field{"queue_timeout", &T::queue_timeout},
+                 Field{"yield_after", &T::yield_after},
+                 Field{"degrade_after", &T::degrade_after},
+                 Field{"replays_max", &T::replays_max},
+                 Field{"lost_hold", &T::lost_hold}};
+};
+
+template <>
+struct Fields<ResidencyPolicy> {
+  using T = ResidencyPolicy;
+  static constexpr auto kList = std::tuple{Field{"grace", &T::grace},
+                                           Field{"grace_on_demand", &T::grace_on_demand},
+                                           Field{"min_residency_min", &T::min_residency_min},
+                                           Field{"min_residency_max", &T::min_residency_max},
+                                           Field{"heavy_slot", &T::heavy_slot},
+                                           Field{"single_model", &T::single_model},
+                                           Field{"eviction", &T::eviction}};
+};
+
+template <>
+struct Fields<LoadPolicy> {
+  using T = LoadPolicy;
+  static constexpr auto kList = std::tuple{Field{"stall_after", &T::stall_after},
+                                           Field{"timeout", &T::timeout},
+                                           Field{"retry_backoff_min", &T::retry_backoff_min},
+                                           Field{"retry_backoff_max", &T::retry_backoff_max},
+                                           Field{"attempts_max", &T::attempts_max},
+                                           Field{"bandwidth_prior", &T::bandwidth_prior_mib_per_s},
+                                           Field{"profile_reservation", &T::profile_reservation},
+                                           Field{"profile_ahead", &T::profile_ahead},
+                                           Field{"stop_timeout", &T::stop_timeout},
+                                           Field{"drain_timeout", &T::drain_timeout}};
+};
+
+template <>
+struct Fields<MarginPolicy> {
+  using T = MarginPolicy;
+  static constexpr auto kList =
+      std::tuple{Field{"analytic", &T::analytic_permille}, Field{"dry_run", &T::dry_run_permille},
+                 Field{"learned", &T::learned_permille}};
+};
+
+template <>
+struct Fields<Policy> {
+  using T = Policy;
+  static constexpr auto kList = std::tuple{
+      Field{"pools", &T::pools},         Field{"models", &T::models}, Field{"queue", &T::queue},
+      Field{"residency", &T::residency}, Field{"load", &T::load},     Field{"margin", &T::margin}};
+};
+
+// Events.
+
+template <>
+struct Fields<RequestArrived> {
+  using T = RequestArrived;
+  static constexpr std::string_view kType = "request_arrived";
+  static constexpr auto kList = std::tuple{
+      Field{"request", &T::request}, Field{"model", &T::model}, Field{"priority", &T::priority},
+      Field{"context_needed", &T::context_needed}, Field{"counted", &T::counted}};
+};
+
+template <>
+struct Fields<RequestEnded> {
+  using T = RequestEnded;
+  static constexpr std::string_view kType = "request_ended";
+  static constexpr auto kList =
+      std::tuple{Field{"request", &T::request}, Field{"generation", &T::generation},
+                 Field{"outcome", &T::outcome}};
+};
+
+template <>
+struct Fields<ClientGone> {
+  using T = ClientGone;
+  static constexpr std::string_view kType = "client_gone";
+  static constexpr auto kList = std::tuple{Field{"request", &T::request}};
+};
+
+template <>
+struct Fields<ModelProfiled> {
+  using T = ModelProfiled;
+  static constexpr std::string_view kType = "model_profiled";
+  static constexpr auto kList = std::tuple{Field{"model", &T::model}, Field{"rows", &T::rows}};
+};
+
+template <>
+struct Fields<ProfileFailed> {
+  using T = ProfileFailed;
+  static constexpr std::string_view kType = "profile_failed";
+  static constexpr auto kList =
+      std::tuple{Field{"model", &T::model}, Field{"failure", &T::failure}};
+};
+
+template <>
+struct Fields<ServerReady> {
+  using T = ServerReady;
+  static constexpr std::string_view kType = "server_ready";
+  static constexpr auto kList = std::tuple{Field{"generation", &T::generation}};
+};
+
+template <>
+struct Fields<ServerExited> {
+  using T = ServerExited;
+  static constexpr std::string_view kType = "server_exited";
+  static constexpr auto kList =
+      std::tuple{Field{"generation", &T::generation}, Field{"failure", &T::failure}};
+};
+
+template <>
+struct Fields<ServerUnresponsive> {
+  using T = ServerUnresponsive;
+  static constexpr std::string_view kType = "server_unresponsive";
+  static constexpr auto kList =
+      std::tuple{Field{"generation", &T::generation}, Field{"failure", &T::failure}};
+};
+
+template <>
+struct Fields<ServerSampled> {
+  using T = ServerSampled;
+  static constexpr std::string_view kType = "server_sampled";
+  static constexpr auto kList =
+      std::tuple{Field{"generation", &T::generation}, Field{"host_anon", &T::host_anon}};
+};
+
+template <>
+struct Fields<PoolSampled> {
+  using T = PoolSampled;
+  static constexpr std::string_view kType = "pool_sampled";
+  static constexpr auto kList = std::tuple{Field{"pool", &T::pool}, Field{"capacity", &T::capacity},
+                                           Field{"foreign", &T::foreign}};
+};
+
+template <>
+struct Fields<PolicyChanged> {
+  using T = PolicyChanged;
+  static constexpr std::string_view kType = "policy_changed";
+  static constexpr auto kList =
+      std::tuple{Field{"policy", &T::policy}, Field{"changed", &T::changed}};
+};
+
+template <>
+struct Fields<LoadModel> {
+  using T = LoadModel;
+  static constexpr std::string_view kType = "load_model";
+  static constexpr auto kList = std::tuple{Field{"command", &T::command}, Field{"model", &T::model},
+                                           Field{"may_evict", &T::may_evict}};
+};
+
+template <>
+struct Fields<UnloadModel> {
+  using T = UnloadModel;
+  static constexpr std::string_view kType = "unload_model";
+  static constexpr auto kList =
+      std::tuple{Field{"command", &T::command}, Field{"model", &T::model}};
+};
+
+template <>
+struct Fields<PinModel> {
+  using T = PinModel;
+  static constexpr std::string_view kType = "pin_model";
+  static constexpr auto kList = std::tuple{Field{"command", &T::command}, Field{"model", &T::model},
+                                           Field{"pinned", &T::pinned}};
+};
+
+template <>
+struct Fields<Flush> {
+  using T = Flush;
+  static constexpr std::string_view kType = "flush";
+  static constexpr auto kList = std::tuple{Field{"command", &T::command}};
+};
+
+template <>
+struct Fields<Shutdown> {
+  static constexpr std::string_view kType = "shutdown";
+  static constexpr auto kList = std::tuple{};
+};
+
+template <>
+struct Fields<Timer> {
+  static constexpr std::string_view kType = "timer";
+  static constexpr auto kList = std::tuple{};
+};
+
+// Actions.
+
+template <>
+struct Fields<Profile> {
+  using T = Profile;
+  static constexpr std::string_view kType = "profile";
+  static constexpr auto kList = std::tuple{Field{"model", &T::model}};
+};
+
+template <>
+struct Fields<StartServer> {
+  using T = StartServer;
+  static constexpr std::string_view kType = "start_server";
+  static constexpr auto kList =
+      std::tuple{Field{"model", &T::model}, Field{"generation", &T::generation},
+                 Field{"placement", &T::placement}};
+};
+
+template <>
+struct Fields<StopServer> {
+  using T = StopServer;
+  static constexpr std::string_view kType = "stop_server";
+  static constexpr auto kList =
+      std::tuple{Field{"model", &T::model}, Field{"generation", &T::generation},
+                 Field{"kill_at_once", &T::kill_at_once}};
+};
+
+template <>
+struct Fields<Admit> {
+  using T = Admit;
+  static constexpr std::string_view kType = "admit";
+  static constexpr auto kList = std::tuple{Field{"request", &T::request}, Field{"model", &T::model},
+                                           Field{"generation", &T::generation}};
+};
+
+template <>
+struct Fields<Refuse> {
+  using T = Refuse;
+  static constexpr std::string_view kType = "refuse";
+  static constexpr auto kList = std::tuple{
+      Field{"request", &T::request}, Field{"status", &T::status}, Field{"decision", &T::decision}};
+};
+
+template <>
+struct Fields<CommandDone> {
+  using T = CommandDone;
+  static constexpr std::string_view kType = "command_done";
+  static constexpr auto kList =
+      std::tuple{Field{"command", &T::command}, Field{"ok", &T::ok}, Field{"text", &T::text}};
+};
+
+template <>
+struct Fields<Decided> {
+  using T = Decided;
+  static constexpr std::string_view kType = "decided";
+  static constexpr auto kList = std::tuple{Field{"decision", &T::decision}};
+};
+
+template <>
+struct Fields<Drained> {
+  static constexpr std::string_view kType = "drained";
+  static constexpr auto kList = std::tuple{};
+};
+
+// The state of the core.
+
+template <>
+struct Fields<Charge> {
+  using T = Charge;
+  static constexpr auto kList = std::tuple{Field{"own", &T::own}, Field{"weights", &T::weights},
+                                           Field{"weights_size", &T::weights_size}};
+};
+
+template <>
+struct Fields<PoolSample> {
+  using T = PoolSample;
+  static constexpr auto kList =
+      std::tuple{Field{"capacity", &T::capacity}, Field{"foreign", &T::foreign},
+                 Field{"sampled_at", &T::sampled_at}};
+};
+
+template <>
+struct Fields<LedgerState> {
+  using T = LedgerState;
+  static constexpr auto kList = std::tuple{Field{"pools", &T::pools}, Field{"charges", &T::charges},
+                                           Field{"profile_hold", &T::profile_hold}};
+};
+
+template <>
+struct Fields<Usage::Memory> {
+  using T = Usage::Memory;
+  static constexpr auto kList = std::tuple{Field{"count", &T::count}, Field{"at", &T::at}};
+};
+
+template <>
+struct Fields<LoadWish> {
+  using T = LoadWish;
+  static constexpr auto kList =
+      std::tuple{Field{"command", &T::command}, Field{"may_evict", &T::may_evict}};
+};
+
+template <>
+struct Fields<ModelState> {
+  using T = ModelState;
+  static constexpr auto kList = std::tuple{Field{"state", &T::state},
+                                           Field{"pinned", &T::pinned},
+                                           Field{"rows", &T::rows},
+                                           Field{"next_rows", &T::next_rows},
+                                           Field{"rows_stale", &T::rows_stale},
+                                           Field{"profiled_ahead", &T::profiled_ahead},
+                                           Field{"generation", &T::generation},
+                                           Field{"row", &T::row},
+                                           Field{"placement", &T::placement},
+                                           Field{"degraded", &T::degraded},
+                                           Field{"loading_since", &T::loading_since},
+                                           Field{"ready_since", &T::ready_since},
+                                           Field{"stopping_since", &T::stopping_since},
+                                           Field{"stalled", &T::stalled},
+                                           Field{"stop_failure", &T::stop_failure},
+                                           Field{"drain_cause", &T::drain_cause},
+                                           Field{"yielding_to", &T::yielding_to},
+                                           Field{"hold_until", &T::hold_until},
+                                           Field{"measured", &T::measured},
+                                           Field{"wait_noted", &T::wait_noted},
+                                           Field{"wanted_since", &T::wanted_since},
+                                           Field{"room_made", &T::room_made},
+                                           Field{"reload_for", &T::reload_for},
+                                           Field{"load_commands", &T::load_commands},
+                                           Field{"unload_commands", &T::unload_commands},
+                                           Field{"usage", &T::usage},
+                                           Field{"last_used", &T::last_used},
+                                           Field{"used", &T::used},
+                                           Field{"uses", &T::uses},
+                                           Field{"loads", &T::loads},
+                                           Field{"evictions", &T::evictions},
+                                           Field{"failures", &T::failures},
+                                           Field{"load_time", &T::load_time},
+                                           Field{"attempts", &T::attempts},
+                                           Field{"failures_in_a_row", &T::failures_in_a_row},
+                                           Field{"refuses", &T::refuses},
+                                           Field{"retry_at", &T::retry_at},
+                                           Field{"failure", &T::failure}};
+};
+
+template <>
+struct Fields<RequestState> {
+  using T = RequestState;
+  static constexpr auto kList = std::tuple{Field{"model", &T::model},
+                                           Field{"priority", &T::priority},
+                                           Field{"context_needed", &T::context_needed},
+                                           Field{"counted", &T::counted},
+                                           Field{"arrived", &T::arrived},
+                                           Field{"admitted", &T::admitted},
+                                           Field{"generation", &T::generation},
+                                           Field{"lost_from", &T::lost_from},
+                                           Field{"client_gone", &T::client_gone},
+                                           Field{"suspect", &T::suspect},
+                                           Field{"replays", &T::replays},
+                                           Field{"crashes", &T::crashes}};
+};
+
+template <>
+struct Fields<FlushState> {
+  using T = FlushState;
+  static constexpr auto kList =
+      std::tuple{Field{"command", &T::command}, Field{"stopping", &T::stopping},
+                 Field{"spared", &T::spared}, Field{"unloaded", &T::unloaded}};
+};
+
+template <>
+struct Fields<GovernorState> {
+  using T = GovernorState;
+  static constexpr auto kList = std::tuple{Field{"policy", &T::policy},
+                                           Field{"now", &T::now},
+                                           Field{"ledger", &T::ledger},
+                                           Field{"models", &T::models},
+                                           Field{"requests", &T::requests},
+                                           Field{"flushes", &T::flushes},
+                                           Field{"profiling", &T::profiling},
+                                           Field{"next_generation", &T::next_generation},
+                                           Field{"deadline", &T::deadline},
+                                           Field{"somebody_wants", &T::somebody_wants},
+                                           Field{"shutting_down", &T::shutting_down},
+                                           Field{"drained", &T::drained},
+                                           Field{"shutdown_deadline", &T::shutdown_deadline}};
+};
+
+}  // namespace vramd::journal

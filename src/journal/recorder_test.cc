@@ -1,0 +1,117 @@
+#include "journal/recorder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/governor.h"
+
+namespace vramd::journal {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+Governor governor() {
+  Policy policy;
+  policy.pools.push_back({.name = "host", .reserve = {}, .limit = {}});
+  return {policy, Tick{}};
+}
+
+Recorder recorder(RecorderLimits limits = {}) {
+  return {{"1.0", "run", 0}, limits};
+}
+
+void record(Recorder& recorder, const Governor& governor) {
+  if (recorder.needs_segment())
+    recorder.begin_segment(governor.state());
+  recorder.record(Tick{}, Timer{}, {});
+}
+
+TEST(Recorder, ASegmentBeginsWithItsHeader) {
+  Recorder r = recorder();
+  const Governor g = governor();
+  EXPECT_TRUE(r.needs_segment());
+  record(r, g);
+  record(r, g);
+  const auto chunks = r.take();
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_TRUE(chunks[0].begins);
+  EXPECT_THAT(chunks[0].text, StartsWith("{\"journal\":\"vramd\""));
+  EXPECT_THAT(chunks[0].text, HasSubstr("\n{\"step\":1,"));
+  EXPECT_THAT(chunks[0].text, HasSubstr("\n{\"step\":2,"));
+  record(r, g);
+  const auto more = r.take();
+  ASSERT_THAT(more, SizeIs(1));
+  EXPECT_FALSE(more[0].begins);
+  EXPECT_THAT(more[0].text, StartsWith("{\"step\":3,"));
+  EXPECT_FALSE(r.has_pending());
+  EXPECT_THAT(r.take(), IsEmpty());
+}
+
+TEST(Recorder, AFullSegmentIsFollowedByTheNext) {
+  Recorder r = recorder({.segment_max = 400_B});
+  const Governor g = governor();
+  for (int i = 0; i < 20; ++i)
+    record(r, g);
+  const auto chunks = r.take();
+  ASSERT_GT(chunks.size(), 2U);
+  std::uint64_t expected = 1;
+  for (const Chunk& chunk : chunks) {
+    EXPECT_TRUE(chunk.begins);
+    const auto header = decode_header(chunk.text.substr(0, chunk.text.find('\n')));
+    ASSERT_TRUE(header) << header.error().text();
+    EXPECT_EQ(header->segment, chunk.segment);
+    EXPECT_EQ(header->first_step, expected);
+    EXPECT_FALSE(header->gap);
+    expected += static_cast<std::uint64_t>(std::ranges::count(chunk.text, '\n')) - 1;
+  }
+  EXPECT_EQ(expected, 21U);
+}
+
+TEST(Recorder, ADiskThatDoesNotKeepUpLeavesAGapThatIsSaid) {
+  Recorder r = recorder({.pending_max = 800_B});
+  const Governor g = governor();
+  for (int i = 0; i < 40; ++i)
+    record(r, g);
+  const auto chunks = r.take();
+  ASSERT_FALSE(chunks.empty());
+  std::size_t bytes = 0;
+  for (const Chunk& chunk : chunks)
+    bytes += chunk.text.size();
+  EXPECT_LE(bytes, 800U);
+  const auto header = decode_header(chunks[0].text.substr(0, chunks[0].text.find('\n')));
+  ASSERT_TRUE(header);
+  EXPECT_TRUE(header->gap);
+}
+
+TEST(Recorder, WhatTheDiskLostBeginsAnew) {
+  Recorder r = recorder();
+  const Governor g = governor();
+  record(r, g);
+  r.take();
+  r.lost();
+  EXPECT_TRUE(r.needs_segment());
+  record(r, g);
+  const auto chunks = r.take();
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_EQ(chunks[0].segment, 2U);
+  EXPECT_THAT(chunks[0].text, HasSubstr("\"first_step\":2"));
+}
+
+TEST(Recorder, MemoryKeepsTheLatestStepsWhateverTheDiskDoes) {
+  Recorder r = recorder({.memory_max = 200_B});
+  for (int i = 0; i < 100; ++i)
+    r.record(Tick{}, Timer{}, {});
+  EXPECT_EQ(r.steps(), 100U);
+  std::size_t bytes = 0;
+  for (const std::string& line : r.latest())
+    bytes += line.size();
+  EXPECT_LE(bytes, 200U);
+  EXPECT_THAT(r.latest().back(), StartsWith("{\"step\":100,"));
+  EXPECT_FALSE(r.has_pending());
+}
+
+}  // namespace
+}  // namespace vramd::journal
