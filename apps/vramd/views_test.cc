@@ -69,8 +69,7 @@ TEST(Views, WhyIsSentencesWithTheNewestLast) {
             "14m 59s ago  Loading chat: it fits, 3.00 GiB of 6.00 GiB are free.\n"
             "     1s ago  Unloaded chat to make room for embed, which has waited for 12\n"
             "             seconds and needs 500 MiB.\n");
-  EXPECT_EQ(why_view("chat", Json::parse("{}"), 0, kPlain),
-            "nothing was decided about chat since the daemon started\n");
+  EXPECT_EQ(why_view("chat", Json::parse("{}"), 0, kPlain), "nothing is recorded of chat\n");
 }
 
 TEST(Views, ACommandSaysWhatMoved) {

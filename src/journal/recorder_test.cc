@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/governor.h"
-
 namespace vramd::journal {
 namespace {
 
@@ -13,35 +11,35 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-Governor governor() {
-  Policy policy;
-  policy.pools.push_back({.name = "host", .reserve = {}, .limit = {}});
-  return {policy, Tick{}};
+GovernorState fresh_state() {
+  GovernorState state;
+  state.policy.pools.push_back({.name = "host", .reserve = {}, .limit = {}});
+  state.ledger.pools.resize(1);
+  return state;
 }
 
 Recorder recorder(RecorderLimits limits = {}) {
   return {{"1.0", "run", 0}, limits};
 }
 
-void record(Recorder& recorder, const Governor& governor) {
+void record(Recorder& recorder) {
   if (recorder.needs_segment())
-    recorder.begin_segment(governor.state());
+    recorder.begin_segment(fresh_state());
   recorder.record(Tick{}, Timer{}, {});
 }
 
 TEST(Recorder, ASegmentBeginsWithItsHeader) {
   Recorder r = recorder();
-  const Governor g = governor();
   EXPECT_TRUE(r.needs_segment());
-  record(r, g);
-  record(r, g);
+  record(r);
+  record(r);
   const auto chunks = r.take();
   ASSERT_THAT(chunks, SizeIs(1));
   EXPECT_TRUE(chunks[0].begins);
   EXPECT_THAT(chunks[0].text, StartsWith("{\"journal\":\"vramd\""));
   EXPECT_THAT(chunks[0].text, HasSubstr("\n{\"step\":1,"));
   EXPECT_THAT(chunks[0].text, HasSubstr("\n{\"step\":2,"));
-  record(r, g);
+  record(r);
   const auto more = r.take();
   ASSERT_THAT(more, SizeIs(1));
   EXPECT_FALSE(more[0].begins);
@@ -52,9 +50,8 @@ TEST(Recorder, ASegmentBeginsWithItsHeader) {
 
 TEST(Recorder, AFullSegmentIsFollowedByTheNext) {
   Recorder r = recorder({.segment_max = 400_B});
-  const Governor g = governor();
   for (int i = 0; i < 20; ++i)
-    record(r, g);
+    record(r);
   const auto chunks = r.take();
   ASSERT_GT(chunks.size(), 2U);
   std::uint64_t expected = 1;
@@ -72,9 +69,8 @@ TEST(Recorder, AFullSegmentIsFollowedByTheNext) {
 
 TEST(Recorder, ADiskThatDoesNotKeepUpLeavesAGapThatIsSaid) {
   Recorder r = recorder({.pending_max = 800_B});
-  const Governor g = governor();
   for (int i = 0; i < 40; ++i)
-    record(r, g);
+    record(r);
   const auto chunks = r.take();
   ASSERT_FALSE(chunks.empty());
   std::size_t bytes = 0;
@@ -88,12 +84,11 @@ TEST(Recorder, ADiskThatDoesNotKeepUpLeavesAGapThatIsSaid) {
 
 TEST(Recorder, WhatTheDiskLostBeginsAnew) {
   Recorder r = recorder();
-  const Governor g = governor();
-  record(r, g);
+  record(r);
   r.take();
   r.lost();
   EXPECT_TRUE(r.needs_segment());
-  record(r, g);
+  record(r);
   const auto chunks = r.take();
   ASSERT_THAT(chunks, SizeIs(1));
   EXPECT_EQ(chunks[0].segment, 2U);

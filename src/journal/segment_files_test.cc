@@ -9,7 +9,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/governor.h"
 #include "journal/reader.h"
 
 namespace vramd::journal {
@@ -34,11 +33,11 @@ class SegmentFilesTest : public ::testing::Test {
            ::testing::UnitTest::GetInstance()->current_test_info()->name();
   }
   static std::string header(std::uint64_t first_step = 1) {
-    Policy policy;
-    policy.pools.push_back({.name = "host", .reserve = {}, .limit = {}});
+    GovernorState state;
+    state.policy.pools.push_back({.name = "host", .reserve = {}, .limit = {}});
+    state.ledger.pools.resize(1);
     std::string line;
-    encode(SegmentHeader{"1", "r", 1, first_step, 0, false, Governor(policy, Tick{}).state()},
-           line);
+    encode(SegmentHeader{"1", "r", 1, first_step, 0, false, state}, line);
     return line;
   }
   static std::string step(std::uint64_t number) {

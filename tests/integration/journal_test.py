@@ -1,4 +1,4 @@
-"""The journal of real runs: it replays, it survives what happens to its folder, it tells stories."""
+"""The journal of real runs: it replays, survives what happens to its folder, and tells stories."""
 
 import json
 import os
@@ -175,13 +175,15 @@ class Journal(unittest.TestCase):
             self.assertEqual(unknown.returncode, 1)
             self.assertIn("Nothing is remembered of a request 123456", unknown.stderr)
             self.stop(daemon)
+
             # The same from the files, once the daemon has gone.
-            from_file = " ".join(daemon.command(
-                "why", number, "--journal", str(daemon.state_dir / "journal")).stdout.split())
-            self.assertIn("It was sent to demo-large after", from_file)
-            model = " ".join(daemon.command(
-                "why", "demo-medium", "--journal", str(daemon.state_dir / "journal")).stdout.split())
-            self.assertIn("Unloading demo-medium to make room for demo-large", model)
+            def told_by_file(subject):
+                told = daemon.command("why", subject, "--journal",
+                                      str(daemon.state_dir / "journal"))
+                return " ".join(told.stdout.split())
+            self.assertIn("It was sent to demo-large after", told_by_file(number))
+            self.assertIn("Unloading demo-medium to make room for demo-large",
+                          told_by_file("demo-medium"))
 
 
 if __name__ == "__main__":
