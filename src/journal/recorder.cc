@@ -24,19 +24,23 @@ void Recorder::begin_segment(const GovernorState& state) {
   header.gap = std::exchange(gap_, false);
   header.state = state;
   pending_.push_back({segment_, true, {}});
-  segment_bytes_ = 0;
-  needs_segment_ = false;
   std::string line;
   encode(header, line);
+  needs_segment_ = false;
   append(line);
+  // However large a state is, a segment has steps.
+  segment_bytes_ = 0;
 }
 
 void Recorder::record(Tick at, const Event& event, const Actions& actions) {
   std::string line;
   line.reserve(256);
   encode_step(next_step_++, at, event, actions, line);
-  if (!needs_segment_)
+  if (!needs_segment_) {
     append(line);
+    if (segment_bytes_ >= size_of(limits_.segment_max))
+      needs_segment_ = true;
+  }
   latest_bytes_ += line.size();
   latest_.push_back(std::move(line));
   while (latest_bytes_ > size_of(limits_.memory_max) && latest_.size() > 1) {
@@ -53,8 +57,6 @@ void Recorder::append(std::string_view line) {
   pending_.back().text += line;
   pending_bytes_ += line.size();
   segment_bytes_ += line.size();
-  if (segment_bytes_ >= size_of(limits_.segment_max))
-    needs_segment_ = true;
 }
 
 std::vector<Chunk> Recorder::take() {

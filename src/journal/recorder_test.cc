@@ -49,7 +49,7 @@ TEST(Recorder, ASegmentBeginsWithItsHeader) {
 }
 
 TEST(Recorder, AFullSegmentIsFollowedByTheNext) {
-  Recorder r = recorder({.segment_max = 400_B});
+  Recorder r = recorder({.segment_max = 200_B});
   for (int i = 0; i < 20; ++i)
     record(r);
   const auto chunks = r.take();
@@ -65,6 +65,15 @@ TEST(Recorder, AFullSegmentIsFollowedByTheNext) {
     expected += static_cast<std::uint64_t>(std::ranges::count(chunk.text, '\n')) - 1;
   }
   EXPECT_EQ(expected, 21U);
+}
+
+TEST(Recorder, AStateThatIsLargerThanASegmentStillGetsItsStep) {
+  Recorder r = recorder({.segment_max = 1_B});
+  for (int i = 0; i < 3; ++i)
+    record(r);
+  const auto chunks = r.take();
+  ASSERT_THAT(chunks, SizeIs(3));
+  EXPECT_THAT(chunks[2].text, HasSubstr("\n{\"step\":3,"));
 }
 
 TEST(Recorder, ADiskThatDoesNotKeepUpLeavesAGapThatIsSaid) {
