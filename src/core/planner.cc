@@ -131,8 +131,15 @@ std::vector<ModelId> Planner::must_leave(ModelId id) const {
   return leaving;
 }
 
-Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
-  const Bytes frees = m.charged->freed(pool);
+Bytes Planner::frees(const ModelRecord& m, PoolId pool, const Charge& kept) const {
+  const Charge& charge = m.charged->charge;
+  const bool same = kept.weights_size > Bytes{0} && charge.weights_size > Bytes{0} &&
+                    kept.weights == charge.weights;
+  return same ? charge.own[pool.value] : m.charged->freed(pool);
+}
+
+Candidate Planner::candidate(const ModelRecord& m, PoolId pool, const Charge& kept) const {
+  const Bytes frees = this->frees(m, pool, kept);
   const Duration prior =
       1s +
       Duration{frees.count / std::max<std::int64_t>(1, policy_.load.bandwidth_prior_mib_per_s) *
@@ -140,7 +147,7 @@ Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
   return {m.id, frees, m.last_used, keep_value(m.usage.rate(now_), m.load_time.value_or(prior))};
 }
 
-PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
+PoolAmounts Planner::freed_by(std::span<const ModelId> victims, const Charge& kept) const {
   PoolAmounts amounts{};
   std::map<FileId, std::int32_t> leaving;  // users of each file among the victims
   for (const ModelId id : victims) {
@@ -151,6 +158,8 @@ PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
       ++leaving[charge->weights];
   }
   for (const auto& [file, count] : leaving) {
+    if (kept.weights_size > Bytes{0} && file == kept.weights)
+      continue;
     std::int32_t users = 0;
     Bytes size;
     for (const ModelRecord& m : models_) {
@@ -170,9 +179,9 @@ PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
 
 // Gives back victims that are not needed, most valuable first, counting shared files exactly.
 std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
-                                            const PoolAmounts& lacking) const {
+                                            const PoolAmounts& lacking, const Charge& kept) const {
   const auto enough = [&](const std::vector<ModelId>& set) {
-    const PoolAmounts freed = freed_by(set);
+    const PoolAmounts freed = freed_by(set, kept);
     for (std::size_t i = 0; i < pools(); ++i) {
       if (freed[i] < lacking[i])
         return false;
@@ -183,8 +192,8 @@ std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
     return {};
   std::vector<ModelId> by_value = victims;
   std::ranges::sort(by_value, [&](ModelId a, ModelId b) {
-    const auto value_a = candidate(model(a), kHostPool).value;
-    const auto value_b = candidate(model(b), kHostPool).value;
+    const auto value_a = candidate(model(a), kHostPool, kept).value;
+    const auto value_b = candidate(model(b), kHostPool, kept).value;
     return value_a != value_b ? value_a > value_b : a < b;
   });
   for (const ModelId id : by_value) {
@@ -197,7 +206,7 @@ std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
 }
 
 std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
-                                             PoolAmounts lacking) const {
+                                             PoolAmounts lacking, const Charge& kept) const {
   std::vector<ModelId> chosen;
   PoolAmounts still = lacking;
   for (std::uint32_t i = 0; i < pools(); ++i) {
@@ -208,18 +217,18 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
     for (const ModelId id : usable) {
       if (std::ranges::find(chosen, id) != chosen.end())
         continue;
-      Candidate c = candidate(model(id), PoolId(i));
+      Candidate c = candidate(model(id), PoolId(i), kept);
       if (c.frees > Bytes{0})
         candidates.push_back(c);
     }
     const std::vector<ModelId> victims = eviction_.choose(candidates, still[i]);
     // Models that share a file free it only together: ask exactly before giving up.
     if (victims.empty())
-      return prune_exactly(usable, lacking);
+      return prune_exactly(usable, lacking, kept);
     for (const ModelId id : victims) {
       chosen.push_back(id);
       for (std::uint32_t k = 0; k < pools(); ++k) {
-        still[k] -= model(id).charged->freed(PoolId(k));
+        still[k] -= frees(model(id), PoolId(k), kept);
       }
     }
   }
@@ -228,7 +237,7 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
     const LedgerEntry& entry = *model(id).charged;
     return entry.file != nullptr && entry.file->users > 1;
   });
-  return shared ? prune_exactly(std::move(chosen), lacking) : chosen;
+  return shared ? prune_exactly(std::move(chosen), lacking, kept) : chosen;
 }
 
 Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
@@ -257,7 +266,7 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
     room.victims.push_back(id);
   }
   room.forced = room.victims.size();
-  const PoolAmounts forced_freed = freed_by(room.victims);
+  const PoolAmounts forced_freed = freed_by(room.victims, charge);
   bool now = true;
   bool after_stops = true;
   for (std::uint32_t i = 0; i < pools(); ++i) {
@@ -280,7 +289,7 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
       usable.push_back(m.id);
     }
   }
-  const std::vector<ModelId> chosen = choose_victims(usable, lacking);
+  const std::vector<ModelId> chosen = choose_victims(usable, lacking, charge);
   room.enough = !chosen.empty();
   room.victims.insert(room.victims.end(), chosen.begin(), chosen.end());
   return room;
