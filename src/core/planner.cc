@@ -131,15 +131,8 @@ std::vector<ModelId> Planner::must_leave(ModelId id) const {
   return leaving;
 }
 
-Bytes Planner::frees(const ModelRecord& m, PoolId pool, const Charge& kept) const {
-  const Charge& charge = m.charged->charge;
-  const bool same = kept.weights_size > Bytes{0} && charge.weights_size > Bytes{0} &&
-                    kept.weights == charge.weights;
-  return same ? charge.own[pool.value] : m.charged->freed(pool);
-}
-
 Candidate Planner::candidate(const ModelRecord& m, PoolId pool, const Charge& kept) const {
-  const Bytes frees = this->frees(m, pool, kept);
+  const Bytes frees = freed_of(m, pool, kept);
   const Duration prior =
       1s +
       Duration{frees.count / std::max<std::int64_t>(1, policy_.load.bandwidth_prior_mib_per_s) *
@@ -228,7 +221,7 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
     for (const ModelId id : victims) {
       chosen.push_back(id);
       for (std::uint32_t k = 0; k < pools(); ++k) {
-        still[k] -= frees(model(id), PoolId(k), kept);
+        still[k] -= freed_of(model(id), PoolId(k), kept);
       }
     }
   }

@@ -98,7 +98,10 @@ class Planner {
   std::vector<ModelId> prune_exactly(std::vector<ModelId> victims, const PoolAmounts& lacking,
                                      const Charge& kept) const;
   PoolAmounts freed_by(std::span<const ModelId> victims, const Charge& kept) const;
-  Bytes frees(const ModelRecord& model, PoolId pool, const Charge& kept) const;
+  static Bytes freed_of(const ModelRecord& m, PoolId pool, const Charge& kept) {
+    const bool same = kept.weights_size > Bytes{0} && m.charged->charge.weights == kept.weights;
+    return same ? m.charged->charge.own[pool.value] : m.charged->freed(pool);
+  }
   Candidate candidate(const ModelRecord& model, PoolId pool, const Charge& kept) const;
   LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Charge& charge,
                   const Room& room) const;
