@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <optional>
@@ -14,8 +15,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include "sim/exhaust.h"
 #include "sim/run.h"
 #include "sim/scenario.h"
+#include "sim/shrink.h"
 
 namespace {
 
@@ -27,6 +30,12 @@ struct Options {
   std::string scenario;
   bool trace = false;
   bool verbose = false;
+  bool shrink = false;
+  bool no_shrink = false;
+  bool fail_fast = false;
+  std::string shrink_dir = "tests/scenarios";
+  std::uint64_t require_coverage = 0;
+  int exhaust = 0;
   unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
 };
 
@@ -64,6 +73,28 @@ void print_failure(const RunReport& report) {
   std::cout << "repeat it: build/release/vramd-sim --seed " << report.seed << " --trace\n\n";
 }
 
+// Writes the shortest list of events that still fails as the seed did: a golden scenario, which
+// fails until the core is mended, and says then what it does.
+void shrink_failure(const RunReport& report, const std::string& folder) {
+  std::cout << "shrinking seed " << report.seed << ": " << report.findings.front() << "\n";
+  const auto script =
+      shrink(script_of(draw_knobs(report.seed), report.events, report.findings.front()));
+  if (!script) {
+    std::cout << "told again it does not fail: what broke is not in the list of events alone\n\n";
+    return;
+  }
+  const std::string text = write_scenario(*script, report.seed);
+  std::cout << text << "\n";
+  if (!std::filesystem::is_directory(folder)) {
+    std::cout << "not written: there is no folder " << folder << "\n\n";
+    return;
+  }
+  const auto path =
+      std::filesystem::path(folder) / ("seed-" + std::to_string(report.seed) + ".txt");
+  std::ofstream(path) << text;
+  std::cout << "written: " << path.string() << "\n\n";
+}
+
 // The sum over all seeds. Filled in the order of the seeds, whatever order they ran in.
 struct Sum {
   std::uint64_t events = 0;
@@ -72,6 +103,7 @@ struct Sum {
   std::uint64_t failed = 0;
   std::uint64_t digest = 0;
   Coverage coverage;
+  std::optional<RunReport> first_failure;
 
   void add(const RunReport& report) {
     constexpr std::uint64_t kFailuresShown = 5;
@@ -79,6 +111,8 @@ struct Sum {
     steps += report.steps;
     digest = (digest ^ report.digest) * 0x9fb21c651e98df25ULL;
     coverage.add(report.coverage);
+    if (!report.findings.empty() && !first_failure)
+      first_failure = report;
     if (report.findings.empty()) {
       ++passed;
     } else if (++failed <= kFailuresShown) {
@@ -89,12 +123,14 @@ struct Sum {
   }
 };
 
-Sum run_range(const Range& range, unsigned jobs) {
+Sum run_range(const Range& range, unsigned jobs, bool fail_fast) {
   // A batch at a time, so that memory stays small and failures come early.
   constexpr std::uint64_t kBatch = 512;
   Sum sum;
   for (std::uint64_t first = range.first; first <= range.last; first += kBatch) {
     const std::uint64_t count = std::min(kBatch, range.last - first + 1);
+    if (fail_fast && sum.failed > 0)
+      break;
     std::vector<RunReport> reports(count);
     std::atomic<std::uint64_t> next{0};
     auto work = [&] {
@@ -112,13 +148,14 @@ Sum run_range(const Range& range, unsigned jobs) {
   return sum;
 }
 
-int run_one(std::uint64_t seed, bool trace, bool verbose) {
-  if (trace || verbose)
+int run_one(const Options& options) {
+  const std::uint64_t seed = *options.seed;
+  if (options.trace || options.verbose)
     std::cout << describe(draw_knobs(seed)) << "\n";
   const RunReport report =
-      trace ? run_seed(seed, [](const std::string& line) { std::cout << line << "\n"; })
-            : run_seed(seed);
-  if (verbose)
+      options.trace ? run_seed(seed, [](const std::string& line) { std::cout << line << "\n"; })
+                    : run_seed(seed);
+  if (options.verbose)
     std::cout << report.coverage.table();
   std::cout << report.events << " events, digest " << std::hex << report.digest << std::dec << "\n";
   if (report.findings.empty()) {
@@ -126,6 +163,8 @@ int run_one(std::uint64_t seed, bool trace, bool verbose) {
     return 0;
   }
   print_failure(report);
+  if (options.shrink)
+    shrink_failure(report, options.shrink_dir);
   std::cout << "0 passed, 1 failed\n";
   return 1;
 }
@@ -148,6 +187,57 @@ int play(const std::string& path) {
   return played->find("BROKEN") == std::string::npos ? 0 : 1;
 }
 
+int run_exhaustively(int depth) {
+  const Exhausted result = exhaust(depth);
+  std::cout << result.orders << " orders of " << depth << " events, " << result.steps << " steps\n";
+  if (result.finding.empty()) {
+    std::cout << "1 passed, 0 failed\n";
+    return 0;
+  }
+  std::cout << "broken: " << result.finding << "\n" << result.scenario << "0 passed, 1 failed\n";
+  return 1;
+}
+
+void print_figures(const Sum& sum, std::uint64_t ms, unsigned jobs) {
+  const std::uint64_t seeds = sum.passed + sum.failed;
+  std::cout << sum.coverage.table();
+  std::cout << seeds << " seeds, " << sum.events << " events (" << sum.events / seeds
+            << " a seed), each seed run twice\n";
+  std::cout << sum.steps << " steps in " << ms << " ms on " << jobs
+            << " threads: " << sum.steps * 1000 / ms << " a second, "
+            << sum.steps * 1000 / ms / jobs << " a second and thread\n";
+  std::cout << "digest " << std::hex << sum.digest << std::dec << "\n";
+}
+
+// Whether everything was hit often enough; prints what was not.
+bool is_covered(const Sum& sum, std::uint64_t least) {
+  const std::vector<std::string> below = sum.coverage.below(least);
+  if (!below.empty())
+    std::cout << "hit too rarely:\n";
+  for (const std::string& line : below)
+    std::cout << "  " << line << "\n";
+  return below.empty();
+}
+
+int run_seeds(const Options& options) {
+  const auto range = parse_range(options.seeds);
+  if (!range) {
+    std::cerr << "vramd-sim: --seeds wants A..B with A <= B, or N; not '" << options.seeds << "'\n";
+    return 2;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const Sum sum = run_range(*range, options.jobs, options.fail_fast);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - begin);
+  print_figures(sum, std::max<std::uint64_t>(1, static_cast<std::uint64_t>(took.count())),
+                options.jobs);
+  if (sum.first_failure && !options.no_shrink)
+    shrink_failure(*sum.first_failure, options.shrink_dir);
+  const bool covered = is_covered(sum, options.require_coverage);
+  std::cout << sum.passed << " passed, " << sum.failed << " failed\n";
+  return sum.failed == 0 && covered ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -157,33 +247,22 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "one seed only");
   app.add_option("--scenario", options.scenario, "play a file of tests/scenarios and print it");
   app.add_flag("--trace", options.trace, "with --seed: print every event and action");
-  app.add_flag("--verbose", options.verbose, "print the table of what was covered");
+  app.add_flag("--verbose", options.verbose, "with --seed: print the table of what was covered");
+  app.add_flag("--shrink", options.shrink, "with --seed: shrink it when it fails");
+  app.add_flag("--no-shrink", options.no_shrink, "do not shrink the first seed that fails");
+  app.add_option("--shrink-dir", options.shrink_dir, "where what was shrunk is written");
+  app.add_flag("--fail-fast", options.fail_fast, "stop soon after the first seed that fails");
+  app.add_option("--require-coverage", options.require_coverage,
+                 "fail when an event, action, decision, reason, edge or fault was hit less often");
+  app.add_option("--exhaust", options.exhaust, "every order of so many events on two models")
+      ->check(CLI::Range(1, 12));
   app.add_option("--jobs", options.jobs, "threads; as many as there are processors by default")
       ->check(CLI::Range(1, 256));
   CLI11_PARSE(app, argc, argv);
 
   if (!options.scenario.empty())
     return play(options.scenario);
-  if (options.seed)
-    return run_one(*options.seed, options.trace, options.verbose);
-  const auto range = parse_range(options.seeds);
-  if (!range) {
-    std::cerr << "vramd-sim: --seeds wants A..B with A <= B, or N; not '" << options.seeds << "'\n";
-    return 2;
-  }
-  const auto begin = std::chrono::steady_clock::now();
-  const Sum sum = run_range(*range, options.jobs);
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
-      std::chrono::steady_clock::now() - begin);
-  const std::uint64_t seeds = range->last - range->first + 1;
-  const auto ms = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(took.count()));
-  std::cout << sum.coverage.table();
-  std::cout << seeds << " seeds, " << sum.events << " events (" << sum.events / seeds
-            << " a seed), each seed run twice\n";
-  std::cout << sum.steps << " steps in " << ms << " ms on " << options.jobs
-            << " threads: " << sum.steps * 1000 / ms << " a second, "
-            << sum.steps * 1000 / ms / options.jobs << " a second and thread\n";
-  std::cout << "digest " << std::hex << sum.digest << std::dec << "\n";
-  std::cout << sum.passed << " passed, " << sum.failed << " failed\n";
-  return sum.failed == 0 ? 0 : 1;
+  if (options.exhaust > 0)
+    return run_exhaustively(options.exhaust);
+  return options.seed ? run_one(options) : run_seeds(options);
 }

@@ -279,6 +279,9 @@ void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const Lo
   }
   if (others_loading || claimed)
     return;
+  // A move to a better placement makes nobody give way.
+  if (model.queue.empty() && model.load_commands.empty())
+    return;
   const Tick yield_at = w.since + policy_.queue.yield_after;
   if (now_ < yield_at)
     return;

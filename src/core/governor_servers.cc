@@ -105,9 +105,11 @@ void Governor::Impl::on(const ServerSampled& event) {
 void Governor::Impl::on(const PoolSampled& event) {
   if (event.pool.value >= ledger_.pool_count())
     return;
-  const Bytes before = ledger_.headroom(event.pool);
+  const Bytes headroom = ledger_.headroom(event.pool);
+  const Bytes empty = ledger_.empty(event.pool);
   ledger_.sample(event.pool, event.capacity, event.foreign, now_);
-  if (ledger_.headroom(event.pool) != before)
+  // With the same headroom an empty pool may hold less than before, and somebody waits in vain.
+  if (ledger_.headroom(event.pool) != headroom || ledger_.empty(event.pool) != empty)
     dirty_ = true;
 }
 

@@ -149,7 +149,7 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
     room.victims.push_back(id);
   }
   room.forced = room.victims.size();
-  const PoolAmounts forced_freed = freed_by(room.victims);
+  const PoolAmounts forced_freed = freed_by(room.victims, charge);
   bool now = true;
   bool after_stops = true;
   for (std::uint32_t i = 0; i < pools(); ++i) {
@@ -172,7 +172,7 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
       usable.push_back(m.id);
     }
   }
-  const std::vector<ModelId> chosen = choose_victims(usable, lacking);
+  const std::vector<ModelId> chosen = choose_victims(usable, lacking, charge);
   room.enough = !chosen.empty();
   room.victims.insert(room.victims.end(), chosen.begin(), chosen.end());
   return room;

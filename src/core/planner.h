@@ -97,12 +97,17 @@ class Planner {
   Room room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
                 std::span<const ModelId> leaving) const;
   std::vector<ModelId> must_leave(ModelId model) const;
-  std::vector<ModelId> choose_victims(const std::vector<ModelId>& usable,
-                                      PoolAmounts lacking) const;
-  std::vector<ModelId> prune_exactly(std::vector<ModelId> victims,
-                                     const PoolAmounts& lacking) const;
-  PoolAmounts freed_by(std::span<const ModelId> victims) const;
-  Candidate candidate(const ModelRecord& model, PoolId pool) const;
+  // The file that the load itself maps is needed afterwards, whoever had it before: `kept`.
+  std::vector<ModelId> choose_victims(const std::vector<ModelId>& usable, PoolAmounts lacking,
+                                      const Charge& kept) const;
+  std::vector<ModelId> prune_exactly(std::vector<ModelId> victims, const PoolAmounts& lacking,
+                                     const Charge& kept) const;
+  PoolAmounts freed_by(std::span<const ModelId> victims, const Charge& kept) const;
+  static Bytes freed_of(const ModelRecord& m, PoolId pool, const Charge& kept) {
+    const bool same = kept.weights_size > Bytes{0} && m.charged->charge.weights == kept.weights;
+    return same ? m.charged->charge.own[pool.value] : m.charged->freed(pool);
+  }
+  Candidate candidate(const ModelRecord& model, PoolId pool, const Charge& kept) const;
   LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Charge& charge,
                   const Room& room) const;
   LoadPlan refuse(ReasonCode reason, const LoadQuery& query) const;

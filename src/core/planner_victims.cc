@@ -6,8 +6,8 @@
 
 namespace vramd {
 
-Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
-  const Bytes frees = m.charged->freed(pool);
+Candidate Planner::candidate(const ModelRecord& m, PoolId pool, const Charge& kept) const {
+  const Bytes frees = freed_of(m, pool, kept);
   const Duration prior =
       1s +
       Duration{frees.count / std::max<std::int64_t>(1, policy_.load.bandwidth_prior_mib_per_s) *
@@ -15,7 +15,7 @@ Candidate Planner::candidate(const ModelRecord& m, PoolId pool) const {
   return {m.id, frees, m.last_used, keep_value(m.usage.rate(now_), m.load_time.value_or(prior))};
 }
 
-PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
+PoolAmounts Planner::freed_by(std::span<const ModelId> victims, const Charge& kept) const {
   PoolAmounts amounts{};
   std::map<FileId, std::int32_t> leaving;  // users of each file among the victims
   for (const ModelId id : victims) {
@@ -26,6 +26,8 @@ PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
       ++leaving[charge->weights];
   }
   for (const auto& [file, count] : leaving) {
+    if (kept.weights_size > Bytes{0} && file == kept.weights)
+      continue;
     std::int32_t users = 0;
     Bytes size;
     for (const ModelRecord& m : models_) {
@@ -45,9 +47,9 @@ PoolAmounts Planner::freed_by(std::span<const ModelId> victims) const {
 
 // Gives back victims that are not needed, most valuable first, counting shared files exactly.
 std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
-                                            const PoolAmounts& lacking) const {
+                                            const PoolAmounts& lacking, const Charge& kept) const {
   const auto enough = [&](const std::vector<ModelId>& set) {
-    const PoolAmounts freed = freed_by(set);
+    const PoolAmounts freed = freed_by(set, kept);
     for (std::size_t i = 0; i < pools(); ++i) {
       if (freed[i] < lacking[i])
         return false;
@@ -58,8 +60,8 @@ std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
     return {};
   std::vector<ModelId> by_value = victims;
   std::ranges::sort(by_value, [&](ModelId a, ModelId b) {
-    const auto value_a = candidate(model(a), kHostPool).value;
-    const auto value_b = candidate(model(b), kHostPool).value;
+    const auto value_a = candidate(model(a), kHostPool, kept).value;
+    const auto value_b = candidate(model(b), kHostPool, kept).value;
     return value_a != value_b ? value_a > value_b : a < b;
   });
   for (const ModelId id : by_value) {
@@ -72,7 +74,7 @@ std::vector<ModelId> Planner::prune_exactly(std::vector<ModelId> victims,
 }
 
 std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
-                                             PoolAmounts lacking) const {
+                                             PoolAmounts lacking, const Charge& kept) const {
   std::vector<ModelId> chosen;
   PoolAmounts still = lacking;
   for (std::uint32_t i = 0; i < pools(); ++i) {
@@ -83,18 +85,18 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
     for (const ModelId id : usable) {
       if (std::ranges::find(chosen, id) != chosen.end())
         continue;
-      Candidate c = candidate(model(id), PoolId(i));
+      Candidate c = candidate(model(id), PoolId(i), kept);
       if (c.frees > Bytes{0})
         candidates.push_back(c);
     }
     const std::vector<ModelId> victims = eviction_.choose(candidates, still[i]);
     // Models that share a file free it only together: ask exactly before giving up.
     if (victims.empty())
-      return prune_exactly(usable, lacking);
+      return prune_exactly(usable, lacking, kept);
     for (const ModelId id : victims) {
       chosen.push_back(id);
       for (std::uint32_t k = 0; k < pools(); ++k) {
-        still[k] -= model(id).charged->freed(PoolId(k));
+        still[k] -= freed_of(model(id), PoolId(k), kept);
       }
     }
   }
@@ -103,7 +105,7 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
     const LedgerEntry& entry = *model(id).charged;
     return entry.file != nullptr && entry.file->users > 1;
   });
-  return shared ? prune_exactly(std::move(chosen), lacking) : chosen;
+  return shared ? prune_exactly(std::move(chosen), lacking, kept) : chosen;
 }
 
 // What servers that are stopping will give back.
@@ -133,7 +135,7 @@ std::vector<ModelId> Planner::victims_over_budget() const {
     if (is_idle_victim(m, std::nullopt))
       usable.push_back(m.id);
   }
-  std::vector<ModelId> chosen = choose_victims(usable, lacking);
+  std::vector<ModelId> chosen = choose_victims(usable, lacking, Charge{});
   return chosen.empty() ? usable : chosen;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "sim/budget.h"
 
 namespace vramd::sim {
 
@@ -46,7 +47,7 @@ std::vector<RequestId> Books::open_requests() const {
   return open;
 }
 
-void Books::start_waiting(Request& request) {
+void Books::start_waiting(RequestId id, Request& request) {
   request.state = RequestState::waiting;
   ++waiting_;
   if (request.admits > 0)
@@ -57,11 +58,12 @@ void Books::start_waiting(Request& request) {
   }
   Model& model = models_[request.model->value];
   ++model.waiting;
+  model.queue.insert(std::lower_bound(model.queue.begin(), model.queue.end(), id), id);
   if (request.admits > 0)
     ++model.replays;
 }
 
-void Books::stop_waiting(Request& request) {
+void Books::stop_waiting(RequestId id, Request& request) {
   --waiting_;
   if (request.admits > 0)
     --waiting_replays_;
@@ -71,6 +73,7 @@ void Books::stop_waiting(Request& request) {
   }
   Model& model = models_[request.model->value];
   --model.waiting;
+  std::erase(model.queue, id);
   if (request.admits > 0)
     --model.replays;
 }
@@ -82,11 +85,12 @@ void Books::on(Tick now, const RequestArrived& event) {
     requests_.resize(event.request.value + 1);
   Request& request = requests_[event.request.value];
   request.model = event.model;
+  request.priority = event.priority;
   request.arrived = now;
   request.waiting_since = now;
   request.context_needed = event.context_needed;
   request.counted = event.counted;
-  start_waiting(request);
+  start_waiting(event.request, request);
 }
 
 void Books::on(Tick now, const RequestEnded& event) {
@@ -99,14 +103,17 @@ void Books::on(Tick now, const RequestEnded& event) {
   const auto server = servers_.find(event.generation);
   if (server != servers_.end()) {
     --server->second.leases;
+    server->second.last_used = now;
     if (request->counted)
       --server->second.counted;
+    if (event.outcome == RequestOutcome::answered)
+      models_[server->second.model.value].crashes_in_a_row = 0;
   }
   if (event.outcome == RequestOutcome::lost) {
     ++request->losses;
     if (!request->client_gone) {
       request->waiting_since = now;
-      start_waiting(*request);
+      start_waiting(event.request, *request);
       return;
     }
   }
@@ -118,7 +125,7 @@ void Books::on(Tick, const ClientGone& event) {
   if (request == nullptr)
     return;
   if (request->state == RequestState::waiting) {
-    stop_waiting(*request);
+    stop_waiting(event.request, *request);
     request->state = RequestState::over;
   }
   request->client_gone = true;
@@ -130,6 +137,7 @@ void Books::on(Tick, const ModelProfiled& event) {
     --profiles_running_;
   model.profiling = false;
   model.rows = event.rows;
+  model.rows_wait = model.server.has_value();
 }
 
 void Books::on(Tick, const ProfileFailed& event) {
@@ -145,19 +153,35 @@ void Books::on(Tick now, const ServerReady& event) {
   if (found == servers_.end() || found->second.ready_at || found->second.stop_at)
     return;
   found->second.ready_at = now;
+  found->second.last_used = now;
 }
 
-void Books::on(Tick, const ServerExited& event) {
+// A second crash without an answer between is followed by a rest, which doubles each time.
+void Books::crashed(Tick now, Model& model) {
+  ++model.crashes_in_a_row;
+  if (model.crashes_in_a_row < 2)
+    return;
+  Duration rest = policy_.load.retry_backoff_min;
+  for (std::int32_t i = 1; i < model.crashes_in_a_row; ++i)
+    rest = std::min(rest * 2, policy_.load.retry_backoff_max);
+  model.rests_until = now + std::min(rest, policy_.load.retry_backoff_max);
+}
+
+void Books::on(Tick now, const ServerExited& event) {
   const auto found = servers_.find(event.generation);
   if (found == servers_.end())
     return;
   Model& model = models_[found->second.model.value];
+  const Server& server = found->second;
   model.server.reset();
+  model.rows_wait = false;
   model.yielded = false;
+  if (server.ready_at && (!server.stop_at || server.hung))
+    crashed(now, model);
   // A server that never was ready has failed, whatever its exit says, for example after a time-out.
-  if (event.failure || !found->second.ready_at) {
+  if (event.failure || !server.ready_at) {
     ++model.failures;
-    if (found->second.ready_at)
+    if (server.ready_at)
       ++model.crashes;
   }
   servers_.erase(found);
@@ -168,6 +192,8 @@ void Books::on(Tick, const ServerUnresponsive& event) {
   if (found == servers_.end())
     return;
   found->second.unresponsive = true;
+  if (found->second.ready_at && !found->second.stop_at)
+    found->second.hung = true;
   Model& model = models_[found->second.model.value];
   ++model.failures;
   ++model.crashes;
@@ -182,8 +208,9 @@ void Books::on(Tick, const ServerSampled& event) {
 
 void Books::on(Tick, const PoolSampled& event) {
   pool_seen_ = true;
-  capacity_ = event.capacity;
-  foreign_ = event.foreign;
+  // A probe that says less than nothing is taken to say nothing.
+  capacity_ = std::max(event.capacity, Bytes(0));
+  foreign_ = std::max(event.foreign, Bytes(0));
 }
 
 void Books::open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model) {
@@ -233,6 +260,7 @@ void Books::on(Tick now, const StartServer& action) {
       continue;
     server.known_placement = true;
     server.own = row.host_anon;
+    server.own_most = with_margin(row, policy_.margin);
     server.weights = row.weights;
     server.weights_size = row.weights_size;
     break;
@@ -249,11 +277,11 @@ void Books::on(Tick now, const StopServer& action) {
     found->second.stop_at = now;
 }
 
-void Books::on(Tick, const Admit& action) {
+void Books::on(Tick now, const Admit& action) {
   Request* request = find(action.request);
   if (request == nullptr || request->state != RequestState::waiting)
     return;
-  stop_waiting(*request);
+  stop_waiting(action.request, *request);
   request->state = RequestState::admitted;
   request->generation = action.generation;
   ++request->admits;
@@ -262,6 +290,7 @@ void Books::on(Tick, const Admit& action) {
   if (server == servers_.end())
     return;
   ++server->second.leases;
+  server->second.last_used = now;
   if (request->counted)
     ++server->second.counted;
 }
@@ -270,7 +299,7 @@ void Books::on(Tick, const Refuse& action) {
   Request* request = find(action.request);
   if (request == nullptr || request->state != RequestState::waiting)
     return;
-  stop_waiting(*request);
+  stop_waiting(action.request, *request);
   request->state = RequestState::over;
 }
 

@@ -23,10 +23,13 @@ class Books {
     Tick started;
     std::optional<Tick> ready_at;
     std::optional<Tick> stop_at;
+    Tick last_used;  // when it became ready, or a lease on it began or ended
     bool unresponsive = false;
+    bool hung = false;  // it stopped answering before anybody told it to stop
     std::int32_t leases = 0;
     std::int32_t counted = 0;  // leases that take a slot
     Bytes own;                 // predicted when it started
+    Bytes own_most;            // the same with the margin of its source
     Bytes sampled;             // the most that was measured; zero before
     FileId weights;
     Bytes weights_size;
@@ -37,6 +40,7 @@ class Books {
   struct Request {
     RequestState state = RequestState::unknown;
     std::optional<ModelId> model;  // empty for `resident`, which fits any model that is ready
+    Priority priority = Priority::normal;
     Generation generation;
     Tick arrived;
     Tick waiting_since;
@@ -49,16 +53,20 @@ class Books {
 
   struct Model {
     std::vector<PlacementRow> rows;  // empty until profiled
+    bool rows_wait = false;  // they came while a server ran, and count from the next load on
     bool profiling = false;
     bool pinned = false;
     bool yielded = false;  // it was told to let others go, and has not been stopped since
     std::optional<Generation> server;
-    std::int32_t waiting = 0;  // requests, replays included
-    std::int32_t replays = 0;  // of these, how many were lost at a server before
+    std::int32_t waiting = 0;      // requests, replays included
+    std::vector<RequestId> queue;  // these requests, in the order of their ids
+    std::int32_t replays = 0;      // of these, how many were lost at a server before
     std::int32_t unloads_pending = 0;
     std::int32_t loads_pending = 0;
-    std::uint64_t failures = 0;  // of servers and dry runs
-    std::uint64_t crashes = 0;   // of ready servers
+    std::uint64_t failures = 0;         // of servers and dry runs
+    std::uint64_t crashes = 0;          // of ready servers
+    std::int32_t crashes_in_a_row = 0;  // of ready servers that nobody stopped, since an answer
+    std::optional<Tick> rests_until;    // at least, after several of these
   };
 
   enum class CommandKind : std::uint8_t { load, unload, pin, flush };
@@ -127,8 +135,9 @@ class Books {
   void on(Tick now, const Decided& action);
   void on(Tick now, const Drained& action);
 
-  void start_waiting(Request& request);
-  void stop_waiting(Request& request);
+  void start_waiting(RequestId id, Request& request);
+  void stop_waiting(RequestId id, Request& request);
+  void crashed(Tick now, Model& model);
   void open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model);
   Request* find(RequestId id);
 

@@ -33,4 +33,17 @@ inline Bytes budget_for(const PoolPolicy& pool, Bytes capacity) {
   return pool.limit ? std::min(room, *pool.limit) : room;
 }
 
+// What a row asks for beside its weights, with the margin that its source is given.
+inline Bytes with_margin(const PlacementRow& row, const MarginPolicy& margin) {
+  std::int64_t permille = 0;
+  if (row.source == FootprintSource::analytic)
+    permille = margin.analytic_permille;
+  if (row.source == FootprintSource::dry_run)
+    permille = margin.dry_run_permille;
+  if (row.source == FootprintSource::learned)
+    permille = margin.learned_permille;
+  const Bytes whole(row.host_anon.count / 1000 * permille);
+  return row.host_anon + whole + Bytes((row.host_anon.count % 1000 * permille + 999) / 1000);
+}
+
 }  // namespace vramd::sim

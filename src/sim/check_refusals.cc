@@ -42,6 +42,21 @@ class RefusalChecker final : public Checker {
  public:
   explicit RefusalChecker(bool nothing_may_fail) : nothing_may_fail_(nothing_may_fail) {}
 
+  void on_event(const Step&, const Event& event) override {
+    const auto* profiled = std::get_if<ModelProfiled>(&event);
+    if (profiled != nullptr && profiled->model.value < looked_at_anew_.size())
+      looked_at_anew_[profiled->model.value] = false;
+    const auto* exited = std::get_if<ServerExited>(&event);
+    if (exited == nullptr || !exited->failure)
+      return;
+    if (exited->failure->kind != FailureKind::stale_profile)
+      return;
+    for (std::size_t i = 0; i < looked_at_anew_.size(); ++i) {
+      const bool may_be_it = states_[i] == ResidencyState::loading;
+      looked_at_anew_[i] = looked_at_anew_[i] || may_be_it;
+    }
+  }
+
   void on_action(const Step& step, const Action& action) override {
     const auto* refuse = std::get_if<Refuse>(&action);
     if (refuse == nullptr)
@@ -69,14 +84,19 @@ class RefusalChecker final : public Checker {
 
   void after_step(const Step& step, const Snapshot& snapshot) override {
     states_.resize(snapshot.models.size());
-    for (std::size_t i = 0; i < states_.size(); ++i)
+    looked_at_anew_.resize(snapshot.models.size());
+    for (std::size_t i = 0; i < states_.size(); ++i) {
       states_[i] = snapshot.models[i].state;
+      looked_at_anew_[i] = looked_at_anew_[i] || states_[i] == ResidencyState::failed;
+    }
     const Books& books = step.books;
     if (books.waiting() == 0 || !books.pool_seen())
       return;
     for (std::size_t i = 0; i < books.models().size(); ++i) {
       const Books::Model& model = books.models()[i];
       if (model.waiting == 0 || model.rows.empty() || model.profiling || model.server)
+        continue;
+      if (looked_at_anew_[i])
         continue;
       const bool fits =
           std::any_of(model.rows.begin(), model.rows.end(),
@@ -98,7 +118,7 @@ class RefusalChecker final : public Checker {
     switch (decision.reason) {
       case ReasonCode::never_fits:
       case ReasonCode::context_too_small:
-        return untrue_size(books, request);
+        return untrue_size(books, request, decision);
       case ReasonCode::queue_full: {
         if (!request.model)
           return {};
@@ -138,12 +158,18 @@ class RefusalChecker final : public Checker {
     }
   }
 
-  static std::string untrue_size(const Books& books, const Books::Request& request) {
+  static std::string untrue_size(const Books& books, const Books::Request& request,
+                                 const Decision& decision) {
     if (!books.pool_seen())
       return "the pool was never sampled";
-    if (!request.model)
+    // A request for `resident` was given the model that was ready when it came.
+    const std::optional<ModelId> id = request.model ? request.model : decision.model;
+    if (!id)
       return "it names no model";
-    const Books::Model& model = books.model(*request.model);
+    const Books::Model& model = books.model(*id);
+    // What was learned while its server runs counts from the next load on.
+    if (model.rows_wait)
+      return {};
     if (model.rows.empty())
       return "the model was never profiled";
     const bool fits =
@@ -172,6 +198,8 @@ class RefusalChecker final : public Checker {
   }
 
   std::vector<ResidencyState> states_;  // as shown after the last step
+  // After a failure and its rest a model's file is looked at anew, whatever was known of it.
+  std::vector<bool> looked_at_anew_;
   bool nothing_may_fail_;
 };
 

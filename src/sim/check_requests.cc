@@ -82,8 +82,26 @@ class RequestChecker final : public Checker {
                                      std::to_string(server->counted) + " requests and gets " +
                                      text);
     }
+    if (books.model(admit.model).unloads_pending > 0)
+      step.findings.add("answers", text + " goes to a server that an operator unloads");
+    check_order(step, admit, request);
     if (request.admits > books.policy().queue.replays_max) {
       step.findings.add("answers", text + " is replayed more than replays_max times");
+    }
+  }
+
+  // Nobody overtakes who came earlier and is at least as urgent. Suspects of a crash go first, and
+  // looks at a server take no slot.
+  static void check_order(const Step& step, const Admit& admit, const Books::Request& request) {
+    if (!request.model || !request.counted || request.losses > 0)
+      return;
+    for (const RequestId other : step.books.model(*request.model).queue) {
+      if (other >= admit.request)
+        return;
+      if (step.books.request(other)->priority < request.priority)
+        continue;
+      step.findings.add("order", text_of(admit.request) + " overtakes " + text_of(other));
+      return;
     }
   }
 

@@ -124,6 +124,9 @@ std::vector<std::unique_ptr<Checker>> make_all_checkers(bool nothing_may_fail) {
   checkers.push_back(make_command_checker());
   checkers.push_back(make_decision_checker());
   checkers.push_back(make_residency_checker());
+  checkers.push_back(make_ledger_checker());
+  checkers.push_back(make_times_checker());
+  checkers.push_back(make_idle_checker());
   return checkers;
 }
 

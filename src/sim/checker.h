@@ -56,6 +56,9 @@ std::unique_ptr<Checker> make_refusal_checker(bool nothing_may_fail);
 std::unique_ptr<Checker> make_command_checker();
 std::unique_ptr<Checker> make_decision_checker();
 std::unique_ptr<Checker> make_residency_checker();
+std::unique_ptr<Checker> make_ledger_checker();
+std::unique_ptr<Checker> make_times_checker();
+std::unique_ptr<Checker> make_idle_checker();
 
 std::vector<std::unique_ptr<Checker>> make_all_checkers(bool nothing_may_fail);
 

@@ -1,157 +1,9 @@
 // Each checker must fire on a bad list of actions, and stay silent on a good one: a checker that
 // cannot fail proves nothing.
-#include <algorithm>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include <gtest/gtest.h>
-
-#include "sim/books.h"
-#include "sim/checker.h"
+#include "sim/checkers_stage_test.cc"
 
 namespace vramd::sim {
 namespace {
-
-constexpr ModelId A{0};
-constexpr ModelId B{1};
-constexpr ModelId C{2};
-constexpr Placement kSmall{.context = 1024, .slots = 1};
-constexpr Placement kLarge{.context = 4096, .slots = 2};
-
-// Three models of 1 GiB weights and 256 MiB each, with a lesser placement of 128 MiB; 4 GiB.
-class Checkers : public testing::Test {
- protected:
-  Checkers() {
-    policy_.pools.push_back({.name = "host"});
-    for (const char* id : {"A", "B", "C"}) {
-      policy_.models.push_back({.id = id, .in_flight_max = 2});
-    }
-    policy_.models[1].heavy = true;
-    policy_.models[2].heavy = true;
-  }
-
-  static std::vector<PlacementRow> rows(std::uint64_t file) {
-    return {{kLarge, {}, 256_MiB, FileId(file), 1_GiB}, {kSmall, {}, 128_MiB, FileId(file), 1_GiB}};
-  }
-
-  // Books are made at the first step, so that a test can change the policy before.
-  Books& books() {
-    if (books_.empty()) {
-      books_.emplace_back(policy_);
-      checkers_ = make_all_checkers(nothing_may_fail_);
-      snapshot_.models.resize(policy_.models.size());
-      for (std::uint32_t i = 0; i < 3; ++i) {
-        snapshot_.models[i].model = ModelId(i);
-        snapshot_.models[i].pinned = policy_.models[i].pinned;
-      }
-      step(PoolSampled{kHostPool, 4_GiB, 0_B});
-      for (std::uint32_t i = 0; i < 3; ++i) {
-        books_[0].apply(now_, Action(Profile{ModelId(i)}));
-        step(ModelProfiled{ModelId(i), rows(i)});
-      }
-    }
-    return books_[0];
-  }
-
-  void step(const Event& event, const std::vector<Action>& actions = {}) {
-    Books& known = books();
-    const Step at{now_, known, findings_};
-    known.apply(now_, event);
-    for (const auto& checker : checkers_)
-      checker->on_event(at, event);
-    for (const Action& action : actions) {
-      for (const auto& checker : checkers_)
-        checker->on_action(at, action);
-      known.apply(now_, action);
-    }
-    show_truth();
-    for (const auto& checker : checkers_)
-      checker->after_step(at, snapshot_);
-  }
-
-  // What an honest core would show.
-  void show_truth() {
-    const Books& known = books();
-    snapshot_.waiting = known.waiting() + wrong_waiting_;
-    snapshot_.leases = 0;
-    for (ModelSnapshot& shown : snapshot_.models) {
-      const Books::Model& model = known.model(shown.model);
-      shown.pinned = model.pinned;
-      shown.leases = 0;
-      if (!model.server) {
-        shown.state = model.profiling ? ResidencyState::profiling : ResidencyState::absent;
-      } else {
-        const Books::Server& server = *known.server(*model.server);
-        shown.state = server.stop_at        ? ResidencyState::stopping
-                      : !server.ready_at    ? ResidencyState::loading
-                      : server.unresponsive ? ResidencyState::draining
-                                            : ResidencyState::ready;
-        shown.leases = server.leases;
-        snapshot_.leases += server.leases;
-      }
-      if (shown_wrongly_ && shown_wrongly_->first == shown.model)
-        shown.state = shown_wrongly_->second;
-    }
-  }
-
-  static Action start(ModelId model, std::uint64_t generation, Placement placement = kLarge) {
-    return StartServer{model, Generation(generation), placement};
-  }
-  Action load_decision(ModelId model, std::uint64_t generation) const {
-    Decision decision{DecisionKind::load, ReasonCode::fits_headroom, now_, model};
-    decision.generation = Generation(generation);
-    decision.placement = kLarge;
-    return Decided{decision};
-  }
-  Action decide(DecisionKind kind, ReasonCode reason, ModelId model) const {
-    return Decided{{kind, reason, now_, model}};
-  }
-  static Action stop(ModelId model, std::uint64_t generation, bool kill = false) {
-    return StopServer{model, Generation(generation), kill};
-  }
-  static Action admit(std::uint64_t request, ModelId model, std::uint64_t generation) {
-    return Admit{RequestId(request), model, Generation(generation)};
-  }
-  Action refuse(std::uint64_t request, RefusalStatus status, ReasonCode reason) const {
-    Decision decision{DecisionKind::refuse, reason, now_, A};
-    decision.request = RequestId(request);
-    return Refuse{RequestId(request), status, decision};
-  }
-  static Event arrive(std::uint64_t request, ModelId model) {
-    return RequestArrived{RequestId(request), model};
-  }
-  static Event ended(std::uint64_t request, std::uint64_t generation,
-                     RequestOutcome outcome = RequestOutcome::answered) {
-    return RequestEnded{RequestId(request), Generation(generation), outcome};
-  }
-
-  void make_ready(ModelId model, std::uint64_t generation) {
-    step(Timer{}, {load_decision(model, generation), start(model, generation)});
-    step(ServerReady{Generation(generation)});
-  }
-
-  void expect_quiet() const { EXPECT_TRUE(findings_.empty()) << findings_.list().front(); }
-  void expect_finding(const std::string& words) const {
-    const bool found = std::any_of(
-        findings_.list().begin(), findings_.list().end(),
-        [&](const std::string& finding) { return finding.find(words) != std::string::npos; });
-    std::string all;
-    for (const std::string& finding : findings_.list())
-      all += finding + "\n";
-    EXPECT_TRUE(found) << "nobody said '" << words << "' but:\n" << all;
-  }
-
-  Policy policy_;
-  bool nothing_may_fail_ = false;
-  Tick now_{10s};
-  std::vector<Books> books_;  // none or one
-  std::vector<std::unique_ptr<Checker>> checkers_;
-  Findings findings_;
-  Snapshot snapshot_;
-  std::int32_t wrong_waiting_ = 0;
-  std::optional<std::pair<ModelId, ResidencyState>> shown_wrongly_;
-};
 
 TEST_F(Checkers, are_quiet_about_a_good_run) {
   make_ready(A, 1);
@@ -364,6 +216,7 @@ TEST_F(Checkers, a_request_that_waits_beside_a_free_slot) {
 TEST_F(Checkers, queues_beyond_their_bounds) {
   policy_.queue.waiting_max = 2;
   policy_.queue.waiting_per_model_max = 1;
+  step(Timer{}, {load_decision(C, 1), start(C, 1)});
   step(arrive(1, A));
   step(arrive(2, B));
   expect_quiet();

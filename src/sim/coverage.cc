@@ -1,7 +1,10 @@
 #include "sim/coverage.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
 
+#include "core/residency.h"
 #include "sim/describe.h"
 
 namespace vramd::sim {
@@ -37,6 +40,23 @@ class Table {
   std::string out_;
   int column_ = 0;
 };
+
+// What cannot be hit as often as the rest, and why.
+struct Exception {
+  std::string_view name;
+  std::string_view why;
+};
+constexpr std::array<Exception, 0> kExceptions = {};
+
+bool is_exception(std::string_view name) {
+  return std::any_of(kExceptions.begin(), kExceptions.end(),
+                     [&](const Exception& exception) { return exception.name == name; });
+}
+
+std::string edge_name(std::size_t from, std::size_t to) {
+  return std::string(to_text(static_cast<ResidencyState>(from))) + " > " +
+         std::string(to_text(static_cast<ResidencyState>(to)));
+}
 
 template <typename Array>
 void add_up(Array& sum, const Array& more) {
@@ -95,15 +115,50 @@ std::string Coverage::table() const {
     for (std::size_t to = 0; to < kStates; ++to) {
       if (from == to || edges_[from][to] == 0)
         continue;
-      const std::string name = std::string(to_text(static_cast<ResidencyState>(from))) + " > " +
-                               std::string(to_text(static_cast<ResidencyState>(to)));
-      table.cell(name, edges_[from][to]);
+      table.cell(edge_name(from, to), edges_[from][to]);
     }
   }
   table.heading("faults");
   for (std::size_t i = 0; i < kFaults; ++i)
     table.cell(to_text(static_cast<Fault>(i)), faults_[i]);
   return table.take();
+}
+
+std::vector<Coverage::Counter> Coverage::counters() const {
+  std::vector<Counter> all;
+  const auto add = [&](std::string_view group, std::string_view name, std::uint64_t hits) {
+    all.push_back({std::string(group) + " " + std::string(name), hits});
+  };
+  for (std::size_t i = 0; i < events_.size(); ++i)
+    add("event", event_name(i), events_[i]);
+  for (std::size_t i = 0; i < actions_.size(); ++i)
+    add("action", action_name(i), actions_[i]);
+  for (std::size_t i = 0; i < kKinds; ++i)
+    add("decision", to_text(static_cast<DecisionKind>(i)), decisions_[i]);
+  for (std::size_t i = 0; i < kReasons; ++i)
+    add("reason", to_text(static_cast<ReasonCode>(i)), reasons_[i]);
+  for (std::size_t from = 0; from < kStates; ++from) {
+    for (std::size_t to = 0; to < kStates; ++to) {
+      const bool legal =
+          is_legal(static_cast<ResidencyState>(from), static_cast<ResidencyState>(to));
+      if (from != to && (legal || edges_[from][to] > 0))
+        add("edge", edge_name(from, to), edges_[from][to]);
+    }
+  }
+  for (std::size_t i = 0; i < kFaults; ++i)
+    add("fault", to_text(static_cast<Fault>(i)), faults_[i]);
+  return all;
+}
+
+std::vector<std::string> Coverage::below(std::uint64_t least) const {
+  std::vector<std::string> lines;
+  for (const Counter& counter : counters()) {
+    if (counter.hits >= least || is_exception(counter.name))
+      continue;
+    lines.push_back(counter.name + ": " + std::to_string(counter.hits) + " of " +
+                    std::to_string(least));
+  }
+  return lines;
 }
 
 }  // namespace vramd::sim

@@ -27,7 +27,17 @@ class Coverage {
   // A table with one line per counter, those that were never hit included.
   std::string table() const;
 
+  // "reason good_enough: 406 of 1000" for each counter that was hit less often. Of the edges, those
+  // of the residency machine count, and each passage over several that was seen at all.
+  std::vector<std::string> below(std::uint64_t least) const;
+
  private:
+  struct Counter {
+    std::string name;  // "event Timer", "edge ready > draining"
+    std::uint64_t hits = 0;
+  };
+  std::vector<Counter> counters() const;
+
   static constexpr std::size_t kStates = 7;
   static constexpr std::size_t kKinds = static_cast<std::size_t>(DecisionKind::pin) + 1;
   static constexpr std::size_t kReasons = static_cast<std::size_t>(ReasonCode::budget_shrunk) + 1;

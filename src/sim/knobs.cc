@@ -173,9 +173,10 @@ void draw_rules(Prng& prng, Policy& policy) {
   queue.waiting_per_model_max = pick(prng, {1, 4, 32, 512, 512, 512, 512, 512});
   queue.queue_timeout =
       pick<Duration>(prng, {1ms, 50ms, 2s, 20s, 2min, 10min, 10min, 10min, 10min, 10min, 10min});
-  queue.yield_after = pick<Duration>(prng, {0ms, 10ms, 500ms, 5s, 30s, 30s});
-  queue.degrade_after = pick<Duration>(prng, {0ms, 200ms, 5s, 60s, 60s});
+  queue.yield_after = pick<Duration>(prng, {0ms, 1ms, 10ms, 500ms, 5s, 30s, 30s});
+  queue.degrade_after = pick<Duration>(prng, {0ms, 1ms, 200ms, 5s, 60s, 60s});
   queue.replays_max = static_cast<std::int32_t>(prng.between(0, 3));
+  queue.lost_hold = pick<Duration>(prng, {0ms, 1ms, 1s, 1s, 1s, 5s});
 
   ResidencyPolicy& residency = policy.residency;
   residency.grace = pick<Duration>(prng, {0ms, 100ms, 5s, 5s});
@@ -189,16 +190,18 @@ void draw_rules(Prng& prng, Policy& policy) {
   residency.eviction = prng.chance(400) ? EvictionKind::lru : EvictionKind::value;
 
   LoadPolicy& load = policy.load;
-  load.stall_after = pick<Duration>(prng, {50ms, 1s, 5s, 20s, 20s, 20s, 20s});
-  load.timeout = pick<Duration>(prng, {100ms, 10s, 40s, 40s, 10min, 10min, 10min, 10min});
+  load.stall_after = pick<Duration>(prng, {1ms, 50ms, 1s, 5s, 20s, 20s, 20s, 20s});
+  load.timeout =
+      pick<Duration>(prng, {1ms, 100ms, 10s, 40s, 40s, 40s, 10min, 10min, 10min, 10min, 10min});
   load.timeout = std::max(load.timeout, load.stall_after);
   load.retry_backoff_min = pick<Duration>(prng, {1ms, 200ms, 1s, 1s});
   load.retry_backoff_max = pick<Duration>(prng, {1s, 10s, 5min});
   load.attempts_max = static_cast<std::int32_t>(prng.between(1, 4));
   load.bandwidth_prior_mib_per_s = prng.between(50, 5000);
   load.profile_reservation = pick<Bytes>(prng, {0_MiB, 16_MiB, 128_MiB, 128_MiB});
+  load.profile_ahead = prng.chance(300);
   load.stop_timeout = pick<Duration>(prng, {1ms, 500ms, 500ms});
-  load.drain_timeout = pick<Duration>(prng, {0ms, 1s, 30s});
+  load.drain_timeout = pick<Duration>(prng, {0ms, 1ms, 1s, 30s});
 
   policy.margin.analytic_permille = pick<std::int64_t>(prng, {0, 200, 200, 1000});
   policy.margin.dry_run_permille = pick<std::int64_t>(prng, {0, 30, 30});
@@ -267,16 +270,24 @@ Knobs draw_knobs(std::uint64_t seed) {
                                       : ShutdownKind::never;
   knobs.timer_first = prng.chance(500);
   knobs.unpin_when_calm = prng.chance(500);
+  draw_situation(knobs);
   return knobs;
 }
 
 std::string_view to_text(Fault fault) {
   constexpr std::array<std::string_view, kFaults> names = {
-      "crash",      "hang",           "refused_start",  "failed_load",    "endless_load",
-      "slow_load",  "ready_race",     "failed_profile", "stale_profile",  "relearned",
-      "cancel",     "missing_sample", "stale_sample",   "foreign",        "out_of_memory",
-      "late_timer", "clock_stall",    "echo",           "wrong_footprint"};
+      "crash",       "hang",           "refused_start",  "failed_load",   "endless_load",
+      "slow_load",   "ready_race",     "failed_profile", "stale_profile", "relearned",
+      "cancel",      "missing_sample", "stale_sample",   "wrong_sample",  "foreign",
+      "release_lag", "oom_at_load",    "oom_in_use",     "late_timer",    "clock_stall",
+      "echo",        "reorder",        "wrong_footprint"};
   return names[static_cast<std::size_t>(fault)];
+}
+
+std::string_view to_text(Situation situation) {
+  constexpr std::array<std::string_view, kSituations> names = {"any", "ladders", "crash_loops",
+                                                               "tight_rests"};
+  return names[static_cast<std::size_t>(situation)];
 }
 
 std::string_view to_text(Pattern pattern) {

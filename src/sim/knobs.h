@@ -28,14 +28,18 @@ enum class Fault : std::uint8_t {
   cancel,           // a client leaves before its answer
   missing_sample,   // a probe says nothing
   stale_sample,     // a probe repeats what it said before
+  wrong_sample,     // a probe says what is not so
   foreign,          // other programs take and return memory
-  out_of_memory,    // the kernel ends a server, because the pool is physically full
+  release_lag,      // what a server held comes back late
+  oom_at_load,      // the kernel ends a server that loads, because the pool is physically full
+  oom_in_use,       // the same to a server that is ready
   late_timer,       // Timer events come late
   clock_stall,      // the loop stands still; all that was due then comes late
   echo,             // an event of something long gone arrives once more
+  reorder,          // what different adapters saw arrives in another order than it happened
   wrong_footprint,  // servers hold more or less than was predicted
 };
-inline constexpr std::size_t kFaults = 19;
+inline constexpr std::size_t kFaults = 23;
 
 std::string_view to_text(Fault fault);
 
@@ -74,10 +78,22 @@ struct WorkloadKnobs {
   std::int32_t waves = 1;              // arrivals come in this many waves with rests between
 };
 
+// What a seed is about beside its drawn knobs: situations that chance alone makes too rarely.
+enum class Situation : std::uint8_t {
+  any,          // nothing in particular
+  ladders,      // lesser placements that are good enough, and memory that comes and goes
+  crash_loops,  // servers that die again and again under a queue
+  tight_rests,  // short time-outs everywhere, and loads that fail
+};
+inline constexpr std::size_t kSituations = 4;
+
+std::string_view to_text(Situation situation);
+
 enum class ShutdownKind : std::uint8_t { never, at_end, in_the_middle };
 
 struct Knobs {
   std::uint64_t seed = 0;
+  Situation situation = Situation::any;
   Policy policy;
   std::vector<ModelTruth> models;
   Bytes capacity;
@@ -96,5 +112,8 @@ struct Knobs {
 };
 
 Knobs draw_knobs(std::uint64_t seed);
+
+// Overlays what the seed drew so far with the situation that it is about, if any.
+void draw_situation(Knobs& knobs);
 
 }  // namespace vramd::sim

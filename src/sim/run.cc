@@ -72,7 +72,8 @@ class Recorder {
 
 // Predictions hold and nothing was relearned: what servers physically hold is bounded by them.
 bool physics_is_predictable(const Knobs& knobs) {
-  return knobs.rate(Fault::wrong_footprint) == 0 && knobs.rate(Fault::relearned) == 0;
+  return knobs.rate(Fault::wrong_footprint) == 0 && knobs.rate(Fault::relearned) == 0 &&
+         knobs.rate(Fault::wrong_sample) == 0;
 }
 
 bool nothing_may_fail(const Knobs& knobs) {
@@ -231,6 +232,26 @@ class Run {
                         (command.model ? " for " + name_of(knobs_.policy, *command.model) : "") +
                         " is not answered " + when);
     }
+    if (!findings_.empty())
+      findings_.add("liveness", "it stands like this: " + standing());
+  }
+
+  // Where everything stands, for whoever asks why nothing goes on.
+  std::string standing() const {
+    const Snapshot snapshot = governor_.snapshot(world_.calm_since().value_or(Tick{}) + bound_);
+    std::string text;
+    for (const ModelSnapshot& model : snapshot.models) {
+      text += model.id + " is " + std::string(vramd::to_text(model.state)) +
+              (model.pinned ? ", pinned" : "") + (model.stalled ? ", stalled" : "") + ", " +
+              std::to_string(model.leases) + " at work, " + std::to_string(model.waiting) +
+              " waiting; ";
+    }
+    for (const PoolSnapshot& pool : snapshot.pools) {
+      text += pool.name + " has " + vramd::to_text(pool.headroom) + " free of " +
+              vramd::to_text(pool.budget) + ", foreign " + vramd::to_text(pool.foreign);
+    }
+    const auto deadline = governor_.next_deadline();
+    return text + "; next timer " + (deadline ? describe(*deadline) : "never");
   }
 
   const Knobs& knobs_;
@@ -289,7 +310,8 @@ RunReport run_seed(std::uint64_t seed, const std::function<void(const std::strin
 std::string describe(const Knobs& knobs) {
   const Policy& policy = knobs.policy;
   const PoolPolicy& pool = policy.pools[kHostPool.value];
-  std::string text = std::to_string(knobs.models.size()) + " models, budget " +
+  std::string text = "about " + std::string(to_text(knobs.situation)) + ": " +
+                     std::to_string(knobs.models.size()) + " models, budget " +
                      vramd::to_text(budget_for(pool, knobs.capacity)) + " of " +
                      vramd::to_text(knobs.capacity) + ", foreign " + vramd::to_text(knobs.foreign) +
                      ", " + std::string(to_text(knobs.workload.pattern)) + ", " +

@@ -43,6 +43,8 @@ class Player {
   void pass_time(Tick until) {
     // A governor that asks for one Timer after the other would keep this loop for ever.
     constexpr int kTimersMax = 10'000;
+    if (setting_.timers_by_hand)
+      return;
     for (int i = 0; i < kTimersMax; ++i) {
       const auto deadline = governor_.next_deadline();
       if (!deadline || *deadline > until)
@@ -69,24 +71,67 @@ class Player {
       step(Shutdown{});
       return {};
     }
+    if (verb == "timer") {
+      step(Timer{});
+      return {};
+    }
     if (words.size() < 2)
       return fail("too few words", "'" + verb + "'");
     if (verb == "request")
       return request(words);
     if (verb == "command")
       return command(words);
-    if (verb == "foreign") {
-      const auto foreign = parse_bytes(words[1]);
-      if (!foreign)
-        return std::unexpected(foreign.error());
-      step(PoolSampled{kHostPool, setting_.capacity, *foreign});
-      return {};
-    }
+    if (verb == "foreign" || verb == "capacity")
+      return sample(words);
+    if (verb == "profiled" || verb == "unprofiled" || verb == "learned")
+      return profile_ends(words);
     if (words.size() == 3 && words[1] == "is")
       return model_is(words[0], words[2]);
     if (verb == "end" || verb == "gone")
       return request_ends(words);
     return server(words);
+  }
+
+  // "foreign 1GiB", or "capacity 8GiB foreign 1GiB".
+  Result<void> sample(const Words& words) {
+    PoolSampled event{kHostPool, setting_.capacity, Bytes(0)};
+    for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
+      const bool negative = words[i + 1].starts_with('-');
+      const auto bytes = parse_bytes(words[i + 1].substr(negative ? 1 : 0));
+      if (!bytes)
+        return std::unexpected(bytes.error());
+      (words[i] == "capacity" ? event.capacity : event.foreign) = negative ? -*bytes : *bytes;
+    }
+    step(event);
+    return {};
+  }
+
+  // "profiled A", "unprofiled A words...", or "learned A 300MiB 200MiB" with memory per row.
+  Result<void> profile_ends(const Words& words) {
+    const auto model = setting_.find_model(words[1]);
+    if (!model)
+      return std::unexpected(model.error());
+    if (words[0] == "unprofiled") {
+      step(ProfileFailed{*model, {FailureKind::exited, rest_of(words, 2)}});
+      return {};
+    }
+    ModelProfiled event{*model, setting_.rows[model->value]};
+    for (std::size_t i = 2; i < words.size() && i - 2 < event.rows.size(); ++i) {
+      const auto bytes = parse_bytes(words[i]);
+      if (!bytes)
+        return std::unexpected(bytes.error());
+      event.rows[i - 2].host_anon = *bytes;
+      event.rows[i - 2].source = FootprintSource::learned;
+    }
+    step(event);
+    return {};
+  }
+
+  static std::string rest_of(const Words& words, std::size_t first) {
+    std::string rest;
+    for (std::size_t i = first; i < words.size(); ++i)
+      rest += (rest.empty() ? "" : " ") + words[i];
+    return rest;
   }
 
   static Result<std::uint64_t> number(const std::string& word, char letter) {
@@ -143,7 +188,14 @@ class Player {
       return {};
     }
     RequestEnded event{request, at_server_[request]};
-    const std::string how = words.size() > 2 ? words[2] : "answered";
+    std::size_t next = 2;
+    if (words.size() > next && words[next].starts_with('g')) {
+      const auto generation = number(words[next++], 'g');
+      if (!generation)
+        return std::unexpected(generation.error());
+      event.generation = Generation(*generation);
+    }
+    const std::string how = words.size() > next ? words[next] : "answered";
     for (const auto outcome : {RequestOutcome::answered, RequestOutcome::client_gone,
                                RequestOutcome::lost, RequestOutcome::broken}) {
       if (how != vramd::to_text(outcome))
@@ -205,15 +257,12 @@ class Player {
     if (!id)
       return std::unexpected(id.error());
     const Generation generation(*id);
-    std::string rest;
-    for (std::size_t i = 3; i < words.size(); ++i)
-      rest += (rest.empty() ? "" : " ") + words[i];
     if (words[0] == "ready") {
       step(ServerReady{generation});
     } else if (words[0] == "hang") {
       step(ServerUnresponsive{generation, {FailureKind::unresponsive, "three probes missed"}});
     } else if (words[0] == "measured") {
-      const auto bytes = parse_bytes(words.size() > 2 ? words[2] : "");
+      const auto bytes = parse_bytes(words.size() > 2 ? words[2] : std::string());
       if (!bytes)
         return std::unexpected(bytes.error());
       step(ServerSampled{generation, *bytes});
@@ -221,7 +270,7 @@ class Player {
       std::optional<Failure> failure;
       if (words.size() > 2) {
         failure.emplace();
-        failure->text = rest;
+        failure->text = rest_of(words, 3);
         for (int kind = 0; kind <= static_cast<int>(FailureKind::stale_profile); ++kind) {
           if (words[2] == vramd::to_text(static_cast<FailureKind>(kind)))
             failure->kind = static_cast<FailureKind>(kind);
@@ -255,7 +304,8 @@ class Player {
         at_server_[admit->request] = admit->generation;
       if (const auto* start = std::get_if<StartServer>(&action))
         started_[start->model] = start->generation;
-      if (const auto* profile = std::get_if<Profile>(&action))
+      const auto* profile = std::get_if<Profile>(&action);
+      if (profile != nullptr && !setting_.profiles_by_hand)
         step(ModelProfiled{profile->model, setting_.rows[profile->model.value]});
     }
   }

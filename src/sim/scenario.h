@@ -17,11 +17,15 @@ namespace vramd::sim {
 //   model A weights 1GiB anon 200MiB context 4096 slots 2 file 7 pinned heavy ttl 10s
 //   row A anon 100MiB context 2048 slots 1 speed 600       a lesser placement of A
 //   set yield_after 30s                                    any rule by its name in the policy
-//   at 0s foreign 1GiB                                     what a probe sees; capacity is the
-//   pool's at 0s A is ready | A is used                           loaded, or used for a moment, in
-//   silence at 1s request r1 for A context 8192 priority high at 2s ready g1 | exit g1 crashed
-//   words... | hang g1 | measured g1 300MiB at 3s end r1 lost | gone r1 | command c1 unload A |
-//   shutdown | wait | state
+//   at 0s foreign 1GiB                                     what a probe sees
+//   at 0s A is ready | A is used                           loaded, or used for a moment, in silence
+//   at 1s request r1 for A context 8192 priority high
+//   at 2s ready g1 | exit g1 crashed words... | hang g1 | measured g1 300MiB
+//   at 3s end r1 lost | gone r1 | command c1 unload A | shutdown | wait | state
+//   at 4s learned A 300MiB                                 new rows, unasked, with memory per row
+//
+// `set profiles_by_hand` and `set timers_by_hand` are for what was found by a simulation: there
+// "profiled A" or "unprofiled A words..." ends a dry run, and "timer" is a Timer event.
 //
 // Dry runs answer at once with the rows of the model. Timers fire exactly when they are due, up to
 // the time of the next line; what they cause is printed with its time.

@@ -36,6 +36,24 @@ class Reader {
     into = true;
     return {};
   }
+  Result<void> read(EvictionKind& into) {
+    const std::string kind = word();
+    if (kind != "lru" && kind != "value")
+      return fail("unknown eviction policy", kind);
+    into = kind == "lru" ? EvictionKind::lru : EvictionKind::value;
+    return {};
+  }
+  Result<void> read(Priority& into) { return store(parse_priority(word()), into); }
+  Result<void> read(KvType& into) {
+    const std::string kv = word();
+    for (int i = 0; i <= static_cast<int>(KvType::iq4_nl); ++i) {
+      if (kv != to_text(static_cast<KvType>(i)))
+        continue;
+      into = static_cast<KvType>(i);
+      return {};
+    }
+    return fail("unknown kv type", kv);
+  }
 
  private:
   template <typename T>
@@ -57,9 +75,11 @@ Result<void> take_pool(ScenarioSetting& setting, const Words& words) {
     return result;
   while (!reader.done()) {
     const std::string key = reader.word();
-    Result<void> result = key == "reserve" ? reader.read(pool.reserve.size)
-                          : key == "limit" ? reader.read(pool.limit)
-                                           : fail("unknown word of a pool", key);
+    Result<void> result = key == "reserve"            ? reader.read(pool.reserve.size)
+                          : key == "reserve_permille" ? reader.read(pool.reserve.permille)
+                          : key == "max_permille"     ? reader.read(pool.max_permille)
+                          : key == "limit"            ? reader.read(pool.limit)
+                                                      : fail("unknown word of a pool", key);
     if (!result)
       return result;
   }
@@ -83,8 +103,12 @@ Result<void> take_row_word(PlacementRow& row, const std::string& key, Reader& re
     row.weights = FileId(static_cast<std::uint64_t>(file));
     return result;
   }
-  if (key == "analytic") {
-    row.source = FootprintSource::analytic;
+  if (key == "kv")
+    return reader.read(row.placement.kv);
+  for (int i = 0; i <= static_cast<int>(FootprintSource::declared); ++i) {
+    if (key != to_text(static_cast<FootprintSource>(i)))
+      continue;
+    row.source = static_cast<FootprintSource>(i);
     return {};
   }
   return fail("unknown word of a model", key);
@@ -98,6 +122,7 @@ Result<void> take_model(ScenarioSetting& setting, const Words& words) {
   row.weights = FileId(1000 + setting.policy.models.size());
   row.placement = {.context = 4096, .slots = 1};
   row.source = FootprintSource::declared;
+  std::optional<std::int32_t> in_flight;
   while (!reader.done()) {
     const std::string key = reader.word();
     Result<void> result;
@@ -107,6 +132,10 @@ Result<void> take_model(ScenarioSetting& setting, const Words& words) {
       result = reader.read(model.heavy);
     } else if (key == "ttl") {
       result = reader.read(model.ttl);
+    } else if (key == "priority") {
+      result = reader.read(model.priority);
+    } else if (key == "in_flight") {
+      result = reader.read(in_flight);
     } else if (key == "embedding") {
       model.type = ModelType::embedding;
     } else {
@@ -115,7 +144,7 @@ Result<void> take_model(ScenarioSetting& setting, const Words& words) {
     if (!result)
       return result;
   }
-  model.in_flight_max = row.placement.slots;
+  model.in_flight_max = in_flight.value_or(row.placement.slots);
   setting.policy.models.push_back(model);
   setting.rows.push_back({row});
   return {};
@@ -135,49 +164,15 @@ Result<void> take_row(ScenarioSetting& setting, const Words& words) {
   return {};
 }
 
-Result<void> take_rule(Policy& policy, const Words& words) {
+Result<void> take_rule(ScenarioSetting& setting, const Words& words) {
   Reader reader(words, 1);
   const std::string key = reader.word();
-  if (key == "waiting_max")
-    return reader.read(policy.queue.waiting_max);
-  if (key == "waiting_per_model_max")
-    return reader.read(policy.queue.waiting_per_model_max);
-  if (key == "queue_timeout")
-    return reader.read(policy.queue.queue_timeout);
-  if (key == "yield_after")
-    return reader.read(policy.queue.yield_after);
-  if (key == "degrade_after")
-    return reader.read(policy.queue.degrade_after);
-  if (key == "replays_max")
-    return reader.read(policy.queue.replays_max);
-  if (key == "grace")
-    return reader.read(policy.residency.grace);
-  if (key == "grace_on_demand")
-    return reader.read(policy.residency.grace_on_demand);
-  if (key == "min_residency_min")
-    return reader.read(policy.residency.min_residency_min);
-  if (key == "min_residency_max")
-    return reader.read(policy.residency.min_residency_max);
-  if (key == "heavy_slot")
-    return reader.read(policy.residency.heavy_slot);
-  if (key == "single_model")
-    return reader.read(policy.residency.single_model);
-  if (key == "stall_after")
-    return reader.read(policy.load.stall_after);
-  if (key == "load_timeout")
-    return reader.read(policy.load.timeout);
-  if (key == "attempts_max")
-    return reader.read(policy.load.attempts_max);
-  if (key == "drain_timeout")
-    return reader.read(policy.load.drain_timeout);
-  if (key == "eviction") {
-    const std::string kind = reader.word();
-    if (kind != "lru" && kind != "value")
-      return fail("unknown eviction policy", kind);
-    policy.residency.eviction = kind == "lru" ? EvictionKind::lru : EvictionKind::value;
-    return {};
-  }
-  return fail("unknown rule", key);
+  std::optional<Result<void>> result;
+  visit_rules(setting, [&](std::string_view name, auto& field) {
+    if (name == key)
+      result = reader.read(field);
+  });
+  return result.value_or(fail("unknown rule", key));
 }
 
 }  // namespace
@@ -231,7 +226,7 @@ Result<void> take_setting(ScenarioSetting& setting, const Words& words) {
   if (words[0] == "row")
     return take_row(setting, words);
   if (words[0] == "set")
-    return take_rule(setting.policy, words);
+    return take_rule(setting, words);
   return fail("unknown line", "'" + words[0] + "'");
 }
 

@@ -89,9 +89,69 @@ std::optional<Happening> World::next(std::optional<Tick> deadline) {
     }
     const auto entry = agenda_.take();
     now_ = std::max(now_, entry.at);
-    if (auto event = happen(entry.item))
-      return Happening{now_, std::move(*event)};
+    auto event = happen(entry.item);
+    if (!event || (entry.item.kind != Kind::deliver && hold_back(*event)))
+      continue;
+    return Happening{now_, std::move(*event)};
   }
+}
+
+namespace {
+
+// Which adapter sees an event, and of what: it reports in order, two adapters need not. Empty: what
+// is told at once or has no order.
+struct Source {
+  std::optional<std::uint64_t> of;
+
+  void operator()(const RequestEnded& e) { of = e.request.value; }
+  void operator()(const ClientGone& e) { of = e.request.value; }
+  void operator()(const ServerReady& e) { of = (std::uint64_t{1} << 40) + e.generation.value; }
+  void operator()(const ServerExited& e) { of = (std::uint64_t{1} << 40) + e.generation.value; }
+  void operator()(const ServerUnresponsive& e) {
+    of = (std::uint64_t{1} << 40) + e.generation.value;
+  }
+  void operator()(const ServerSampled&) { of = std::uint64_t{2} << 40; }
+  void operator()(const PoolSampled&) { of = std::uint64_t{2} << 40; }
+  void operator()(const ModelProfiled&) { of = std::uint64_t{3} << 40; }
+  void operator()(const ProfileFailed&) { of = std::uint64_t{3} << 40; }
+  template <typename Other>
+  void operator()(const Other&) {}
+};
+
+}  // namespace
+
+// Whether the event will be told later. What an adapter saw after something that is held back is
+// held back too, and told after it.
+bool World::hold_back(const Event& event) {
+  if (knobs_.rate(Fault::reorder) == 0)
+    return false;
+  Source source;
+  std::visit(source, event);
+  if (!source.of)
+    return false;
+  Tick& until = held_back_until_[*source.of];
+  const bool behind = until > now_;
+  if (!behind && !faulty(Fault::reorder))
+    return false;
+  until = std::max(until, now_ + (behind ? Duration(0) : Duration(faults_.between(1, 150'000))));
+  agenda_.add(until, {Kind::deliver, held_back_.size()});
+  held_back_.push_back(event);
+  return true;
+}
+
+std::optional<Event> World::deliver(std::size_t index) {
+  if (ends_another_lease(held_back_[index]))
+    return std::nullopt;
+  return held_back_[index];
+}
+
+// A late end must not be mistaken for the end of the lease that the request holds now.
+bool World::ends_another_lease(const Event& event) const {
+  const auto* ended = std::get_if<RequestEnded>(&event);
+  if (ended == nullptr)
+    return false;
+  const Request& request = requests_[ended->request.value - 1];
+  return request.state == RequestState::in_flight && request.generation == ended->generation;
 }
 
 std::optional<Event> World::happen(const Item& item) {
@@ -120,17 +180,12 @@ std::optional<Event> World::happen(const Item& item) {
       return draw_command();
     case Kind::unpin:
       return PinModel{CommandId(++commands_), ModelId(static_cast<std::uint32_t>(item.a)), false};
-    case Kind::echo: {
-      // A late end must not be mistaken for the end of the lease that the request holds now.
-      const auto* ended = std::get_if<RequestEnded>(&echoes_[item.a]);
-      if (ended != nullptr) {
-        const Request& request = requests_[ended->request.value - 1];
-        const bool holds = request.state == RequestState::in_flight;
-        if (holds && request.generation == ended->generation)
-          return std::nullopt;
-      }
+    case Kind::echo:
+      if (ends_another_lease(echoes_[item.a]))
+        return std::nullopt;
       return echoes_[item.a];
-    }
+    case Kind::deliver:
+      return deliver(item.a);
     case Kind::relearn:
       if (calm())
         return std::nullopt;
@@ -318,6 +373,7 @@ Event World::relearn() {
 
 void World::become_calm() {
   calm_since_ = now_;
+  returning_.clear();
   foreign_ = knobs_.foreign;
   if (knobs_.unpin_when_calm) {
     for (std::size_t i = 0; i < knobs_.models.size(); ++i)

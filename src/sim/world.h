@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/prng.h"
@@ -67,6 +68,7 @@ class World {
     echo,   // a: index into echoes_
     relearn,
     stall,
+    deliver,  // a: index into held_back_
     shutdown,
     calm,
   };
@@ -129,7 +131,10 @@ class World {
   void plan_mishaps(Generation generation);
   Bytes held_now(const Process& process) const;
   Bytes physical_now() const;
-  bool is_full();
+  Bytes returning_now() const;
+  bool is_full(Fault fault);
+  void return_late(const Process& process);
+  PoolSampled wrong_sample();
   std::optional<Event> sample_pool();
   std::optional<Event> sample_server(Generation generation);
   void move_foreign();
@@ -137,6 +142,9 @@ class World {
   bool faulty(Fault fault, std::uint64_t divisor = 1);
   Duration vary(Duration typical);
   void echo_later(Event event);
+  bool hold_back(const Event& event);
+  std::optional<Event> deliver(std::size_t index);
+  bool ends_another_lease(const Event& event) const;
   Process* find(Generation generation);
 
   const Knobs& knobs_;
@@ -156,6 +164,10 @@ class World {
   std::vector<Arrival> pending_clients_;
   std::optional<Arrival> pending_open_;
   std::vector<Event> echoes_;
+  std::vector<Event> held_back_;
+  std::map<std::uint64_t, Tick> held_back_until_;  // by what was seen
+  // Bytes of servers that have ended which a probe still sees, and until when.
+  std::vector<std::pair<Tick, Bytes>> returning_;
   std::uint64_t commands_ = 0;
   std::optional<std::size_t> shutdown_at_request_;
   std::optional<Tick> calm_since_;

@@ -68,7 +68,7 @@ std::optional<Event> World::become_ready(Generation generation) {
     return std::nullopt;
   if (process->exit_planned)
     return std::nullopt;
-  if (is_full()) {
+  if (is_full(Fault::oom_at_load)) {
     process->failure = Failure{FailureKind::out_of_memory, "killed by the kernel"};
     plan_exit(generation, *process, now_);
     return std::nullopt;
@@ -81,7 +81,9 @@ std::optional<Event> World::become_ready(Generation generation) {
 }
 
 void World::plan_mishaps(Generation generation) {
-  const Duration span = 20 * knobs_.models[find(generation)->model.value].serve_time;
+  // Some die at once, before they answered anything.
+  const Duration span =
+      knobs_.models[find(generation)->model.value].serve_time * (faults_.chance(300) ? 1 : 20);
   if (faulty(Fault::crash)) {
     agenda_.add(now_ + Duration(faults_.between(0, span.count())), {Kind::crash, generation.value});
   }
@@ -126,6 +128,8 @@ std::optional<Event> World::exit(Generation generation) {
   if (process == nullptr)
     return std::nullopt;
   ServerExited event{generation, std::move(process->failure)};
+  if (faulty(Fault::release_lag))
+    return_late(*process);
   processes_.erase(generation);
   if (faulty(Fault::echo)) {
     switch (faults_.below(4)) {
@@ -155,6 +159,9 @@ void World::do_stop(const StopServer& action) {
   const bool reluctant = process->state == ProcessState::hung || !process->in_flight.empty();
   if (reluctant && !action.kill_at_once)
     exit_at += knobs_.policy.load.stop_timeout;
+  // Giving many pages back takes the kernel a while; the exit is seen only then.
+  if (faulty(Fault::release_lag, 2))
+    exit_at += Duration(faults_.between(1'000, 5'000'000));
   if (process->state == ProcessState::starting && faulty(Fault::ready_race)) {
     agenda_.add(now_ + Duration(latency_.between(0, leaving.count())),
                 {Kind::echo, echoes_.size()});
@@ -203,7 +210,7 @@ Bytes World::held_now(const Process& process) const {
 }
 
 Bytes World::physical_now() const {
-  Bytes sum = foreign_;
+  Bytes sum = foreign_ + returning_now();
   std::map<FileId, Bytes> files;
   for (const auto& [generation, process] : processes_) {
     sum += held_now(process);
@@ -214,11 +221,27 @@ Bytes World::physical_now() const {
   return sum;
 }
 
+// Bytes of ended servers that the machine has not got back yet. Whoever measures now takes them for
+// somebody else's.
+Bytes World::returning_now() const {
+  Bytes sum;
+  for (const auto& [until, bytes] : returning_) {
+    if (until > now_)
+      sum += bytes;
+  }
+  return sum;
+}
+
+void World::return_late(const Process& process) {
+  std::erase_if(returning_, [this](const auto& entry) { return entry.first <= now_; });
+  returning_.emplace_back(now_ + Duration(faults_.between(1'000, 8'000'000)), process.anon);
+}
+
 // Where the kernel ends servers at all, it does so whenever the pool is full.
-bool World::is_full() {
-  if (calm() || knobs_.rate(Fault::out_of_memory) == 0 || physical_now() <= knobs_.capacity)
+bool World::is_full(Fault fault) {
+  if (calm() || knobs_.rate(fault) == 0 || physical_now() <= knobs_.capacity)
     return false;
-  ++fault_hits_[static_cast<std::size_t>(Fault::out_of_memory)];
+  ++fault_hits_[static_cast<std::size_t>(fault)];
   return true;
 }
 
@@ -242,8 +265,35 @@ std::optional<Event> World::sample_pool() {
     return std::nullopt;
   if (last_pool_sample_ && faulty(Fault::stale_sample))
     return *last_pool_sample_;
-  last_pool_sample_ = PoolSampled{kHostPool, knobs_.capacity, foreign_};
+  if (last_pool_sample_ && faulty(Fault::wrong_sample))
+    return wrong_sample();
+  last_pool_sample_ = PoolSampled{kHostPool, knobs_.capacity, foreign_ + returning_now()};
   return *last_pool_sample_;
+}
+
+// What a probe says that read a file half written, or a machine that was asked at a bad moment.
+PoolSampled World::wrong_sample() {
+  PoolSampled sample = *last_pool_sample_;
+  switch (faults_.below(6)) {
+    case 0:
+      sample.capacity = Bytes(0);
+      break;
+    case 1:
+      sample.capacity = permille_of(sample.capacity, 500);
+      break;
+    case 2:
+      sample.capacity = sample.capacity + sample.capacity;
+      break;
+    case 3:
+      sample.foreign = Bytes(0) - 1_GiB;
+      break;
+    case 4:
+      sample.foreign = sample.capacity;
+      break;
+    default:
+      sample.foreign = permille_of(sample.capacity, faults_.between(0, 1000));
+  }
+  return sample;
 }
 
 std::optional<Event> World::sample_server(Generation generation) {
@@ -252,12 +302,16 @@ std::optional<Event> World::sample_server(Generation generation) {
     return std::nullopt;
   agenda_.add(now_ + (calm() ? 40 : 4) * knobs_.sample_every,
               {Kind::sample_server, generation.value});
-  if (process->state == ProcessState::ready && is_full()) {
+  if (process->state == ProcessState::ready && is_full(Fault::oom_in_use)) {
     crash(generation, {FailureKind::out_of_memory, "killed by the kernel"});
     return std::nullopt;
   }
   if (faulty(Fault::missing_sample))
     return std::nullopt;
+  if (faulty(Fault::wrong_sample)) {
+    constexpr std::int64_t factors[] = {-1000, 0, 500, 2'000, 20'000};
+    return ServerSampled{generation, permille_of(held_now(*process), factors[faults_.below(5)])};
+  }
   return ServerSampled{generation, held_now(*process)};
 }
 

@@ -1,0 +1,96 @@
+// idle: where one model alone waits to be loaded, nothing else is going on, and its best placement
+// fits into what is free, it is being loaded: no event may be forgotten that makes this so.
+#include <algorithm>
+#include <optional>
+
+#include "sim/budget.h"
+#include "sim/checker.h"
+
+namespace vramd::sim {
+namespace {
+
+class IdleChecker final : public Checker {
+ public:
+  void after_step(const Step& step, const Snapshot& snapshot) override {
+    const Books& books = step.books;
+    if (books.waiting() == 0 || books.waiting_residents() > 0 || !books.pool_seen())
+      return;
+    if (books.shutdown_at() || books.profiles_running() > 0 || is_busy(step))
+      return;
+    const auto model = who_waits_alone(books, snapshot);
+    if (!model || !fits_now(step, *model))
+      return;
+    step.findings.add("idle", name_of(books.policy(), *model) + " waits, " +
+                                  to_text(headroom(books)) + " is free and nothing goes on");
+  }
+
+ private:
+  // A server that starts or stops may hold up everything else.
+  static bool is_busy(const Step& step) {
+    const auto& servers = step.books.servers();
+    return std::any_of(servers.begin(), servers.end(), [](const auto& entry) {
+      return !entry.second.ready_at || entry.second.stop_at;
+    });
+  }
+
+  // The one model that rests nowhere and has requests; nobody when there are several.
+  static std::optional<ModelId> who_waits_alone(const Books& books, const Snapshot& snapshot) {
+    std::optional<ModelId> alone;
+    for (const ModelSnapshot& shown : snapshot.models) {
+      const Books::Model& model = books.model(shown.model);
+      if (shown.state != ResidencyState::absent)
+        continue;
+      if (model.waiting == 0 && model.loads_pending == 0)
+        continue;
+      if (alone || model.waiting == 0)
+        return std::nullopt;
+      alone = shown.model;
+    }
+    return alone;
+  }
+
+  static Bytes headroom(const Books& books) {
+    const PoolPolicy& pool = books.policy().pools[kHostPool.value];
+    Bytes left = std::min(budget_for(pool, books.capacity()),
+                          room_of(pool, books.capacity()) - books.foreign());
+    std::vector<FileId> files;
+    for (const auto& [generation, server] : books.servers()) {
+      left -= std::max(server.own_most, server.sampled);
+      const bool counted = std::find(files.begin(), files.end(), server.weights) != files.end();
+      if (counted || server.weights_size == Bytes(0))
+        continue;
+      files.push_back(server.weights);
+      left -= server.weights_size;
+    }
+    return left;
+  }
+
+  // Counted carefully: whatever shares a file is taken to need it once more.
+  static bool fits_now(const Step& step, ModelId id) {
+    const Books& books = step.books;
+    const Policy& policy = books.policy();
+    const Books::Model& model = books.model(id);
+    if (model.rows.empty())
+      return false;
+    const PlacementRow& best = model.rows.front();
+    const bool context = std::all_of(model.queue.begin(), model.queue.end(), [&](RequestId r) {
+      return books.request(r)->context_needed <= best.placement.context;
+    });
+    if (!context)
+      return false;
+    if (policy.residency.single_model && !books.servers().empty())
+      return false;
+    if (policy.residency.heavy_slot && policy.models[id.value].heavy)
+      return false;
+    const Bytes need = with_margin(best, policy.margin) + best.weights_size;
+    return std::max(need, policy.load.profile_reservation) <= headroom(books);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> make_idle_checker() {
+  return std::make_unique<IdleChecker>();
+}
+
+}  // namespace vramd::sim

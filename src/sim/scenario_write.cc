@@ -1,0 +1,197 @@
+// Writing what scenario_policy.cc and scenario.cc read: settings and events as lines.
+#include <map>
+#include <utility>
+
+#include "sim/scenario_policy.h"
+
+namespace vramd::sim {
+namespace {
+
+std::string exact(Bytes bytes) {
+  const std::int64_t n = bytes.count;
+  for (const auto& [size, unit] : {std::pair{kGiB, "GiB"}, {kMiB, "MiB"}, {kKiB, "KiB"}}) {
+    if (n != 0 && n % size == 0)
+      return std::to_string(n / size) + unit;
+  }
+  return std::to_string(n) + "B";
+}
+// A duration's text is exact as it is.
+std::string exact(Duration duration) {
+  return to_text(duration);
+}
+std::string exact(std::int64_t number) {
+  return std::to_string(number);
+}
+std::string exact(std::int32_t number) {
+  return std::to_string(number);
+}
+std::string exact(EvictionKind kind) {
+  return kind == EvictionKind::lru ? "lru" : "value";
+}
+// A rule that is true or false is named or not.
+std::string exact(bool set) {
+  return set ? "" : "no";
+}
+template <typename T>
+std::string exact(const std::optional<T>& value) {
+  return value ? exact(*value) : "no";
+}
+
+// Adds " name value" where the value is not the usual one.
+class Line {
+ public:
+  explicit Line(std::string begin) : text_(std::move(begin)) {}
+
+  template <typename T>
+  Line& word(std::string_view name, const T& value, const T& usual) {
+    if (value != usual)
+      text_ += " " + std::string(name) + " " + exact(value);
+    return *this;
+  }
+  Line& flag(std::string_view name, bool set) {
+    if (set)
+      text_ += " " + std::string(name);
+    return *this;
+  }
+  std::string take() { return std::move(text_) + "\n"; }
+
+ private:
+  std::string text_;
+};
+
+void write_row(Line& line, const PlacementRow& row, const PlacementRow& usual) {
+  line.word("weights", row.weights_size, usual.weights_size)
+      .word("anon", row.host_anon, usual.host_anon)
+      .word("context", row.placement.context, usual.placement.context)
+      .word("slots", row.placement.slots, usual.placement.slots)
+      .word("speed", row.speed_permille, usual.speed_permille)
+      .word("file", static_cast<std::int64_t>(row.weights.value),
+            static_cast<std::int64_t>(usual.weights.value));
+  if (row.placement.kv != usual.placement.kv)
+    line.flag("kv " + std::string(to_text(row.placement.kv)), true);
+  if (row.source != usual.source)
+    line.flag(to_text(row.source), true);
+}
+
+std::string write_model(const ScenarioSetting& setting, std::size_t index) {
+  const ModelPolicy& model = setting.policy.models[index];
+  const std::vector<PlacementRow>& rows = setting.rows[index];
+  PlacementRow usual;
+  usual.weights = FileId(1000 + index);
+  usual.placement = {.context = 4096, .slots = 1};
+  usual.source = FootprintSource::declared;
+  Line line("model " + model.id);
+  write_row(line, rows.front(), usual);
+  line.word("in_flight", model.in_flight_max, rows.front().placement.slots)
+      .word("ttl", model.ttl, std::optional<Duration>())
+      .flag("pinned", model.pinned)
+      .flag("heavy", model.heavy)
+      .flag("embedding", model.type != ModelType::llm);
+  if (model.priority != Priority::normal)
+    line.flag("priority " + std::string(to_text(model.priority)), true);
+  std::string text = line.take();
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    Line more("row " + model.id);
+    write_row(more, rows[i], rows[i - 1]);
+    text += more.take();
+  }
+  return text;
+}
+
+std::map<std::string_view, std::string> rules_of(ScenarioSetting setting) {
+  std::map<std::string_view, std::string> rules;
+  visit_rules(setting, [&](std::string_view name, auto& field) { rules[name] = exact(field); });
+  return rules;
+}
+
+std::string failure_words(const Failure& failure) {
+  return std::string(to_text(failure.kind)) + (failure.text.empty() ? "" : " " + failure.text);
+}
+
+struct EventWords {
+  const Policy& policy;
+
+  std::string name(ModelId model) const { return policy.models[model.value].id; }
+  static std::string r(RequestId id) { return "r" + std::to_string(id.value); }
+  static std::string g(Generation id) { return "g" + std::to_string(id.value); }
+  static std::string c(CommandId id) { return "command c" + std::to_string(id.value); }
+
+  std::string operator()(const RequestArrived& e) const {
+    std::string text =
+        "request " + r(e.request) + " for " + (e.model ? name(*e.model) : "resident");
+    if (e.priority != Priority::normal)
+      text += " priority " + std::string(to_text(e.priority));
+    if (e.context_needed > 0)
+      text += " context " + std::to_string(e.context_needed);
+    return e.counted ? text : text + " uncounted";
+  }
+  std::string operator()(const RequestEnded& e) const {
+    return "end " + r(e.request) + " " + g(e.generation) + " " + std::string(to_text(e.outcome));
+  }
+  std::string operator()(const ClientGone& e) const { return "gone " + r(e.request); }
+  std::string operator()(const ModelProfiled& e) const {
+    std::string text = "profiled " + name(e.model);
+    if (!e.rows.empty() && e.rows.front().source == FootprintSource::learned) {
+      text = "learned " + name(e.model);
+      for (const PlacementRow& row : e.rows)
+        text += " " + exact(row.host_anon);
+    }
+    return text;
+  }
+  std::string operator()(const ProfileFailed& e) const {
+    return "unprofiled " + name(e.model) + " " + e.failure.text;
+  }
+  std::string operator()(const ServerReady& e) const { return "ready " + g(e.generation); }
+  std::string operator()(const ServerExited& e) const {
+    return "exit " + g(e.generation) + (e.failure ? " " + failure_words(*e.failure) : "");
+  }
+  std::string operator()(const ServerUnresponsive& e) const { return "hang " + g(e.generation); }
+  std::string operator()(const ServerSampled& e) const {
+    return "measured " + g(e.generation) + " " + exact(std::max(Bytes(0), e.host_anon));
+  }
+  std::string operator()(const PoolSampled& e) const {
+    return "capacity " + exact(e.capacity) + " foreign " + exact(e.foreign);
+  }
+  std::string operator()(const LoadModel& e) const {
+    return c(e.command) + " load " + name(e.model);
+  }
+  std::string operator()(const UnloadModel& e) const {
+    return c(e.command) + " unload " + name(e.model);
+  }
+  std::string operator()(const PinModel& e) const {
+    return c(e.command) + (e.pinned ? " pin " : " unpin ") + name(e.model);
+  }
+  std::string operator()(const Flush& e) const { return c(e.command) + " flush"; }
+  std::string operator()(const Shutdown&) const { return "shutdown"; }
+  std::string operator()(const Timer&) const { return "timer"; }
+  // Scenarios have one policy.
+  std::string operator()(const PolicyChanged&) const { return "# policy changed"; }
+};
+
+}  // namespace
+
+std::string write_setting(const ScenarioSetting& setting) {
+  const PoolPolicy& pool = setting.policy.pools[0];
+  std::string text =
+      Line("pool " + exact(setting.capacity))
+          .word("reserve", pool.reserve.size, std::optional<Bytes>())
+          .word("reserve_permille", pool.reserve.permille, std::optional<std::int64_t>())
+          .word("max_permille", pool.max_permille, std::int64_t{1000})
+          .word("limit", pool.limit, std::optional<Bytes>())
+          .take();
+  const auto usual = rules_of(default_setting());
+  for (const auto& [name, value] : rules_of(setting)) {
+    if (usual.at(name) != value)
+      text += "set " + std::string(name) + (value.empty() ? "" : " " + value) + "\n";
+  }
+  for (std::size_t i = 0; i < setting.policy.models.size(); ++i)
+    text += write_model(setting, i);
+  return text;
+}
+
+std::string write_event(Tick at, const Event& event, const Policy& policy) {
+  return "at " + to_text(at.time_since_epoch()) + " " + std::visit(EventWords{policy}, event) +
+         "\n";
+}
+
+}  // namespace vramd::sim
