@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
@@ -25,6 +26,7 @@
 #include "daemon/logging.h"
 #include "daemon/memory_watch.h"
 #include "daemon/request_desk.h"
+#include "daemon/service_watch.h"
 #include "engine/runtime_folder.h"
 #include "footprint/gguf.h"
 #include "metrics/metrics.h"
@@ -119,7 +121,7 @@ MetricsSetup metrics_setup(const Config& config) {
 // Owns the parts in the order in which they depend on each other.
 class Daemon final : public ActionSink {
  public:
-  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder)
+  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder, const ServiceOrder& service)
       : config_(std::move(config)),
         folder_(std::move(folder)),
         directory_(config_),
@@ -133,7 +135,10 @@ class Daemon final : public ActionSink {
         door_(io_, config_, directory_, requests_, control_),
         server_(io_, net_limits(config_),
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
-        signals_(io_, SIGTERM, SIGINT) {
+        signals_(io_, SIGTERM, SIGINT),
+        service_(io_, service,
+                 {[this] { return scheduler_moves(loop_.now(), loop_.governor().next_deadline()); },
+                  [this] { return service_status(loop_.snapshot(), to_text(listen_)); }}) {
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
     server_.set_error_body(Door::protocol_error);
@@ -162,6 +167,7 @@ class Daemon final : public ActionSink {
       }
     }
     greet(config_, listen_, loop_.snapshot(), options.demo);
+    boost::asio::post(io_, [this] { service_.serving(); });
     io_.run();
     return exit_status_;
   }
@@ -186,6 +192,7 @@ class Daemon final : public ActionSink {
   void act(const Drained&) {
     spdlog::info("drained: every request was answered and every server has ended");
     signals_.cancel();
+    service_.end();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
   }
@@ -203,6 +210,7 @@ class Daemon final : public ActionSink {
       stopping_ = true;
       spdlog::info("{}: no new work, {} requests may end", ::strsignal(signal),
                    requests_.open_requests());
+      service_.stopping(config_.policy.load.drain_timeout);
       loop_.post(Shutdown{});
       wait_for_signal();
     });
@@ -221,6 +229,7 @@ class Daemon final : public ActionSink {
   Door door_;
   net::Server server_;
   boost::asio::signal_set signals_;
+  ServiceWatch service_;
   Listen listen_;
   bool stopping_ = false;
   int exit_status_ = 0;
@@ -229,6 +238,7 @@ class Daemon final : public ActionSink {
 }  // namespace
 
 int run_daemon(const Config& config, const ServeOptions& options) {
+  const ServiceOrder service = take_service_order();
   set_up_logging(config);
   for (const std::string& warning : config.warnings)
     spdlog::warn("{}", warning);
@@ -242,7 +252,7 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   if (!folder->cleaned().empty()) {
     spdlog::warn("ended {} model servers that an earlier run left", folder->cleaned().size());
   }
-  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder));
+  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder), service);
   if (auto opened = daemon.open(); !opened)
     return complain(opened.error());
   return daemon.run(options);
