@@ -17,6 +17,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_ps(app, exit_code);
   add_controls(app, exit_code);
   add_why(app, exit_code);
+  add_log(app, exit_code);
   add_check(app, exit_code);
   add_doctor(app, exit_code);
   add_version(app, exit_code);

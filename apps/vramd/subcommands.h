@@ -13,6 +13,7 @@ void add_status(CLI::App& app, ExitCode& exit_code);
 void add_ps(CLI::App& app, ExitCode& exit_code);
 void add_controls(CLI::App& app, ExitCode& exit_code);  // load, unload, pin, unpin, flush
 void add_why(CLI::App& app, ExitCode& exit_code);
+void add_log(CLI::App& app, ExitCode& exit_code);
 void add_check(CLI::App& app, ExitCode& exit_code);
 void add_doctor(CLI::App& app, ExitCode& exit_code);
 void add_version(CLI::App& app, ExitCode& exit_code);

@@ -63,6 +63,7 @@ class ControlDesk {
   void command(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
                std::optional<ModelId> model);
   void logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route, ModelId model);
+  void log_settings(net::Exchange& exchange, const api::Route& route);
   void metrics(net::Exchange& exchange);
   void health(net::Exchange& exchange);
   void count(const Decision& decision);

@@ -239,10 +239,11 @@ class Daemon final : public ActionSink {
 
 int run_daemon(const Config& config, const ServeOptions& options) {
   const ServiceOrder service = take_service_order();
-  set_up_logging(config);
+  hold_standard_streams();
+  std::signal(SIGPIPE, SIG_IGN);
+  const LogSession logging(config.log_level, config.log_format, STDERR_FILENO);
   for (const std::string& warning : config.warnings)
     spdlog::warn("{}", warning);
-  std::signal(SIGPIPE, SIG_IGN);
   auto programs = find_llama(llama_search(config));
   if (!programs)
     return complain(programs.error());
