@@ -80,13 +80,16 @@ CommandResult<Answer> DaemonClient::get(const std::string& target, Duration time
 }
 
 CommandResult<Answer> DaemonClient::send(const std::string& method, const std::string& target,
-                                         Duration timeout) const {
+                                         Duration timeout, std::string body) const {
   net::ClientRequest request;
   request.address = address_;
   request.method = method;
   request.target = target;
   request.timeout = timeout;
   request.reply_max = 64_MiB;  // thousands of models
+  if (!body.empty())
+    request.headers.push_back({"Content-Type", "application/json"});
+  request.body = std::move(body);
   if (!api_key_.empty())
     request.headers.push_back({"Authorization", "Bearer " + api_key_});
   const auto reply = net::fetch(request);

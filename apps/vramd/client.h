@@ -44,8 +44,9 @@ class DaemonClient {
   // An answer that is not a 2xx is an error, but for 409: that is a command's refusal, with a body.
   // A zero timeout waits for as long as it takes.
   CommandResult<Answer> get(const std::string& target, Duration timeout = 10s) const;
-  CommandResult<Answer> send(const std::string& method, const std::string& target,
-                             Duration timeout) const;
+  // `body` is JSON, or empty for none.
+  CommandResult<Answer> send(const std::string& method, const std::string& target, Duration timeout,
+                             std::string body = {}) const;
 
   const net::Address& address() const { return address_; }
 

@@ -19,6 +19,7 @@ int run_command_line(int argc, const char* const* argv) {
   add_why(app, exit_code);
   add_replay(app, exit_code);
   add_reload(app, exit_code);
+  add_log(app, exit_code);
   add_check(app, exit_code);
   add_doctor(app, exit_code);
   add_version(app, exit_code);

@@ -15,6 +15,7 @@ void add_controls(CLI::App& app, ExitCode& exit_code);  // load, unload, pin, un
 void add_why(CLI::App& app, ExitCode& exit_code);
 void add_replay(CLI::App& app, ExitCode& exit_code);
 void add_reload(CLI::App& app, ExitCode& exit_code);
+void add_log(CLI::App& app, ExitCode& exit_code);
 void add_check(CLI::App& app, ExitCode& exit_code);
 void add_doctor(CLI::App& app, ExitCode& exit_code);
 void add_version(CLI::App& app, ExitCode& exit_code);

@@ -252,6 +252,19 @@ std::string decision_json(const LoggedDecision& entry, const ApiContext& context
   return dump(decision_value(entry, context));
 }
 
+std::string decision_fields_json(const LoggedDecision& entry, const ApiContext& context) {
+  OrderedJson fields = OrderedJson::object();
+  const OrderedJson row = decision_value(entry, context);
+  for (const auto& [name, value] : row.items()) {
+    const bool empty = value.is_null() || value == "" || (value.is_structured() && value.empty());
+    // A duration of zero was not waited; bytes of zero say something where something was needed.
+    const bool zero = value == 0 && (name.ends_with("_ms") || entry.decision.need == Bytes{});
+    if (name != "explain" && name != "time_ms" && !empty && !zero)
+      fields[name] = value;
+  }
+  return dump(fields);
+}
+
 std::string decisions_json(std::span<const LoggedDecision* const> entries, const DecisionLog& log,
                            const ApiContext& context) {
   OrderedJson rows = OrderedJson::array();

@@ -72,6 +72,9 @@ struct HealthAnswer {
 HealthAnswer health(const Snapshot& snapshot, std::span<const HealthProblem> more = {});
 
 std::string decision_json(const LoggedDecision& entry, const ApiContext& context);
+// For a log line that has a time and the sentence already: the other fields, without those that do
+// not apply.
+std::string decision_fields_json(const LoggedDecision& entry, const ApiContext& context);
 // {"object":"list","data":[...],"first_seq","last_seq"}
 std::string decisions_json(std::span<const LoggedDecision* const> entries, const DecisionLog& log,
                            const ApiContext& context);

@@ -159,6 +159,21 @@ TEST_F(MemoryApi, DecisionsAreTold) {
   EXPECT_NE(row["explain"].get<std::string>().find("code"), std::string::npos);
 }
 
+TEST_F(MemoryApi, ALogLineCarriesTheFieldsThatApply) {
+  const json fields = json::parse(decision_fields_json({5, eviction()}, context()));
+  EXPECT_EQ(fields["seq"], 5);
+  EXPECT_EQ(fields["kind"], "evict");
+  EXPECT_EQ(fields["reason"], "room_for_other");
+  EXPECT_EQ(fields["model"], "chat");
+  EXPECT_EQ(fields["other"], "code");
+  EXPECT_EQ(fields["need_bytes"], (3_GiB).count);
+  EXPECT_EQ(fields["victims"], json({"chat"}));
+  for (const char* absent : {"time_ms", "explain", "request", "generation", "placement",
+                             "waited_ms", "tried", "retry_after_ms"}) {
+    EXPECT_FALSE(fields.contains(absent)) << absent;
+  }
+}
+
 TEST_F(MemoryApi, AnEventIsOneFrame) {
   const std::string event = decision_event({5, eviction()}, context());
   EXPECT_TRUE(event.starts_with("id: 5\nevent: evict\ndata: {\"seq\":5,")) << event;

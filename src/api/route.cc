@@ -41,6 +41,10 @@ constexpr Row view(std::string_view path, Endpoint endpoint, Scope scope) {
   return {path, Method::get, endpoint, scope};
 }
 
+constexpr Row change(std::string_view path, Method method, Endpoint endpoint) {
+  return {path, method, endpoint, Scope::admin, Dialect::openai, false, true};
+}
+
 // Every fixed path: what it is, what it takes, and how its errors look.
 constexpr std::array kRows = {
     door("/v1/chat/completions"),
@@ -75,10 +79,10 @@ constexpr std::array kRows = {
     view("/api/memory/models", Endpoint::memory_models, Scope::read),
     view("/api/memory/events", Endpoint::memory_events, Scope::read),
     view("/api/memory/evictions", Endpoint::memory_evictions, Scope::read),
-    Row{"/api/memory/reload", Method::post, Endpoint::reload, Scope::admin, Dialect::openai, false,
-        true},
-    Row{"/api/memory/flush", Method::post, Endpoint::flush, Scope::admin, Dialect::openai, false,
-        true},
+    change("/api/memory/reload", Method::post, Endpoint::reload),
+    view("/api/memory/log", Endpoint::log, Scope::read),
+    change("/api/memory/flush", Method::post, Endpoint::flush),
+    change("/api/memory/log", Method::put, Endpoint::set_log),
 };
 
 // What may follow a model's id in /api/memory/models/{id}/verb.
@@ -288,7 +292,7 @@ Routed path_route(Method method, std::string_view method_text, std::string_view 
       return route_of(row);
     if (!allow.empty())
       allow += ", ";
-    allow += row.method == Method::get ? "GET, HEAD" : "POST";
+    allow += row.method == Method::get ? "GET, HEAD" : row.method == Method::put ? "PUT" : "POST";
   }
   if (!allow.empty()) {
     if (method == Method::options)
@@ -332,7 +336,7 @@ void read_query(std::string_view query, Route& found) {
 }  // namespace
 
 std::string_view to_text(Endpoint endpoint) {
-  constexpr std::array<std::string_view, 20> kNames = {"openai_models",
+  constexpr std::array<std::string_view, 22> kNames = {"openai_models",
                                                        "openai_model",
                                                        "inference",
                                                        "upstream",
@@ -348,6 +352,8 @@ std::string_view to_text(Endpoint endpoint) {
                                                        "pin",
                                                        "unpin",
                                                        "flush",
+                                                       "log",
+                                                       "set_log",
                                                        "logs",
                                                        "memory_request",
                                                        "reload",

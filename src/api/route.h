@@ -31,6 +31,8 @@ enum class Endpoint : std::uint8_t {
   pin,               // POST .../pin
   unpin,             // POST .../unpin
   flush,             // POST /api/memory/flush
+  log,               // GET /api/memory/log
+  set_log,           // PUT /api/memory/log
   logs,              // GET /logs/{model}
   memory_request,    // GET /api/memory/requests/{number}; `model` holds the number
   reload,            // POST /api/memory/reload

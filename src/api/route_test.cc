@@ -40,6 +40,8 @@ TEST(Route, FindsFixedPaths) {
   EXPECT_EQ(where("GET", "/metrics?x=1"), "metrics");
   EXPECT_EQ(where("POST", "/api/memory/flush"), "flush");
   EXPECT_EQ(where("GET", "/api/memory/evictions"), "memory_evictions");
+  EXPECT_EQ(where("GET", "/api/memory/log"), "log");
+  EXPECT_EQ(where("PUT", "/api/memory/log"), "set_log");
 }
 
 TEST(Route, DoorsAreInferenceInTheirDialect) {
@@ -65,6 +67,7 @@ TEST(Route, TellsAWrongMethodFromAWrongPath) {
   EXPECT_EQ(at("GET", "/v1/chat/completions").error().allow, "POST, OPTIONS");
   EXPECT_EQ(at("POST", "/health").error().allow, "GET, HEAD, OPTIONS");
   EXPECT_EQ(where("PATCH", "/api/memory/models/a"), "405");
+  EXPECT_EQ(at("POST", "/api/memory/log").error().allow, "GET, HEAD, PUT, OPTIONS");
   EXPECT_EQ(where("GET", "/v1/chat"), "404");
   EXPECT_EQ(where("POST", "/tokenize"), "404");  // only below /upstream
   EXPECT_EQ(where("GET", "/v1/modelsx"), "404");
@@ -125,6 +128,9 @@ TEST(Route, ControlsNeedAdminAndViewsNeedRead) {
     EXPECT_EQ(at("POST", target)->scope, Scope::admin) << target;
     EXPECT_TRUE(at("POST", target)->changes_state) << target;
   }
+  EXPECT_EQ(at("PUT", "/api/memory/log")->scope, Scope::admin);
+  EXPECT_TRUE(at("PUT", "/api/memory/log")->changes_state);
+  EXPECT_EQ(at("GET", "/api/memory/log")->scope, Scope::read);
   EXPECT_EQ(at("GET", "/logs/a")->scope, Scope::admin);
   EXPECT_FALSE(at("GET", "/logs/a")->changes_state);
   EXPECT_EQ(at("GET", "/api/memory/status")->scope, Scope::read);

@@ -48,6 +48,8 @@ std::string_view to_text(LogLevel level) {
 
 std::string_view to_text(LogFormat format) {
   switch (format) {
+    case LogFormat::automatic:
+      return "auto";
     case LogFormat::text:
       return "text";
     case LogFormat::json:

@@ -113,7 +113,8 @@ struct JournalConfig {
 enum class Resume : std::uint8_t { none, last };
 
 enum class LogLevel : std::uint8_t { debug, info, warn, error };
-enum class LogFormat : std::uint8_t { text, json };
+// `automatic` is text for a terminal and json for everything else.
+enum class LogFormat : std::uint8_t { automatic, text, json };
 
 std::string_view to_text(Resume resume);
 std::string_view to_text(LogLevel level);
@@ -143,7 +144,7 @@ struct Config {
   std::int32_t spin_count{};                          // GOMP_SPINCOUNT of model servers
   Limits limits;
   LogLevel log_level = LogLevel::info;
-  LogFormat log_format = LogFormat::text;
+  LogFormat log_format = LogFormat::automatic;
   std::string file;  // the file that was read; empty: none
   std::vector<Setting> sources;
   std::vector<std::string> warnings;  // what works but is probably not meant

@@ -17,7 +17,7 @@ constexpr std::int64_t kDay = us(24h);
 
 constexpr std::array<std::string_view, 2> kEvictions = {"lru", "value"};
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warn", "error"};
-constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
+constexpr std::array<std::string_view, 3> kFormats = {"auto", "text", "json"};
 constexpr std::array<std::string_view, 2> kResumes = {"none", "last"};
 
 // A shorter longest residency lowers the shortest one with it.
@@ -230,10 +230,15 @@ const KeySpec kRows[] = {
         "bound, two servers on one processor slow each other down by far.",
         [](T& t, V v) { set(t.config->spin_count, v); })
         .within(0, 1'000'000'000),
-    row("log.level", ValueType::choice, "info", "The least severe line that is written.",
+    row("log.level", ValueType::choice, "info",
+        "The least severe line that is written. `vramd log LEVEL` changes it while the daemon "
+        "runs.",
         [](T& t, V v) { set(t.config->log_level, v); })
         .one_of(kLevels),
-    row("log.format", ValueType::choice, "text", "Lines for people or for programs.",
+    row("log.format", ValueType::choice, "auto",
+        "Lines for people (text) or one JSON object a line for programs (json). `auto` is text on "
+        "a "
+        "terminal, else json.",
         [](T& t, V v) { set(t.config->log_format, v); })
         .one_of(kFormats),
     row("keys", ValueType::api_keys, "",

@@ -29,7 +29,7 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_EQ(config.llama_server, std::nullopt);
   EXPECT_EQ(config.spin_count, 2000);
   EXPECT_EQ(config.log_level, LogLevel::info);
-  EXPECT_EQ(config.log_format, LogFormat::text);
+  EXPECT_EQ(config.log_format, LogFormat::automatic);
 
   const PoolPolicy host{.name = "host", .reserve = {.permille = 200, .size = 8_GiB}};
   EXPECT_EQ(config.policy.pools, std::vector{host});

@@ -2,11 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
+#include "api/log_api.h"
+#include "daemon/decision_line.h"
+#include "daemon/logging.h"
 #include "daemon/request_desk.h"
 
 namespace vramd {
@@ -121,11 +125,14 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
       return request_story(exchange, route);
     case E::reload:
       return reload(exchange);
+    case E::log:
+    case E::set_log:
+      return log_settings(*exchange, route);
     case E::preflight: {
       net::Response response;
       response.status = 204;
       response.headers = {
-          {"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"},
+          {"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS"},
           {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key"},
           {"Access-Control-Max-Age", "600"}};
       return exchange->respond(std::move(response));
@@ -276,6 +283,18 @@ void ControlDesk::reload(const std::shared_ptr<net::Exchange>& exchange) {
   });
 }
 
+void ControlDesk::log_settings(net::Exchange& exchange, const api::Route& route) {
+  if (route.endpoint == api::Endpoint::set_log) {
+    const auto level = api::read_log_level(exchange.body()->view());
+    if (!level)
+      return answer_error(exchange, level.error(), route.dialect);
+    const auto place = std::ranges::find(api::kLogLevels, *level) - api::kLogLevels.begin();
+    set_log_level(static_cast<LogLevel>(place));
+    spdlog::info("the log's level is {} now", *level);
+  }
+  respond_json(exchange, 200, api::log_json(to_text(log_level()), to_text(log_format())));
+}
+
 void ControlDesk::metrics(net::Exchange& exchange) {
   const Snapshot snapshot = loop_.snapshot();
   std::vector<PoolGauges> pools;
@@ -326,10 +345,8 @@ void ControlDesk::count(const Decision& decision) {
 
 void ControlDesk::keep(const Decision& decision) {
   count(decision);
-  const std::string text = explain(decision, loop_.policy());
-  const bool bad = decision.kind == DecisionKind::fail || decision.kind == DecisionKind::stall;
-  spdlog::log(bad ? spdlog::level::warn : spdlog::level::info, "{}", text);
   const api::LoggedDecision& entry = log_.append(decision);
+  log_decision(entry, context());
   for (const Follower& follower : std::vector<Follower>(followers_)) {
     if (api::DecisionLog::matches(follower.filter, entry)) {
       follower.exchange->send(api::decision_event(entry, context()));

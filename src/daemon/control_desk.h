@@ -71,6 +71,7 @@ class ControlDesk {
   void logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route, ModelId model);
   void request_story(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route);
   void reload(const std::shared_ptr<net::Exchange>& exchange);
+  void log_settings(net::Exchange& exchange, const api::Route& route);
   void metrics(net::Exchange& exchange);
   void health(net::Exchange& exchange);
   void count(const Decision& decision);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
@@ -30,6 +31,7 @@
 #include "daemon/reloader.h"
 #include "daemon/request_desk.h"
 #include "daemon/resume_list.h"
+#include "daemon/service_watch.h"
 #include "engine/runtime_folder.h"
 #include "footprint/gguf.h"
 #include "metrics/metrics.h"
@@ -124,7 +126,8 @@ MetricsSetup metrics_setup(const Config& config) {
 // Owns the parts in the order in which they depend on each other.
 class Daemon final : public ActionSink {
  public:
-  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder, Reloader::Read read)
+  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder, Reloader::Read read,
+         const ServiceOrder& service)
       : config_(std::move(config)),
         folder_(std::move(folder)),
         directory_(config_),
@@ -142,7 +145,10 @@ class Daemon final : public ActionSink {
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
         resume_(io_, config_.state_dir / "ready.json", [this] { return loop_.snapshot(); }),
         signals_(io_, SIGTERM, SIGINT),
-        hangup_(io_, SIGHUP) {
+        hangup_(io_, SIGHUP),
+        service_(io_, service,
+                 {[this] { return scheduler_moves(loop_.now(), loop_.governor().next_deadline()); },
+                  [this] { return service_status(loop_.snapshot(), to_text(listen_)); }}) {
     loop_.observe(&journal_);
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
@@ -175,6 +181,7 @@ class Daemon final : public ActionSink {
     if (config_.resume == Resume::last)
       resume();
     greet(config_, listen_, loop_.snapshot(), options.demo);
+    boost::asio::post(io_, [this] { service_.serving(); });
     io_.run();
     return exit_status_;
   }
@@ -201,6 +208,7 @@ class Daemon final : public ActionSink {
     spdlog::info("drained: every request was answered and every server has ended");
     signals_.cancel();
     hangup_.cancel();
+    service_.end();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
   }
@@ -219,6 +227,7 @@ class Daemon final : public ActionSink {
       resume_.close();
       spdlog::info("{}: no new work, {} requests may end", ::strsignal(signal),
                    requests_.open_requests());
+      service_.stopping(config_.policy.load.drain_timeout);
       loop_.post(Shutdown{});
       wait_for_signal();
     });
@@ -228,7 +237,8 @@ class Daemon final : public ActionSink {
     hangup_.async_wait([this](const boost::system::error_code& error, int) {
       if (error)
         return;
-      reloader_.reload({});
+      service_.reloading();
+      reloader_.reload([this](const ReloadAnswer&) { service_.serving(); });
       wait_for_hangup();
     });
   }
@@ -248,6 +258,7 @@ class Daemon final : public ActionSink {
     MergedConfig merged = merge_reload(config_, std::move(next));
     const bool keys_changed = config_.keys != merged.config.keys;
     const std::size_t known = config_.models.size();
+    const LogLevel level = config_.log_level;
     config_ = std::move(merged.config);
     directory_ = Directory(config_);
     std::vector<std::string> fresh;
@@ -256,7 +267,8 @@ class Daemon final : public ActionSink {
     metrics_.add_models(fresh);
     door_.reconfigured(keys_changed);
     control_.reconfigured();
-    set_log_level(config_.log_level);
+    if (config_.log_level != level)
+      set_log_level(config_.log_level);
     add_changed_files(merged.changed);
     api::ReloadResult result;
     for (const ModelId model : merged.changed)
@@ -304,6 +316,7 @@ class Daemon final : public ActionSink {
   ResumeList resume_;
   boost::asio::signal_set signals_;
   boost::asio::signal_set hangup_;
+  ServiceWatch service_;
   Listen listen_;
   bool stopping_ = false;
   int exit_status_ = 0;
@@ -312,10 +325,12 @@ class Daemon final : public ActionSink {
 }  // namespace
 
 int run_daemon(const Config& config, const ServeOptions& options) {
-  set_up_logging(config);
+  const ServiceOrder service = take_service_order();
+  hold_standard_streams();
+  std::signal(SIGPIPE, SIG_IGN);
+  const LogSession logging(config.log_level, config.log_format, STDERR_FILENO);
   for (const std::string& warning : config.warnings)
     spdlog::warn("{}", warning);
-  std::signal(SIGPIPE, SIG_IGN);
   auto programs = find_llama(llama_search(config));
   if (!programs)
     return complain(programs.error());
@@ -331,8 +346,8 @@ int run_daemon(const Config& config, const ServeOptions& options) {
       return with_found_types(std::move(*next));
     return next;
   };
-  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder),
-                std::move(read));
+  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder), std::move(read),
+                service);
   if (auto opened = daemon.open(); !opened)
     return complain(opened.error());
   return daemon.run(options);

@@ -1,14 +1,13 @@
 #include "daemon/greeting.h"
 
-#include <cstdio>
+#include <unistd.h>
+
 #include <string>
+
+#include "daemon/log_writer.h"
 
 namespace vramd {
 namespace {
-
-void print(const std::string& line) {
-  std::printf("%s\n", line.c_str());
-}
 
 std::string base_url(const Listen& listen) {
   Listen shown = listen;
@@ -19,7 +18,8 @@ std::string base_url(const Listen& listen) {
   return "http://" + to_text(shown);
 }
 
-void print_demo(const Config& config, const std::string& url) {
+void add_demo(std::string& out, const Config& config, const std::string& url) {
+  const auto print = [&out](const std::string& line) { out += line + "\n"; };
   print("");
   print(
       "These are demo models: they speak nonsense, but each starts its answers with its own name.");
@@ -41,6 +41,8 @@ void print_demo(const Config& config, const std::string& url) {
 }  // namespace
 
 void greet(const Config& config, const Listen& listen, const Snapshot& snapshot, bool demo) {
+  std::string out;
+  const auto print = [&out](const std::string& line) { out += line + "\n"; };
   const std::string url = base_url(listen);
   const PoolSnapshot& host = snapshot.pools.front();
   print("vramd serves " + std::to_string(config.models.size()) +
@@ -59,9 +61,10 @@ void greet(const Config& config, const Listen& listen, const Snapshot& snapshot,
     print("           and add its name (host.docker.internal) to allowed_hosts");
   }
   if (demo)
-    print_demo(config, url);
+    add_demo(out, config, url);
   print("");
-  std::fflush(stdout);
+  // The reader of standard output may sleep; the daemon serves all the same.
+  LogWriter(STDOUT_FILENO).write(out);
 }
 
 }  // namespace vramd

@@ -48,7 +48,7 @@ def wait_until(condition, seconds, what):
 class Daemon:
     """Starts in a folder of its own and is gone at the end of the `with` block."""
 
-    def __init__(self, config, env=None, arguments=()):
+    def __init__(self, config, env=None, arguments=(), stderr=subprocess.STDOUT):
         self.folder = Path(tempfile.mkdtemp(prefix="vramd-test-"))
         self.runtime = self.folder / "run"
         self.config = self.folder / "vramd.yaml"
@@ -61,18 +61,21 @@ class Daemon:
         self.env = {**inherited, "VRAMD_RUNTIME_DIR": str(self.runtime),
                     "VRAMD_STATE_DIR": str(self.state_dir), **(env or {})}
         self.arguments = list(arguments)
+        self.stderr = stderr  # by default it joins standard output in `log`
         self.process = None
         self.port = 0
         self.log = ""
         self.reader = None
         self.listening = threading.Event()
 
+    def command_line(self):
+        return [str(VRAMD), "serve", "--config", str(self.config), "--listen", "127.0.0.1:0",
+                *self.arguments]
+
     def __enter__(self):
-        command = [str(VRAMD), "serve", "--config", str(self.config), "--listen", "127.0.0.1:0",
-                   *self.arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, env=self.env, text=True,
-                                        errors="replace")
+        self.process = subprocess.Popen(self.command_line(), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.stderr, env=self.env,
+                                        text=True, errors="replace")
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()
         self.listening.wait(START_S_MAX)
