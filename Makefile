@@ -35,7 +35,9 @@ setup:
 build:
 	@tools/build release
 
-serve: setup build
+# Only what it runs: the tests of a fresh clone take several times as long to compile.
+serve: setup
+	@tools/build release vramd vramd-demo-models
 ifeq ($(MODELS),)
 	@tools/step -v "writing demo models" -- $(DEMO_MODELS_COMMAND)
 	@exec $(SERVE_DEMO_COMMAND)

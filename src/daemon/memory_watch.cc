@@ -1,5 +1,6 @@
 #include "daemon/memory_watch.h"
 
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -61,8 +62,15 @@ Result<void> MemoryWatch::sample() {
   if (!host)
     return std::unexpected(host.error());
   source_ = host->source;
-  for (const ServerSampled& event : samples)
-    post_(event);
+  // The time of a server's sample means nothing to the core: what it knows already is not news.
+  std::map<Generation, Bytes> told;
+  for (const ServerSampled& event : samples) {
+    const auto before = told_.find(event.generation);
+    if (before == told_.end() || before->second != event.host_anon)
+      post_(event);
+    told[event.generation] = event.host_anon;
+  }
+  told_ = std::move(told);
   post_(PoolSampled{kHostPool, host->capacity, host->foreign});
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include <boost/asio/io_context.hpp>
@@ -39,6 +40,7 @@ class MemoryWatch {
   HostProbe host_;
   ProcessProbe processes_;
   std::string source_;
+  std::map<Generation, Bytes> told_;  // what the core was last told of each server
 };
 
 }  // namespace vramd

@@ -172,7 +172,7 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
       end(id, RequestOutcome::answered, result.status, result);
       return;
     case End::client_gone:
-      end_when_idle(id, RequestOutcome::client_gone);
+      end_when_idle(id, RequestOutcome::client_gone, result);
       return;
     case End::connect_failed:
     case End::lost_before_body:
@@ -193,7 +193,7 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
                       to_text(config_.limits.request_timeout) +
                       ". Raise limits.request_timeout where answers may take longer.";
       answer(open, error);
-      end_when_idle(id, RequestOutcome::broken);
+      end_when_idle(id, RequestOutcome::broken, result);
       return;
     }
     case End::broken_midstream:
@@ -206,7 +206,7 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
       }
       open.order.exchange->finish_broken(api::error_event(error, open.order.dialect));
       if (late) {
-        end_when_idle(id, RequestOutcome::broken);
+        end_when_idle(id, RequestOutcome::broken, result);
       } else {
         end(id, RequestOutcome::broken, error.status, result);
       }
@@ -236,7 +236,8 @@ void RequestDesk::end(RequestId id, RequestOutcome outcome, int status,
 
 // The client is answered or gone, but the server may still compute for it: the lease ends when the
 // server's slot is idle.
-void RequestDesk::end_when_idle(RequestId id, RequestOutcome outcome) {
+void RequestDesk::end_when_idle(RequestId id, RequestOutcome outcome,
+                                const net::RelayResult& result) {
   const auto found = open_.find(id.value);
   if (found == open_.end())
     return;
@@ -253,7 +254,7 @@ void RequestDesk::end_when_idle(RequestId id, RequestOutcome outcome) {
     return;
   }
   engines_.supervisor().await_slots(
-      generation, [this, generation] { return relaying_at(generation); },
+      generation, result.body_bytes > 0, [this, generation] { return relaying_at(generation); },
       [this, id, generation, outcome](bool) { loop_.post(RequestEnded{id, generation, outcome}); });
 }
 

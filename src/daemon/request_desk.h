@@ -69,7 +69,7 @@ class RequestDesk {
   void relay(RequestId id, Open& open);
   void relayed(RequestId id, net::RelayResult result);
   void end(RequestId id, RequestOutcome outcome, int status, const net::RelayResult& result);
-  void end_when_idle(RequestId id, RequestOutcome outcome);
+  void end_when_idle(RequestId id, RequestOutcome outcome, const net::RelayResult& result);
   void forget(RequestId id);
   void answer(Open& open, const api::ApiError& error);
   void client_gone(RequestId id);

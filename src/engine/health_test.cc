@@ -48,7 +48,7 @@ TEST_F(HealthTest, AServerWhoseSocketWasRemovedIsReported) {
 TEST_F(HealthTest, SlotsAreAwaitedUntilTheyAreIdle) {
   const auto generation = start_ready("slots", {"3", "2"});
   std::optional<bool> idle;
-  supervisor_->await_slots(generation, [] { return 1; }, [&](bool value) { idle = value; });
+  supervisor_->await_slots(generation, true, [] { return 1; }, [&](bool value) { idle = value; });
   EXPECT_FALSE(idle);
   ASSERT_TRUE(run_until([&] { return idle.has_value(); }));
   EXPECT_EQ(idle, true);
@@ -60,7 +60,7 @@ TEST_F(HealthTest, OtherRequestsMayStayInTheirSlots) {
   int looks = 0;
   std::optional<bool> idle;
   supervisor_->await_slots(
-      generation,
+      generation, true,
       [&] {
         ++looks;
         return others;
@@ -73,12 +73,22 @@ TEST_F(HealthTest, OtherRequestsMayStayInTheirSlots) {
   EXPECT_EQ(idle, true);
 }
 
+// A look is an answer, and each answer puts off the moment at which the engine looks for its
+// client.
+TEST_F(HealthTest, AServerThatWasSilentIsNotLookedAtForMoreThanASecond) {
+  const auto generation = start_ready("slots", {"1", "2"});  // idle from the second look on
+  std::optional<bool> idle;
+  supervisor_->await_slots(generation, false, [] { return 0; }, [&](bool value) { idle = value; });
+  run_for(1s);
+  EXPECT_FALSE(idle);
+}
+
 TEST_F(HealthTest, AwaitingSlotsEndsAtItsBound) {
   options_.slots_wait_max = 200ms;
   make();
   const auto generation = start_ready("slots", {"1000000", "2"});
   std::optional<bool> idle;
-  supervisor_->await_slots(generation, [] { return 1; }, [&](bool value) { idle = value; });
+  supervisor_->await_slots(generation, true, [] { return 1; }, [&](bool value) { idle = value; });
   ASSERT_TRUE(run_until([&] { return idle.has_value(); }));
   EXPECT_EQ(idle, false);
 }
@@ -87,11 +97,11 @@ TEST_F(HealthTest, TheSlotsOfADeadServerAreIdle) {
   const auto generation = start_ready("slots", {"1000000", "2"});
   std::optional<bool> idle;
   seen_.on_exit = [&](Generation) { EXPECT_EQ(idle, true); };  // its requests end before it does
-  supervisor_->await_slots(generation, [] { return 0; }, [&](bool value) { idle = value; });
+  supervisor_->await_slots(generation, true, [] { return 0; }, [&](bool value) { idle = value; });
   supervisor_->stop(generation, true);
   ASSERT_TRUE(until_exit(generation));
   std::optional<bool> late;
-  supervisor_->await_slots(generation, [] { return 0; }, [&](bool value) { late = value; });
+  supervisor_->await_slots(generation, true, [] { return 0; }, [&](bool value) { late = value; });
   EXPECT_FALSE(late);
   ASSERT_TRUE(run_until([&] { return late.has_value(); }));
   EXPECT_EQ(late, true);
@@ -101,7 +111,7 @@ TEST_F(HealthTest, NobodyIsToldAboutSlotsAfterTheSupervisorIsGone) {
   options_.slots_wait_max = 200ms;
   make();
   const auto generation = start_ready("slots", {"1000000", "2"});
-  supervisor_->await_slots(generation, [] { return 0; }, [](bool) { FAIL(); });
+  supervisor_->await_slots(generation, true, [] { return 0; }, [](bool) { FAIL(); });
   run_for(50ms);
   supervisor_.reset();
   run_for(300ms);

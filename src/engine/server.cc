@@ -233,13 +233,15 @@ void Server::stop(bool kill_at_once) {
   });
 }
 
-void Server::await_slots(std::function<int()> busy_at_most, std::function<void(bool)> done) {
+void Server::await_slots(bool answering, std::function<int()> busy_at_most,
+                         std::function<void(bool)> done) {
   std::erase_if(slot_waits_, [](const auto& wait) { return wait->finished(); });
-  auto wait = std::make_shared<SlotWait>(
-      loop_,
-      SlotWait::Target{
-          .socket = spec_.socket, .path = spec_.slots_path, .wait_max = options_.slots_wait_max},
-      std::move(busy_at_most), std::move(done));
+  auto wait = std::make_shared<SlotWait>(loop_,
+                                         SlotWait::Target{.socket = spec_.socket,
+                                                          .path = spec_.slots_path,
+                                                          .wait_max = options_.slots_wait_max,
+                                                          .answering = answering},
+                                         std::move(busy_at_most), std::move(done));
   wait->start();
   slot_waits_.push_back(std::move(wait));
 }

@@ -37,7 +37,8 @@ class Server : public std::enable_shared_from_this<Server> {
   void stop(bool kill_at_once);
   // Once per probe interval. `loop_was_late`: what did not happen in time may be our own fault.
   void tick(bool loop_was_late);
-  void await_slots(std::function<int()> busy_at_most, std::function<void(bool)> done);
+  void await_slots(bool answering, std::function<int()> busy_at_most,
+                   std::function<void(bool)> done);
 
   const ServerSpec& spec() const { return spec_; }
   pid_t pid() const { return process_.pid; }

@@ -19,6 +19,7 @@ class SlotWait : public std::enable_shared_from_this<SlotWait> {
     std::filesystem::path socket;
     std::string path;
     Duration wait_max;
+    bool answering = true;  // the server was sending an answer when its client left
   };
 
   SlotWait(boost::asio::io_context& loop, Target target, std::function<int()> busy_at_most,
@@ -44,6 +45,7 @@ class SlotWait : public std::enable_shared_from_this<SlotWait> {
   boost::asio::steady_timer timer_;
   std::chrono::steady_clock::time_point deadline_;
   Duration pause_;
+  std::chrono::steady_clock::time_point quick_until_;
   std::shared_ptr<HttpGet> get_;
 };
 

@@ -223,12 +223,12 @@ LogRing& Supervisor::log(ModelId model) {
   return state_->log(model);
 }
 
-void Supervisor::await_slots(Generation generation, std::function<int()> busy_at_most,
-                             std::function<void(bool)> done) {
+void Supervisor::await_slots(Generation generation, bool answering,
+                             std::function<int()> busy_at_most, std::function<void(bool)> done) {
   const auto found = state_->servers.find(generation);
   const bool gone = found == state_->servers.end();
   if (!gone && !found->second->spec().slots_path.empty()) {
-    found->second->await_slots(std::move(busy_at_most), std::move(done));
+    found->second->await_slots(answering, std::move(busy_at_most), std::move(done));
     return;
   }
   boost::asio::post(state_->loop(), [gone, done = std::move(done)] { done(gone); });
