@@ -154,6 +154,8 @@ class StopChecker final : public Checker {
       return;
     const Books& books = step.books;
     const Books::Model& model = books.model(*decision.model);
+    if (model.pinned)
+      step.findings.add("yield", name_of(books.policy(), *decision.model) + " is pinned");
     if (!model.server || model.waiting == 0)
       return;
     const Books::Server& server = *books.server(*model.server);

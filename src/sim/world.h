@@ -46,6 +46,9 @@ class World {
   Bytes capacity() const { return knobs_.capacity; }
   Bytes foreign() const { return foreign_; }
 
+  // Whether the request is one of the greedy client's.
+  bool is_greedy(RequestId id) const { return requests_[id.value - 1].client.has_value(); }
+
   const std::array<std::uint64_t, kFaults>& fault_hits() const { return fault_hits_; }
 
  private:
