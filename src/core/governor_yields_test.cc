@@ -58,6 +58,7 @@ TEST(GovernorYields, AMoveUpMakesNobodyYield) {
   Stage stage(policy);
   PlacementRow lesser = own_row(2_GiB, 2048);
   stage.ladder(kA, {own_row(5_GiB), lesser});
+  stage.ladder(kB, {own_row(4_GiB)});
   stage.sample(4_GiB);
   stage.bring_up(kA);
   ASSERT_TRUE(stage.show(kA).degraded);
@@ -72,6 +73,7 @@ TEST(GovernorYields, AMoveUpMakesNobodyYield) {
 TEST(GovernorResident, IsTheModelThatWasAskedLastEvenIfItHasNotAnsweredYet) {
   Stage stage;
   stage.bring_up(kA);
+  stage.pass(1s);
   stage.bring_up(kB);
   stage.pass(1s);
   stage.request(1, kB);

@@ -71,6 +71,8 @@ class World {
     echo,   // a: index into echoes_
     relearn,
     stall,
+    reload,
+    restore,  // of the configuration, when faults stop
     deliver,  // a: index into held_back_
     shutdown,
     calm,
@@ -118,6 +120,7 @@ class World {
   std::optional<Event> leave(RequestId request);
   Event draw_command();
   Event relearn();
+  std::optional<Event> reload();
   void become_calm();
 
   // world_servers.cc
@@ -151,6 +154,7 @@ class World {
   Process* find(Generation generation);
 
   const Knobs& knobs_;
+  Policy policy_;  // as configured now
   Prng faults_;
   Prng latency_;
   Prng operator_;
