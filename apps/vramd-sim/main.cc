@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <optional>
 #include <sstream>
@@ -16,6 +17,7 @@
 #include <CLI/CLI.hpp>
 
 #include "sim/exhaust.h"
+#include "sim/fairness.h"
 #include "sim/run.h"
 #include "sim/scenario.h"
 #include "sim/shrink.h"
@@ -36,6 +38,9 @@ struct Options {
   std::string shrink_dir = "tests/scenarios";
   std::uint64_t require_coverage = 0;
   int exhaust = 0;
+  bool fairness = false;
+  bool json = false;
+  std::uint64_t runs = 20;
   unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
 };
 
@@ -198,6 +203,32 @@ int run_exhaustively(int depth) {
   return 1;
 }
 
+// A line per workload and policy, or everything as JSON.
+int run_fairness(const Options& options) {
+  if (options.json) {
+    std::cout << fairness_json(options.runs);
+    return 0;
+  }
+  const auto seconds = [](vramd::Duration wait) {
+    const auto tenths = wait.count() / 100'000;
+    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
+  };
+  std::cout << "workload   policy  wait p50, p95, p99 in s        switches/h  worst model\n";
+  for (std::size_t i = 0; i < kPatterns * kDisciplines; ++i) {
+    const auto pattern = static_cast<Pattern>(i / kDisciplines);
+    const auto discipline = static_cast<Discipline>(i % kDisciplines);
+    const Fairness fairness = measure_fairness(pattern, discipline, options.runs);
+    std::cout << std::left << std::setw(11) << to_text(pattern) << std::setw(8)
+              << to_text(discipline) << std::right;
+    for (const std::int64_t permille : {500, 950, 990})
+      std::cout << std::setw(9) << seconds(fairness.all.permille(permille));
+    const std::int64_t worst = fairness.worst_model_permille();
+    std::cout << std::setw(14) << fairness.switches_per_hour() << std::setw(10) << worst / 1000
+              << "." << worst / 100 % 10 << "\n";
+  }
+  return 0;
+}
+
 void print_figures(const Sum& sum, std::uint64_t ms, unsigned jobs) {
   const std::uint64_t seeds = sum.passed + sum.failed;
   std::cout << sum.coverage.table();
@@ -256,12 +287,18 @@ int main(int argc, char** argv) {
                  "fail when an event, action, decision, reason, edge or fault was hit less often");
   app.add_option("--exhaust", options.exhaust, "every order of so many events on two models")
       ->check(CLI::Range(1, 12));
+  app.add_flag("--fairness", options.fairness, "who waits how long under fifo, lru and value");
+  app.add_option("--runs", options.runs, "with --fairness: runs of each workload")
+      ->check(CLI::Range(1, 10'000));
+  app.add_flag("--json", options.json, "with --fairness: all figures, as JSON");
   app.add_option("--jobs", options.jobs, "threads; as many as there are processors by default")
       ->check(CLI::Range(1, 256));
   CLI11_PARSE(app, argc, argv);
 
   if (!options.scenario.empty())
     return play(options.scenario);
+  if (options.fairness)
+    return run_fairness(options);
   if (options.exhaust > 0)
     return run_exhaustively(options.exhaust);
   return options.seed ? run_one(options) : run_seeds(options);

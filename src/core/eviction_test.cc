@@ -103,6 +103,7 @@ TEST(Eviction, ExtremeValuesDoNotOverflow) {
 
 TEST(KeepValue, GrowsWithRateAndCostAndSaturates) {
   EXPECT_LT(keep_value(100, 1s), keep_value(100, 2s));
+  EXPECT_LT(keep_value(100, 150ms), keep_value(100, 250ms)) << "fast models differ as well";
   EXPECT_LT(keep_value(100, 1s), keep_value(200, 1s));
   EXPECT_GT(keep_value(1, 0s), 0U) << "bringing back is never free";
   EXPECT_EQ(keep_value(std::numeric_limits<std::uint64_t>::max(), 1h),

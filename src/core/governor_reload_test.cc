@@ -124,6 +124,15 @@ TEST(GovernorReload, ARemovedModelRefusesWhoWaitsAndGoesWhenItsRequestsEnd) {
   EXPECT_EQ(s.state(kA), ResidencyState::absent);
 }
 
+TEST(GovernorReload, ARequestThatARemovedModelLostIsNotSentAgain) {
+  Stage s;
+  s.make_busy(kA, 1);
+  s.tell(PolicyChanged{without(kA), {}});
+  EXPECT_THAT(s.failed(1, FailureKind::crashed), IsEmpty());
+  EXPECT_THAT(s.end(1, RequestOutcome::lost), ElementsAre("refuse r1 not_found model_removed"));
+  EXPECT_EQ(s.state(kA), ResidencyState::absent);
+}
+
 TEST(GovernorReload, ANewModelCanBeAskedForAtOnce) {
   Stage s;
   Policy more = plain_policy();

@@ -212,6 +212,11 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
     refuse(id, RefusalStatus::unavailable, std::move(d));
     return;
   }
+  if (policy_.models[model.id.value].removed) {
+    d.reason = ReasonCode::model_removed;
+    refuse(id, RefusalStatus::not_found, std::move(d));
+    return;
+  }
   if (request.crashes >= 2 || request.replays > policy_.queue.replays_max) {
     if (request.crashes >= 2)
       d.reason = ReasonCode::crash_suspect;

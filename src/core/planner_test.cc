@@ -80,6 +80,51 @@ TEST(Planner, HeadroomThatIsPromisedToAnotherIsNotGivenAway) {
   EXPECT_EQ(m.planner().plan_load(query).verdict, LoadVerdict::waits);
 }
 
+// With idle models in reach as well: they may not be stopped for it.
+TEST(Planner, APromiseHoldsWhereOnlyEvictionWouldHelp) {
+  Machine m(2, 8_GiB);
+  m.ladder(kAsked, {3_GiB});
+  m.run(1, 4_GiB);
+  LoadQuery query{.model = kAsked};
+  query.claimed[0] = 2_GiB;
+  query.may_evict = false;
+  EXPECT_EQ(m.planner().plan_load(query).verdict, LoadVerdict::waits);
+  query.claimed[0] = 1_GiB;
+  EXPECT_EQ(m.planner().plan_load(query).verdict, LoadVerdict::fits);
+}
+
+TEST(Planner, AModelWithAQueueIsNoVictim) {
+  Machine m(2, 8_GiB);
+  m.ladder(kAsked, {4_GiB});
+  m.run(1, 5_GiB);
+  m.models[1].queue.push(RequestId(1), kNow, Priority::normal, false);
+  EXPECT_EQ(m.plan().verdict, LoadVerdict::waits);
+}
+
+TEST(Planner, AModelThatYieldsIsInNoGraceAnyMore) {
+  Machine m(2, 8_GiB);
+  m.policy.residency.grace_on_demand = 5s;
+  m.ladder(kAsked, {4_GiB});
+  m.run(1, 5_GiB);
+  m.models[1].last_used = kNow;
+  EXPECT_EQ(m.plan().verdict, LoadVerdict::waits);
+  m.models[1].state = ResidencyState::draining;
+  m.models[1].drain_cause = DrainCause::yielding;
+  EXPECT_EQ(m.plan().verdict, LoadVerdict::evicts);
+}
+
+TEST(Planner, APinnedModelAtWorkDoesNotHaveToDrain) {
+  Machine m(3, 8_GiB, EvictionKind::lru);
+  m.ladder(kAsked, {4_GiB});
+  m.run(1, 3_GiB);
+  m.run(2, 3_GiB);  // unused for longer
+  m.lease(1);
+  m.lease(2);
+  m.models[2].pinned = true;
+  const LoadPlan plan = m.plan();
+  EXPECT_THAT(m.planner().models_to_drain({.model = kAsked}, plan), ElementsAre(ModelId(1)));
+}
+
 TEST(Planner, ARefusalListsWhatWasTried) {
   Machine m(1, 4_GiB);
   m.ladder(kAsked, {9_GiB, 7_GiB, 5_GiB});

@@ -1,6 +1,7 @@
 #include "sim/books.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "sim/budget.h"
@@ -136,6 +137,10 @@ void Books::on(Tick, const ModelProfiled& event) {
   if (model.profiling)
     --profiles_running_;
   model.profiling = false;
+  if (model.rows_stale) {
+    model.rows_stale = model.server.has_value();
+    return;
+  }
   model.rows = event.rows;
   model.rows_wait = model.server.has_value();
 }
@@ -145,6 +150,7 @@ void Books::on(Tick, const ProfileFailed& event) {
   if (model.profiling)
     --profiles_running_;
   model.profiling = false;
+  model.rows_stale = model.rows_stale && model.server;
   ++model.failures;
 }
 
@@ -175,7 +181,10 @@ void Books::on(Tick now, const ServerExited& event) {
   const Server& server = found->second;
   model.server.reset();
   model.rows_wait = false;
+  model.replaced = false;
   model.yielded = false;
+  if (std::exchange(model.rows_stale, false))
+    model.rows.clear();
   if (server.ready_at && (!server.stop_at || server.hung))
     crashed(now, model);
   // A server that never was ready has failed, whatever its exit says, for example after a time-out.
@@ -237,6 +246,33 @@ void Books::on(Tick now, const Flush& event) {
   open_command(now, event.command, CommandKind::flush, std::nullopt);
 }
 
+// A changed model is looked at anew and its failures are forgiven; an operator's pin stands until
+// the configuration says something new.
+void Books::on(Tick, const PolicyChanged& event) {
+  for (std::size_t i = 0; i < models_.size(); ++i) {
+    const ModelPolicy& after = event.policy.models[i];
+    if (after.pinned != policy_.models[i].pinned)
+      models_[i].pinned = after.pinned;
+    if (!after.removed || policy_.models[i].removed)
+      continue;
+    models_[i].pinned = false;
+    models_[i].replaced = models_[i].server.has_value();
+  }
+  policy_ = event.policy;
+  for (const ModelId id : event.changed) {
+    Model& model = models_[id.value];
+    if (policy_.models[id.value].removed)
+      continue;
+    model.crashes_in_a_row = 0;
+    model.rests_until.reset();
+    model.replaced = model.server.has_value();
+    model.rows_wait = false;
+    model.rows_stale = model.server || model.profiling;
+    if (!model.server)
+      model.rows.clear();
+  }
+}
+
 void Books::on(Tick now, const Shutdown&) {
   if (!shutdown_at_)
     shutdown_at_ = now;
@@ -247,6 +283,7 @@ void Books::on(Tick, const Profile& action) {
   if (!model.profiling)
     ++profiles_running_;
   model.profiling = true;
+  profile_hold_ = policy_.load.profile_reservation;
 }
 
 void Books::on(Tick now, const StartServer& action) {
@@ -317,6 +354,11 @@ void Books::on(Tick, const CommandDone& action) {
 }
 
 void Books::on(Tick, const Decided& action) {
+  if (action.decision.kind == DecisionKind::stall && action.decision.model) {
+    const auto generation = models_[action.decision.model->value].server;
+    if (generation && servers_.contains(*generation))
+      servers_.at(*generation).stalled = true;
+  }
   if (action.decision.kind == DecisionKind::yield && action.decision.model) {
     models_[action.decision.model->value].yielded = true;
   }

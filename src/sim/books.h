@@ -23,7 +23,8 @@ class Books {
     Tick started;
     std::optional<Tick> ready_at;
     std::optional<Tick> stop_at;
-    Tick last_used;  // when it became ready, or a lease on it began or ended
+    bool stalled = false;  // others were told not to wait for its load
+    Tick last_used;        // when it became ready, or a lease on it began or ended
     bool unresponsive = false;
     bool hung = false;  // it stopped answering before anybody told it to stop
     std::int32_t leases = 0;
@@ -53,7 +54,9 @@ class Books {
 
   struct Model {
     std::vector<PlacementRow> rows;  // empty until profiled
-    bool rows_wait = false;  // they came while a server ran, and count from the next load on
+    bool rows_stale = false;  // what is on its way speaks of a configuration that has changed
+    bool replaced = false;    // its server runs with what is no longer configured
+    bool rows_wait = false;   // they came while a server ran, and count from the next load on
     bool profiling = false;
     bool pinned = false;
     bool yielded = false;  // it was told to let others go, and has not been stopped since
@@ -97,6 +100,8 @@ class Books {
   std::int32_t leases() const { return leases_; }
   std::int32_t commands_pending() const { return commands_pending_; }
   std::int32_t profiles_running() const { return profiles_running_; }
+  // What a dry run may hold, by the rules when it began.
+  Bytes profile_hold() const { return profiles_running_ > 0 ? profile_hold_ : Bytes(0); }
   Generation last_generation() const { return last_generation_; }
   Bytes capacity() const { return capacity_; }
   Bytes foreign() const { return foreign_; }
@@ -124,7 +129,7 @@ class Books {
   void on(Tick now, const Flush& event);
   void on(Tick now, const Shutdown& event);
   void on(Tick, const Timer&) {}
-  void on(Tick, const PolicyChanged&) {}
+  void on(Tick now, const PolicyChanged& event);
 
   void on(Tick now, const Profile& action);
   void on(Tick now, const StartServer& action);
@@ -141,7 +146,7 @@ class Books {
   void open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model);
   Request* find(RequestId id);
 
-  const Policy& policy_;
+  Policy policy_;
   std::vector<Model> models_;
   std::map<Generation, Server> servers_;
   std::vector<Request> requests_;  // index is the id; ids of a run are small
@@ -152,6 +157,7 @@ class Books {
   std::int32_t leases_ = 0;
   std::int32_t commands_pending_ = 0;
   std::int32_t profiles_running_ = 0;
+  Bytes profile_hold_;
   Generation last_generation_;
   Bytes capacity_;
   Bytes foreign_;

@@ -67,8 +67,7 @@ class LedgerChecker final : public Checker {
 
   // What is reserved for nobody's server is a dry run's.
   static void check_hold(const Step& step, Bytes hold) {
-    const Bytes most =
-        step.books.profiles_running() > 0 ? step.books.policy().load.profile_reservation : Bytes(0);
+    const Bytes most = step.books.profile_hold();
     if (hold >= Bytes(0) && hold <= most)
       return;
     step.findings.add(kRule, "the core reserves " + to_text(hold) + " beside its servers, where " +

@@ -46,6 +46,12 @@ class RefusalChecker final : public Checker {
     const auto* profiled = std::get_if<ModelProfiled>(&event);
     if (profiled != nullptr && profiled->model.value < looked_at_anew_.size())
       looked_at_anew_[profiled->model.value] = false;
+    if (const auto* changed = std::get_if<PolicyChanged>(&event)) {
+      for (const ModelId model : changed->changed) {
+        if (model.value < looked_at_anew_.size())
+          looked_at_anew_[model.value] = true;
+      }
+    }
     const auto* exited = std::get_if<ServerExited>(&event);
     if (exited == nullptr || !exited->failure)
       return;
@@ -151,6 +157,10 @@ class RefusalChecker final : public Checker {
         return has_pin(books) ? "" : "no model is pinned";
       case ReasonCode::foreign_use:
         return books.foreign() > Bytes(0) ? "" : "nobody else holds memory";
+      case ReasonCode::model_removed: {
+        const std::optional<ModelId> id = request.model ? request.model : decision.model;
+        return id && books.policy().models[id->value].removed ? "" : "it is configured";
+      }
       case ReasonCode::unloaded_by_operator:
         return {};
       default:

@@ -1,6 +1,7 @@
 // answers, slots, queues: each request is answered once, by a ready server with a free slot, and
 // waits within the bounds of the policy.
 #include <algorithm>
+#include <optional>
 
 #include "sim/checker.h"
 
@@ -9,6 +10,11 @@ namespace {
 
 class RequestChecker final : public Checker {
  public:
+  void on_event(const Step&, const Event& event) override {
+    const auto* arrived = std::get_if<RequestArrived>(&event);
+    arrived_ = arrived != nullptr ? std::optional(arrived->request) : std::nullopt;
+  }
+
   void on_action(const Step& step, const Action& action) override {
     if (const auto* admit = std::get_if<Admit>(&action))
       check_admit(step, *admit);
@@ -84,6 +90,8 @@ class RequestChecker final : public Checker {
     }
     if (books.model(admit.model).unloads_pending > 0)
       step.findings.add("answers", text + " goes to a server that an operator unloads");
+    if (books.model(admit.model).replaced)
+      step.findings.add("answers", text + " goes to a server whose configuration has changed");
     check_order(step, admit, request);
     if (request.admits > books.policy().queue.replays_max) {
       step.findings.add("answers", text + " is replayed more than replays_max times");
@@ -109,9 +117,12 @@ class RequestChecker final : public Checker {
     must_wait(step, refuse.request, "Refuse");
   }
 
-  // Replays come on top: they were let in before.
-  static void check_bounds(const Step& step) {
+  // Replays come on top: they were let in before. So were those whose bound has changed since.
+  void check_bounds(const Step& step) const {
     const Books& books = step.books;
+    const Books::Request* newest = arrived_ ? books.request(*arrived_) : nullptr;
+    if (newest == nullptr || newest->state != Books::RequestState::waiting)
+      return;
     const QueuePolicy& queue = books.policy().queue;
     if (books.waiting() - books.waiting_replays() > queue.waiting_max) {
       step.findings.add("queues", std::to_string(books.waiting()) +
@@ -119,6 +130,8 @@ class RequestChecker final : public Checker {
                                       std::to_string(queue.waiting_max));
     }
     for (std::size_t i = 0; i < books.models().size(); ++i) {
+      if (newest->model != ModelId(static_cast<std::uint32_t>(i)))
+        continue;
       const std::int32_t waiting = books.models()[i].waiting;
       if (waiting - books.models()[i].replays > queue.waiting_per_model_max) {
         step.findings.add(
@@ -170,6 +183,8 @@ class RequestChecker final : public Checker {
     }
     return false;
   }
+
+  std::optional<RequestId> arrived_;  // in this step
 };
 
 }  // namespace

@@ -6,8 +6,9 @@
 namespace vramd::sim {
 namespace {
 
+// A load that the others wait for.
 bool is_loading(const Books::Server& server) {
-  return !server.ready_at && !server.stop_at;
+  return !server.ready_at && !server.stop_at && !server.stalled;
 }
 
 // One live process per model, generations that only grow, one load at a time, the heavy slot and
@@ -38,6 +39,8 @@ class StartChecker final : public Checker {
       step.findings.add(kRule, name + " while a dry run works");
     if (books.shutdown_at())
       step.findings.add(kRule, name + " after shutdown began");
+    if (books.policy().models[start->model.value].removed)
+      step.findings.add(kRule, name + ", which is no longer configured");
     if (start->generation <= books.last_generation()) {
       step.findings.add(kRule, name + " as generation " + std::to_string(start->generation.value) +
                                    " after " + std::to_string(books.last_generation().value));
@@ -62,6 +65,8 @@ class StartChecker final : public Checker {
       step.findings.add(kRule, "a dry run of " + name + " beside its server");
     if (books.shutdown_at())
       step.findings.add(kRule, "a dry run after shutdown began");
+    if (books.policy().models[profile.model.value].removed)
+      step.findings.add(kRule, "a dry run of " + name + ", which is no longer configured");
   }
 
   static void check_others(const Step& step, const StartServer& start, const std::string& name) {
@@ -69,7 +74,7 @@ class StartChecker final : public Checker {
     const bool heavy = policy.models[start.model.value].heavy;
     for (const auto& [generation, server] : step.books.servers()) {
       const std::string other = name_of(policy, server.model);
-      if (is_loading(server) && step.now - server.started < policy.load.stall_after) {
+      if (is_loading(server)) {
         step.findings.add(kRule, name + " while the load of " + other + " is in progress");
       }
       if (policy.residency.single_model) {
@@ -118,7 +123,7 @@ class StopChecker final : public Checker {
       step.findings.add(kRule, name + " holds " + std::to_string(server->leases) + " leases");
     }
     const Books::Model& model = books.model(stop->model);
-    if (model.pinned && model.unloads_pending == 0 && !books.shutdown_at()) {
+    if (model.pinned && model.unloads_pending == 0 && !model.replaced && !books.shutdown_at()) {
       step.findings.add(kRule, name + " is pinned");
     }
   }
@@ -154,6 +159,8 @@ class StopChecker final : public Checker {
       return;
     const Books& books = step.books;
     const Books::Model& model = books.model(*decision.model);
+    if (model.pinned)
+      step.findings.add("yield", name_of(books.policy(), *decision.model) + " is pinned");
     if (!model.server || model.waiting == 0)
       return;
     const Books::Server& server = *books.server(*model.server);

@@ -124,6 +124,14 @@ TEST_F(Checkers, a_yield_for_whom_did_not_wait) {
   expect_quiet();
 }
 
+TEST_F(Checkers, a_yield_of_a_pinned_model) {
+  policy_.models[0].pinned = true;
+  make_ready(A, 1);
+  step(arrive(1, A), {admit(1, A, 1)});
+  step(Timer{}, {decide(DecisionKind::yield, ReasonCode::waited_too_long, A)});
+  expect_finding("yield: A is pinned");
+}
+
 TEST_F(Checkers, less_before_the_wait_was_long) {
   step(arrive(1, A));
   now_ += policy_.queue.degrade_after - 1us;

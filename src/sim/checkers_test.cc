@@ -70,6 +70,7 @@ TEST_F(Checkers, two_loads_at_once_unless_one_has_stalled) {
   expect_finding("B while the load of A is in progress");
   findings_ = {};
   now_ += 1us;
+  step(Timer{}, {decide(DecisionKind::stall, ReasonCode::load_in_progress, A)});
   step(ServerExited{Generation(2), Failure{}});
   step(Timer{}, {load_decision(C, 3), start(C, 3)});
   expect_quiet();

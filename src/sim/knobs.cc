@@ -198,7 +198,7 @@ void draw_rules(Prng& prng, Policy& policy) {
   load.retry_backoff_max = pick<Duration>(prng, {1s, 10s, 5min});
   load.attempts_max = static_cast<std::int32_t>(prng.between(1, 4));
   load.bandwidth_prior_mib_per_s = prng.between(50, 5000);
-  load.profile_reservation = pick<Bytes>(prng, {0_MiB, 16_MiB, 128_MiB, 128_MiB});
+  load.profile_reservation = pick<Bytes>(prng, {0_MiB, 16_MiB, 128_MiB, 512_MiB});
   load.profile_ahead = prng.chance(300);
   load.stop_timeout = pick<Duration>(prng, {1ms, 500ms, 500ms});
   load.drain_timeout = pick<Duration>(prng, {0ms, 1ms, 1s, 30s});
@@ -246,6 +246,35 @@ void draw_workload(Prng& prng, Knobs& knobs) {
 
 }  // namespace
 
+void edit_policy(Prng& prng, const Knobs& knobs, Policy& policy, std::vector<ModelId>& changed) {
+  const auto index = static_cast<std::uint32_t>(prng.below(policy.models.size()));
+  ModelPolicy& model = policy.models[index];
+  switch (prng.below(8)) {
+    case 0:
+      draw_rules(prng, policy);
+      break;
+    case 1:
+    case 2:
+      policy.pools[kHostPool.value].limit =
+          permille_of(knobs.capacity, prng.chance(300) ? 1000 : prng.between(200, 1000));
+      break;
+    case 3:
+      policy.pools[kHostPool.value] = knobs.policy.pools[kHostPool.value];
+      break;
+    case 4:
+      model.pinned = prng.chance(300);
+      model.heavy = prng.chance(300);
+      model.ttl = prng.chance(500) ? std::optional(draw_duration(prng, 0ms, 20s)) : std::nullopt;
+      model.in_flight_max = static_cast<std::int32_t>(prng.between(1, 6));
+      break;
+    case 5:
+      model.removed = !model.removed;
+      break;
+    default:
+      changed.emplace_back(index);
+  }
+}
+
 bool Knobs::faultless() const {
   return std::all_of(fault_permille.begin(), fault_permille.end(),
                      [](std::int64_t permille) { return permille == 0; });
@@ -276,11 +305,11 @@ Knobs draw_knobs(std::uint64_t seed) {
 
 std::string_view to_text(Fault fault) {
   constexpr std::array<std::string_view, kFaults> names = {
-      "crash",       "hang",           "refused_start",  "failed_load",   "endless_load",
-      "slow_load",   "ready_race",     "failed_profile", "stale_profile", "relearned",
-      "cancel",      "missing_sample", "stale_sample",   "wrong_sample",  "foreign",
-      "release_lag", "oom_at_load",    "oom_in_use",     "late_timer",    "clock_stall",
-      "echo",        "reorder",        "wrong_footprint"};
+      "crash",       "hang",           "refused_start",  "failed_load",    "endless_load",
+      "slow_load",   "ready_race",     "failed_profile", "stale_profile",  "relearned",
+      "cancel",      "missing_sample", "stale_sample",   "wrong_sample",   "foreign",
+      "release_lag", "oom_at_load",    "oom_in_use",     "late_timer",     "clock_stall",
+      "echo",        "reload",         "reorder",        "wrong_footprint"};
   return names[static_cast<std::size_t>(fault)];
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/prng.h"
 #include "core/policy.h"
 #include "core/types.h"
 
@@ -36,10 +37,11 @@ enum class Fault : std::uint8_t {
   late_timer,       // Timer events come late
   clock_stall,      // the loop stands still; all that was due then comes late
   echo,             // an event of something long gone arrives once more
+  reload,           // the configuration changes
   reorder,          // what different adapters saw arrives in another order than it happened
   wrong_footprint,  // servers hold more or less than was predicted
 };
-inline constexpr std::size_t kFaults = 23;
+inline constexpr std::size_t kFaults = 24;
 
 std::string_view to_text(Fault fault);
 
@@ -112,6 +114,10 @@ struct Knobs {
 };
 
 Knobs draw_knobs(std::uint64_t seed);
+
+// Changes one thing of the policy as an edited configuration would: its rules, a budget, a model's
+// own settings, or which models there are. Names in `changed` whose servers have to be replaced.
+void edit_policy(Prng& prng, const Knobs& knobs, Policy& policy, std::vector<ModelId>& changed);
 
 // Overlays what the seed drew so far with the situation that it is about, if any.
 void draw_situation(Knobs& knobs);

@@ -20,7 +20,9 @@ void Referee::watch(const Governor& governor, Tick now, const Event& event, cons
       checker->on_action(step, action);
     books_.apply(now, action);
   }
-  const Snapshot snapshot = governor.snapshot(now);
+  Snapshot snapshot = governor.snapshot(now);
+  if (snapshot.models.size() < states_.size())
+    show_removed(snapshot);
   for (const auto& checker : checkers_)
     checker->after_step(step, snapshot);
   for (std::size_t i = 0; i < states_.size(); ++i) {
@@ -31,6 +33,22 @@ void Referee::watch(const Governor& governor, Tick now, const Event& event, cons
     findings.add("the core's own invariants", violation.text);
   }
   check_clock(governor, now, event, findings);
+}
+
+// What is no longer configured and has no server is not shown: it is absent, once a dry run that
+// may be under way has ended.
+void Referee::show_removed(Snapshot& snapshot) const {
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    const ModelId id(static_cast<std::uint32_t>(i));
+    if (i < snapshot.models.size() && snapshot.models[i].model == id)
+      continue;
+    ModelSnapshot absent;
+    absent.model = id;
+    if (books_.model(id).profiling)
+      absent.state = ResidencyState::profiling;
+    absent.pinned = books_.model(id).pinned;
+    snapshot.models.insert(snapshot.models.begin() + static_cast<std::ptrdiff_t>(i), absent);
+  }
 }
 
 // A Timer that changes nothing and asks for another one at once would keep a daemon busy for ever.

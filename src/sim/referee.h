@@ -26,6 +26,7 @@ class Referee {
   Coverage& coverage() { return coverage_; }
 
  private:
+  void show_removed(Snapshot& snapshot) const;
   void check_clock(const Governor& governor, Tick now, const Event& event, Findings& findings);
 
   Books books_;

@@ -73,7 +73,7 @@ class Recorder {
 // Predictions hold and nothing was relearned: what servers physically hold is bounded by them.
 bool physics_is_predictable(const Knobs& knobs) {
   return knobs.rate(Fault::wrong_footprint) == 0 && knobs.rate(Fault::relearned) == 0 &&
-         knobs.rate(Fault::wrong_sample) == 0;
+         knobs.rate(Fault::wrong_sample) == 0 && knobs.rate(Fault::reload) == 0;
 }
 
 bool nothing_may_fail(const Knobs& knobs) {
@@ -289,8 +289,10 @@ Duration liveness_bound(const Knobs& knobs) {
       std::min<std::int64_t>(knobs.workload.requests, policy.queue.waiting_max + 8) * serve;
   const Duration drain =
       knobs.shutdown == ShutdownKind::never ? Duration(0) : 20s + policy.load.drain_timeout;
+  // What another configuration began to wait for is waited for to its end.
+  const Duration begun = knobs.rate(Fault::reload) > 0 ? 6min : 0min;
   const Duration work = may_stay_blocked(knobs) ? timeouts : std::min(timeouts, 2 * rounds);
-  return 2 * one_round + work + drain;
+  return 2 * one_round + work + drain + begun;
 }
 
 RunReport run_seed(std::uint64_t seed, const std::function<void(const std::string&)>& trace) {

@@ -221,7 +221,8 @@ class Player {
     if (!model)
       return std::unexpected(model.error());
     if (verb == "load") {
-      step(LoadModel{command, *model});
+      const bool sparing = words.size() > 4 && words[4] == "sparing";
+      step(LoadModel{command, *model, !sparing});
     } else if (verb == "unload") {
       step(UnloadModel{command, *model});
     } else if (verb == "pin" || verb == "unpin") {

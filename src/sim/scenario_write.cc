@@ -153,7 +153,7 @@ struct EventWords {
     return "capacity " + exact(e.capacity) + " foreign " + exact(e.foreign);
   }
   std::string operator()(const LoadModel& e) const {
-    return c(e.command) + " load " + name(e.model);
+    return c(e.command) + " load " + name(e.model) + (e.may_evict ? "" : " sparing");
   }
   std::string operator()(const UnloadModel& e) const {
     return c(e.command) + " unload " + name(e.model);

@@ -123,6 +123,11 @@ class Shrinker {
       if constexpr (std::is_same_v<T, RequestArrived>) {
         if (event.model)
           move(*event.model);
+      } else if constexpr (std::is_same_v<T, PolicyChanged>) {
+        event.policy.models.erase(event.policy.models.begin() + gone);
+        std::erase(event.changed, ModelId(gone));
+        for (ModelId& model : event.changed)
+          move(model);
       } else if constexpr (requires { event.model; }) {
         move(event.model);
       }

@@ -19,6 +19,7 @@ Prng stream(std::uint64_t seed, Stream which) {
 
 World::World(const Knobs& knobs)
     : knobs_(knobs),
+      policy_(knobs.policy),
       faults_(stream(knobs.seed, Stream::faults)),
       latency_(stream(knobs.seed, Stream::latency)),
       operator_(stream(knobs.seed, Stream::operators)),
@@ -37,6 +38,8 @@ World::World(const Knobs& knobs)
     agenda_.add(Tick(1ms), {Kind::move_foreign});
   if (knobs.rate(Fault::relearned) > 0)
     agenda_.add(Tick(50ms), {Kind::relearn});
+  if (knobs.rate(Fault::reload) > 0)
+    agenda_.add(Tick(100ms), {Kind::reload});
   if (knobs.rate(Fault::clock_stall) > 0)
     agenda_.add(Tick(200ms), {Kind::stall});
 }
@@ -186,6 +189,11 @@ std::optional<Event> World::happen(const Item& item) {
       return echoes_[item.a];
     case Kind::deliver:
       return deliver(item.a);
+    case Kind::reload:
+      return reload();
+    case Kind::restore:
+      policy_ = knobs_.policy;
+      return PolicyChanged{policy_, {}};
     case Kind::relearn:
       if (calm())
         return std::nullopt;
@@ -357,7 +365,7 @@ Event World::draw_command() {
     case 5:
       return UnloadModel{id, model};
     default:
-      return LoadModel{id, model};
+      return LoadModel{id, model, operator_.chance(700)};
   }
 }
 
@@ -371,10 +379,24 @@ Event World::relearn() {
   return event;
 }
 
+std::optional<Event> World::reload() {
+  if (calm())
+    return std::nullopt;
+  agenda_.add(now_ + Duration(faults_.between(10'000, 20'000'000)), {Kind::reload});
+  if (!faulty(Fault::reload))
+    return std::nullopt;
+  PolicyChanged event;
+  edit_policy(faults_, knobs_, policy_, event.changed);
+  event.policy = policy_;
+  return event;
+}
+
 void World::become_calm() {
   calm_since_ = now_;
   returning_.clear();
   foreign_ = knobs_.foreign;
+  if (knobs_.rate(Fault::reload) > 0)
+    agenda_.add(now_, {Kind::restore});
   if (knobs_.unpin_when_calm) {
     for (std::size_t i = 0; i < knobs_.models.size(); ++i)
       agenda_.add(now_, {Kind::unpin, i});

@@ -46,6 +46,9 @@ class World {
   Bytes capacity() const { return knobs_.capacity; }
   Bytes foreign() const { return foreign_; }
 
+  // Whether the request is one of the greedy client's.
+  bool is_greedy(RequestId id) const { return requests_[id.value - 1].client.has_value(); }
+
   const std::array<std::uint64_t, kFaults>& fault_hits() const { return fault_hits_; }
 
  private:
@@ -68,6 +71,8 @@ class World {
     echo,   // a: index into echoes_
     relearn,
     stall,
+    reload,
+    restore,  // of the configuration, when faults stop
     deliver,  // a: index into held_back_
     shutdown,
     calm,
@@ -115,6 +120,7 @@ class World {
   std::optional<Event> leave(RequestId request);
   Event draw_command();
   Event relearn();
+  std::optional<Event> reload();
   void become_calm();
 
   // world_servers.cc
@@ -148,6 +154,7 @@ class World {
   Process* find(Generation generation);
 
   const Knobs& knobs_;
+  Policy policy_;  // as configured now
   Prng faults_;
   Prng latency_;
   Prng operator_;

@@ -158,7 +158,7 @@ void World::do_stop(const StopServer& action) {
   Tick exit_at = now_ + leaving;
   const bool reluctant = process->state == ProcessState::hung || !process->in_flight.empty();
   if (reluctant && !action.kill_at_once)
-    exit_at += knobs_.policy.load.stop_timeout;
+    exit_at += policy_.load.stop_timeout;
   // Giving many pages back takes the kernel a while; the exit is seen only then.
   if (faulty(Fault::release_lag, 2))
     exit_at += Duration(faults_.between(1'000, 5'000'000));
