@@ -164,7 +164,8 @@ void add_check(CLI::App& app, ExitCode& exit_code) {
   CLI::App* command =
       app.add_subcommand("check", "Check a configuration, and show what it amounts to");
   auto options = std::make_shared<CheckOptions>();
-  command->add_option("file", options->flags.config, "The file; by default the one `serve` reads");
+  command->add_option("file", options->flags.config, "The file; by default the one `serve` reads")
+      ->type_name("FILE");
   add_configuration_flags(*command, options->flags);
   command->add_flag("--sources", options->sources, "Show every value and where it comes from");
   command->add_flag("--json", options->json, "Print the result as JSON");

@@ -17,6 +17,12 @@ std::string first_of(std::string first, std::string second) {
   return first.empty() ? std::move(second) : std::move(first);
 }
 
+CommandError no_daemon(const net::Address& address, const Error& error) {
+  return {ExitCode::unreachable,
+          "no daemon answers at " + net::to_text(address) + ": " + error.why +
+              "\nstart one with 'vramd serve', or name it with --url or --runtime-dir"};
+}
+
 }  // namespace
 
 ExitCode complain(const CommandError& error) {
@@ -25,11 +31,16 @@ ExitCode complain(const CommandError& error) {
 }
 
 void add_client_options(CLI::App& command, ClientOptions& options) {
-  command.add_option("--url", options.url,
-                     "Talk to http://HOST:PORT instead of the control socket ($VRAMD_URL)");
-  command.add_option("--api-key", options.api_key, "Key for --url ($VRAMD_API_KEY)");
-  command.add_option("--runtime-dir", options.runtime_dir,
-                     "The daemon's runtime folder ($VRAMD_RUNTIME_DIR)");
+  command
+      .add_option("--url", options.url,
+                  "Talk to http://HOST:PORT instead of the control socket ($VRAMD_URL)")
+      ->type_name("URL");
+  command.add_option("--api-key", options.api_key, "Key for --url ($VRAMD_API_KEY)")
+      ->type_name("KEY");
+  command
+      .add_option("--runtime-dir", options.runtime_dir,
+                  "The daemon's runtime folder ($VRAMD_RUNTIME_DIR)")
+      ->type_name("DIR");
   command.add_flag("--json", options.json, "Print the daemon's answer as JSON");
 }
 
@@ -75,6 +86,26 @@ CommandResult<DaemonClient> DaemonClient::open(const ClientOptions& options) {
   return open(options, environment, process.uid);
 }
 
+CommandResult<void> DaemonClient::stream(
+    const std::string& target, const std::string& last_event_id,
+    std::move_only_function<bool(std::string_view piece)> on_piece) const {
+  net::ClientRequest request;
+  request.address = address_;
+  request.target = target;
+  request.timeout = Duration{0};  // silence means that nothing was decided
+  request.headers.push_back({"Accept", "text/event-stream"});
+  if (!last_event_id.empty())
+    request.headers.push_back({"Last-Event-ID", last_event_id});
+  if (!api_key_.empty())
+    request.headers.push_back({"Authorization", "Bearer " + api_key_});
+  const auto reply = net::fetch_stream(request, std::move(on_piece));
+  if (!reply)
+    return std::unexpected(no_daemon(address_, reply.error()));
+  if (reply->status < 200 || reply->status >= 300)
+    return std::unexpected(error_of(reply->status, reply->body));
+  return {};
+}
+
 CommandResult<Answer> DaemonClient::get(const std::string& target, Duration timeout) const {
   return send("GET", target, timeout);
 }
@@ -93,12 +124,8 @@ CommandResult<Answer> DaemonClient::send(const std::string& method, const std::s
   if (!api_key_.empty())
     request.headers.push_back({"Authorization", "Bearer " + api_key_});
   const auto reply = net::fetch(request);
-  if (!reply) {
-    return std::unexpected(
-        CommandError{ExitCode::unreachable,
-                     "no daemon answers at " + net::to_text(address_) + ": " + reply.error().why +
-                         "\nstart one with 'vramd serve', or name it with --url or --runtime-dir"});
-  }
+  if (!reply)
+    return std::unexpected(no_daemon(address_, reply.error()));
   const bool good = (reply->status >= 200 && reply->status < 300) || reply->status == 409;
   if (!good)
     return std::unexpected(error_of(reply->status, reply->body));

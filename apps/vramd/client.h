@@ -1,6 +1,7 @@
 // DaemonClient: a subcommand's requests to the running daemon and what went wrong with them.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,12 @@ class DaemonClient {
   // `body` is JSON, or empty for none.
   CommandResult<Answer> send(const std::string& method, const std::string& target, Duration timeout,
                              std::string body = {}) const;
+
+  // An event stream: `on_piece` gets its text as it comes, until it returns false or the stream
+  // ends. Not being able to connect, and an end that the daemon did not announce, are
+  // `unreachable`.
+  CommandResult<void> stream(const std::string& target, const std::string& last_event_id,
+                             std::move_only_function<bool(std::string_view piece)> on_piece) const;
 
   const net::Address& address() const { return address_; }
 

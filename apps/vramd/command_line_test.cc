@@ -24,13 +24,16 @@ Outcome run(std::vector<const char*> arguments) {
 }
 
 TEST(CommandLine, EverySubcommandHasHelpWithTheExitCodes) {
-  for (const char* name : {"serve", "status", "ps", "load", "unload", "pin", "unpin", "flush",
-                           "why", "check", "doctor", "version"}) {
+  for (const char* name :
+       {"serve", "status", "ps", "load", "unload", "pin", "unpin", "flush", "why", "check",
+        "doctor", "version", "events", "history", "log", "man", "completion"}) {
     const Outcome help = run({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;
     EXPECT_NE(help.out.find("Exit codes: 0 done"), std::string::npos) << name;
   }
   EXPECT_EQ(run({"--help"}).code, 0);
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"help", "load"}).out, run({"load", "--help"}).out);
   EXPECT_EQ(run({"--version"}).code, 0);
 }
 
@@ -46,8 +49,42 @@ TEST(CommandLine, WrongUsageIsTwo) {
   EXPECT_NE(json.out.find("\"ok\": false"), std::string::npos);
 }
 
+TEST(CommandLine, WhatIsMistypedIsNamedWithWhatWasMeant) {
+  EXPECT_EQ(run({"lod"}).err,
+            "vramd: there is no command 'lod'; did you mean 'load'?\n"
+            "'vramd --help' says what there is\n");
+  EXPECT_EQ(run({"nonsense"}).err,
+            "vramd: there is no command 'nonsense'\n'vramd --help' says what there is\n");
+  EXPECT_EQ(run({"why", "x", "--limt", "3"}).err,
+            "vramd: why: '--limt' was not expected; did you mean '--limit'?\n"
+            "'vramd why --help' says what there is\n");
+  const Outcome missing = run({"load"});
+  EXPECT_TRUE(missing.err.starts_with("vramd: load: model is required")) << missing.err;
+  const Outcome control = run({"\x1b[31mred"});
+  EXPECT_EQ(control.err.find('\x1b'), std::string::npos);
+  EXPECT_NE(run({}).err.find("serve"), std::string::npos) << "no command at all shows the help";
+}
+
+TEST(CommandLine, EveryHelpFitsATerminal) {
+  std::vector<std::vector<const char*>> pages = {{"--help"}};
+  for (const char* name : {"serve", "status", "load", "why", "check", "doctor", "events", "history",
+                           "log", "completion"}) {
+    pages.push_back({name, "--help"});
+  }
+  for (const auto& page : pages) {
+    const Outcome help = run(page);
+    std::size_t begin = 0;
+    while (begin < help.out.size()) {
+      const std::size_t end = help.out.find('\n', begin);
+      EXPECT_LE(end - begin, 110u) << help.out.substr(begin, end - begin);
+      begin = end + 1;
+    }
+    EXPECT_EQ(help.out.find("TEXT"), std::string::npos) << page.front() << ": name the value";
+  }
+}
+
 TEST(CommandLine, NoDaemonIsThree) {
-  for (const char* name : {"status", "ps", "flush"}) {
+  for (const char* name : {"status", "ps", "flush", "events", "history", "log"}) {
     const Outcome result = run({name, "--runtime-dir", "/nonexistent"});
     EXPECT_EQ(result.code, 3) << name;
     EXPECT_NE(result.err.find("no daemon answers at unix:/nonexistent/control.sock"),

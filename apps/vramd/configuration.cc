@@ -77,19 +77,32 @@ fs::path config_file(const ConfigurationFlags& flags, const ConfigInputs& proces
 }  // namespace
 
 void add_configuration_flags(CLI::App& command, ConfigurationFlags& flags) {
-  command.add_option("--config", flags.config,
-                     "Configuration file ($VRAMD_CONFIG, ~/.config/vramd/vramd.yaml)");
-  command.add_option("--models", flags.models, "Serve every .gguf file in this folder");
-  command.add_option("--budget", flags.budget, "Memory for all models together, such as 6GiB");
-  command.add_option("--listen", flags.listen, "Address and port; 127.0.0.1:8726 by default");
-  command.add_option("--context", flags.context,
-                     "Tokens per request, for models that do not say; 4096 by default");
-  command.add_option("--slots", flags.slots,
-                     "Requests at once per model, for models that do not say; 2 by default");
+  command
+      .add_option("--config", flags.config,
+                  "Configuration file ($VRAMD_CONFIG, ~/.config/vramd/vramd.yaml)")
+      ->type_name("FILE");
+  command.add_option("--models", flags.models, "Serve every .gguf file in this folder")
+      ->type_name("DIR");
+  command.add_option("--budget", flags.budget, "Memory for all models together, such as 6GiB")
+      ->type_name("SIZE");
+  command.add_option("--listen", flags.listen, "Address and port; 127.0.0.1:8726 by default")
+      ->type_name("ADDRESS");
+  command
+      .add_option("--context", flags.context,
+                  "Tokens per request, for models that do not say; 4096 by default")
+      ->type_name("TOKENS");
+  command
+      .add_option("--slots", flags.slots,
+                  "Requests at once per model, for models that do not say; 2 by default")
+      ->type_name("N");
   command.add_flag("--insecure", flags.insecure, "Let other machines in without any key");
-  command.add_option("--runtime-dir", flags.runtime_dir, "Folder for sockets and records");
-  command.add_option("--llama-server", flags.llama_server, "The llama-server program");
-  command.add_option("--log-level", flags.log_level, "debug, info, warn or error");
+  command.add_option("--runtime-dir", flags.runtime_dir, "Folder for sockets and records")
+      ->type_name("DIR");
+  command.add_option("--llama-server", flags.llama_server, "The llama-server program")
+      ->type_name("FILE");
+  command.add_option("--log-level", flags.log_level, "The least severe line that is logged")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->type_name("LEVEL");
 }
 
 CommandResult<Config> load_configuration(const ConfigurationFlags& given,

@@ -47,7 +47,9 @@ void add_controls(CLI::App& app, ExitCode& exit_code) {
     CLI::App* command = app.add_subcommand(control.name, control.description);
     auto options = std::make_shared<ClientOptions>();
     auto model = std::make_shared<std::string>();
-    command->add_option("model", *model, "Id or alias of the model")->required();
+    command->add_option("model", *model, "Id or alias of the model")
+        ->required()
+        ->type_name("MODEL");
     add_client_options(*command, *options);
     command->callback([options, model, &control, &exit_code] {
       exit_code =

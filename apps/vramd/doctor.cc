@@ -146,8 +146,10 @@ void add_doctor(CLI::App& app, ExitCode& exit_code) {
   CLI::App* command = app.add_subcommand("doctor", "Examine this machine and the running daemon");
   auto options = std::make_shared<DoctorOptions>();
   add_configuration_flags(*command, options->flags);
-  command->add_option("--url", options->client.url, "Where a daemon answers ($VRAMD_URL)");
-  command->add_option("--api-key", options->client.api_key, "Key for --url ($VRAMD_API_KEY)");
+  command->add_option("--url", options->client.url, "Where a daemon answers ($VRAMD_URL)")
+      ->type_name("URL");
+  command->add_option("--api-key", options->client.api_key, "Key for --url ($VRAMD_API_KEY)")
+      ->type_name("KEY");
   command->add_flag("--json", options->client.json, "Print the result as JSON");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

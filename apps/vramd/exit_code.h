@@ -16,7 +16,19 @@ enum class ExitCode : std::uint8_t {
   unknown_model = 4,  // no model of that name
 };
 
-// Shown at the end of every --help.
+struct ExitCodeDoc {
+  ExitCode code;
+  const char* meaning;  // for the manual page
+};
+inline constexpr ExitCodeDoc kExitCodeDocs[] = {
+    {ExitCode::ok, "Done."},
+    {ExitCode::failed, "It failed, or the daemon refused; the reason is on standard error."},
+    {ExitCode::usage, "Wrong usage, or a mistake in the configuration."},
+    {ExitCode::unreachable, "No daemon answers."},
+    {ExitCode::unknown_model, "There is no model of that name."},
+};
+
+// Shown at the end of every --help: the same, short.
 inline constexpr const char* kExitCodes =
     "Exit codes: 0 done, 1 failed or refused, 2 wrong usage or configuration,\n"
     "            3 no daemon answers, 4 unknown model.";

@@ -90,9 +90,11 @@ void add_replay(CLI::App& app, ExitCode& exit_code) {
   CLI::App* command =
       app.add_subcommand("replay", "Run a recorded journal through the core again and compare");
   auto options = std::make_shared<ReplayOptions>();
-  command->add_option("files", options->files,
-                      "Segments, or a folder of them; the default is the journal of this user's "
-                      "daemon");
+  command
+      ->add_option("files", options->files,
+                   "Segments, or a folder of them; the default is the journal of this user's "
+                   "daemon")
+      ->type_name("FILE");
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -15,7 +15,11 @@ void add_controls(CLI::App& app, ExitCode& exit_code);  // load, unload, pin, un
 void add_why(CLI::App& app, ExitCode& exit_code);
 void add_replay(CLI::App& app, ExitCode& exit_code);
 void add_reload(CLI::App& app, ExitCode& exit_code);
+void add_events(CLI::App& app, ExitCode& exit_code);
+void add_history(CLI::App& app, ExitCode& exit_code);
 void add_log(CLI::App& app, ExitCode& exit_code);
+void add_completion(CLI::App& app, ExitCode& exit_code);
+void add_man(CLI::App& app, ExitCode& exit_code);
 void add_check(CLI::App& app, ExitCode& exit_code);
 void add_doctor(CLI::App& app, ExitCode& exit_code);
 void add_version(CLI::App& app, ExitCode& exit_code);

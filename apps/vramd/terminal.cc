@@ -193,6 +193,13 @@ std::string span_text(Duration duration) {
   return two(seconds / 86'400, "d", seconds % 86'400 / 3'600, "h");
 }
 
+std::tm system_local_time(std::int64_t unix_s) {
+  const std::time_t time = unix_s;
+  std::tm out{};
+  ::localtime_r(&time, &out);
+  return out;
+}
+
 std::string folded(std::string_view text, std::size_t width, std::size_t indent) {
   constexpr std::size_t kRoomMin = 20;
   const std::size_t room = width > indent + kRoomMin ? width - indent : kRoomMin;

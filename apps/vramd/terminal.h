@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +74,10 @@ std::string size_text(Bytes bytes);
 
 // "12s", "3m 20s", "2h 5m", "4d 1h": two units at most.
 std::string span_text(Duration duration);
+
+// Unix seconds as the reader's date and time of day.
+using LocalTime = std::tm (*)(std::int64_t unix_s);
+std::tm system_local_time(std::int64_t unix_s);
 
 // Paragraphs folded at spaces to `width` columns; lines after the first begin with `indent` spaces.
 std::string folded(std::string_view text, std::size_t width, std::size_t indent);

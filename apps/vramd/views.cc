@@ -1,6 +1,8 @@
 #include "vramd/views.h"
 
 #include <algorithm>
+#include <array>
+#include <ctime>
 
 #include "vramd/fields.h"
 
@@ -243,6 +245,18 @@ std::string reload_view(const Json& result) {
   line("after_restart", "takes effect with the next start:");
   line("warnings", "warning:");
   return out.empty() ? "reloaded; no model changed\n" : "reloaded\n" + out;
+}
+
+std::string event_line(const Json& decision, std::int64_t now_s, LocalTime local_time,
+                       const Terminal& terminal) {
+  const std::tm then = local_time(number_field(decision, "time_ms") / 1000);
+  const std::tm now = local_time(now_s);
+  const bool today = then.tm_yday == now.tm_yday && then.tm_year == now.tm_year;
+  std::array<char, 40> text{};
+  const std::size_t size =
+      std::strftime(text.data(), text.size(), today ? "%H:%M:%S" : "%m-%d %H:%M:%S", &then);
+  return terminal.paint(Colour::dim, std::string_view(text.data(), size)) + "  " +
+         folded(text_field(decision, "explain"), terminal.width, size + 2) + "\n";
 }
 
 std::string command_view(const Json& result, const Terminal& terminal) {

@@ -19,6 +19,10 @@ std::string ps_view(const Json& status, const Terminal& terminal);
 std::string why_view(const std::string& model, const Json& events, std::int64_t now_ms,
                      const Terminal& terminal);
 
+// "10:20:30  Loading chat ...": one decision of the events, with its day where that is not today.
+std::string event_line(const Json& decision, std::int64_t now_s, LocalTime local_time,
+                       const Terminal& terminal);
+
 // What a command did: its own words, and what moved.
 // What `reload` did.
 std::string reload_view(const Json& result);

@@ -136,13 +136,16 @@ void add_why(CLI::App& app, ExitCode& exit_code) {
   command
       ->add_option("model|request", options->subject,
                    "Id or alias of the model, or the number in an answer's x-vramd-request header")
-      ->required();
+      ->required()
+      ->type_name("MODEL");
   command->add_option("-n,--limit", options->limit, "How many decisions; the newest come last")
       ->capture_default_str()
-      ->check(CLI::Range(1, 2'000));
-  command->add_option(
-      "--journal", options->journal,
-      "Read this journal, a file or STATE_DIR/journal, instead of asking the daemon");
+      ->check(CLI::Range(1, 2'000))
+      ->type_name("N");
+  command
+      ->add_option("--journal", options->journal,
+                   "Read this journal, a file or STATE_DIR/journal, instead of asking the daemon")
+      ->type_name("FILE");
   add_client_options(*command, options->client);
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

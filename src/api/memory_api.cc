@@ -1,6 +1,8 @@
 #include "api/memory_api.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <chrono>
 
 #include "api/json_shapes.h"
@@ -142,6 +144,13 @@ OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& contex
   return row;
 }
 
+// Of the time at which the run began: no two begin in the same microsecond.
+std::string run_name(const WallClock& clock) {
+  std::array<char, 20> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), clock.unix_us_at_zero, 36);
+  return {text.data(), end.ptr};
+}
+
 // Models whose state, tier or placement differs.
 OrderedJson moved_json(const Snapshot& before, const Snapshot& after) {
   OrderedJson rows = OrderedJson::array();
@@ -278,7 +287,7 @@ std::string decisions_json(std::span<const LoggedDecision* const> entries, const
 
 std::string decision_event(const LoggedDecision& entry, const ApiContext& context) {
   // dump() writes no raw newline, so the data is one line.
-  return "id: " + std::to_string(entry.seq) +
+  return "id: " + run_name(context.clock) + "-" + std::to_string(entry.seq) +
          "\nevent: " + std::string(vramd::to_text(entry.decision.kind)) +
          "\ndata: " + decision_json(entry, context) + "\n\n";
 }
@@ -301,6 +310,19 @@ std::string reload_json(const ReloadResult& result) {
   reply["after_restart"] = result.later;
   reply["warnings"] = result.warnings;
   return dump(reply);
+}
+
+std::uint64_t resume_after(std::string_view last_event_id, const WallClock& clock) {
+  const std::size_t dash = last_event_id.find('-');
+  if (dash != std::string_view::npos) {
+    if (last_event_id.substr(0, dash) != run_name(clock))
+      return 0;
+    last_event_id.remove_prefix(dash + 1);
+  }
+  std::uint64_t seq = 0;
+  const char* const end = last_event_id.data() + last_event_id.size();
+  const auto [read, error] = std::from_chars(last_event_id.data(), end, seq);
+  return error == std::errc{} && read == end ? seq : 0;
 }
 
 std::string command_json(const CommandResult& result, const Snapshot& before, const Snapshot& after,

@@ -78,8 +78,12 @@ std::string decision_fields_json(const LoggedDecision& entry, const ApiContext& 
 // {"object":"list","data":[...],"first_seq","last_seq"}
 std::string decisions_json(std::span<const LoggedDecision* const> entries, const DecisionLog& log,
                            const ApiContext& context);
-// One SSE event: id = seq, event = kind, data = decision_json.
+// One SSE event: id = RUN-SEQ, event = kind, data = decision_json. RUN differs between two runs of
+// the daemon, because the numbers begin again with each.
 std::string decision_event(const LoggedDecision& entry, const ApiContext& context);
+// After which seq a reader goes on that saw `last_event_id` last: 0 where another run gave it out,
+// or where it makes no sense. A bare number is a seq of this run.
+std::uint64_t resume_after(std::string_view last_event_id, const WallClock& clock);
 
 // What happened to a request, in sentences.
 struct StoryRow {

@@ -176,8 +176,18 @@ TEST_F(MemoryApi, ALogLineCarriesTheFieldsThatApply) {
 
 TEST_F(MemoryApi, AnEventIsOneFrame) {
   const std::string event = decision_event({5, eviction()}, context());
-  EXPECT_TRUE(event.starts_with("id: 5\nevent: evict\ndata: {\"seq\":5,")) << event;
+  EXPECT_TRUE(event.starts_with("id: gjdgxs-5\nevent: evict\ndata: {\"seq\":5,")) << event;
   EXPECT_EQ(event.find("\n\n"), event.size() - 2);
+}
+
+TEST_F(MemoryApi, AReaderGoesOnWhereItWasInThisRunOnly) {
+  const WallClock clock = context().clock;
+  EXPECT_EQ(resume_after("gjdgxs-5", clock), 5u);
+  EXPECT_EQ(resume_after("5", clock), 5u);
+  for (const char* other : {"gjdgxt-5", "-5", "", "gjdgxs-", "gjdgxs-5x",
+                            "gjdgxs-99999999999999999999", "five", "gjdgxs--5"}) {
+    EXPECT_EQ(resume_after(other, clock), 0u) << other;
+  }
 }
 
 TEST_F(MemoryApi, CommandsTellWhatMoved) {

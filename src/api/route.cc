@@ -80,6 +80,7 @@ constexpr std::array kRows = {
     view("/api/memory/events", Endpoint::memory_events, Scope::read),
     view("/api/memory/evictions", Endpoint::memory_evictions, Scope::read),
     change("/api/memory/reload", Method::post, Endpoint::reload),
+    view("/api/memory/history", Endpoint::memory_history, Scope::read),
     view("/api/memory/log", Endpoint::log, Scope::read),
     change("/api/memory/flush", Method::post, Endpoint::flush),
     change("/api/memory/log", Method::put, Endpoint::set_log),
@@ -336,7 +337,7 @@ void read_query(std::string_view query, Route& found) {
 }  // namespace
 
 std::string_view to_text(Endpoint endpoint) {
-  constexpr std::array<std::string_view, 22> kNames = {"openai_models",
+  constexpr std::array<std::string_view, 23> kNames = {"openai_models",
                                                        "openai_model",
                                                        "inference",
                                                        "upstream",
@@ -347,6 +348,7 @@ std::string_view to_text(Endpoint endpoint) {
                                                        "memory_model",
                                                        "memory_events",
                                                        "memory_evictions",
+                                                       "memory_history",
                                                        "load",
                                                        "unload",
                                                        "pin",

@@ -26,6 +26,7 @@ enum class Endpoint : std::uint8_t {
   memory_model,      // GET /api/memory/models/{model}
   memory_events,     // GET /api/memory/events
   memory_evictions,  // GET /api/memory/evictions
+  memory_history,    // GET /api/memory/history
   load,              // POST /api/memory/models/{model}/load
   unload,            // POST .../unload, or DELETE /api/memory/models/{model}
   pin,               // POST .../pin

@@ -40,6 +40,7 @@ TEST(Route, FindsFixedPaths) {
   EXPECT_EQ(where("GET", "/metrics?x=1"), "metrics");
   EXPECT_EQ(where("POST", "/api/memory/flush"), "flush");
   EXPECT_EQ(where("GET", "/api/memory/evictions"), "memory_evictions");
+  EXPECT_EQ(where("GET", "/api/memory/history?since=1h"), "memory_history");
   EXPECT_EQ(where("GET", "/api/memory/log"), "log");
   EXPECT_EQ(where("PUT", "/api/memory/log"), "set_log");
 }

@@ -109,6 +109,15 @@ struct JournalConfig {
   friend bool operator==(const JournalConfig&, const JournalConfig&) = default;
 };
 
+// Memory over time, in `state_dir`.
+struct HistoryConfig {
+  bool enabled = true;
+  Duration every{};  // between two samples
+  Duration keep{};   // after a day as means of five minutes
+
+  friend bool operator==(const HistoryConfig&, const HistoryConfig&) = default;
+};
+
 // Which models a start brings back without being asked.
 enum class Resume : std::uint8_t { none, last };
 
@@ -139,6 +148,7 @@ struct Config {
   std::filesystem::path runtime_dir;       // absolute
   std::filesystem::path state_dir;         // absolute; what outlives a run: journal, history
   JournalConfig journal;
+  HistoryConfig history;
   Resume resume = Resume::none;
   std::optional<std::filesystem::path> llama_server;  // empty: found on PATH, else the cached build
   std::int32_t spin_count{};                          // GOMP_SPINCOUNT of model servers

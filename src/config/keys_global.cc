@@ -74,6 +74,17 @@ const KeySpec kRows[] = {
         "Size of all journal files together; the oldest are deleted first.",
         [](T& t, V v) { set(t.config->journal.total_max, v); })
         .within(64 * kKiB, 1024 * kGiB),
+    row("history.enabled", ValueType::boolean, "true",
+        "Keeps memory over time in `state_dir`, for `vramd history`.",
+        [](T& t, V v) { set(t.config->history.enabled, v); }),
+    row("history.every", ValueType::duration, "10s", "Time between two samples of the history.",
+        [](T& t, V v) { set(t.config->history.every, v); })
+        .within(kSecond, us(1h)),
+    row("history.keep", ValueType::duration, "30d",
+        "How long the history goes back. After a day its samples become means and peaks of five "
+        "minutes; whatever this says, the file stays below 64 MiB.",
+        [](T& t, V v) { set(t.config->history.keep, v); })
+        .within(us(1h), 3650 * kDay),
     row("budgets.host.reserve", ValueType::reserve, "min(20%, 8GiB)",
         "Host memory that always stays free for the system: a percentage, a size, or the smaller "
         "of both.",

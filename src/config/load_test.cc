@@ -25,6 +25,7 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_EQ(config.state_dir, "/ada/.local/state/vramd");
   EXPECT_EQ(config.journal,
             (JournalConfig{.enabled = true, .segment_max = 8_MiB, .total_max = 64_MiB}));
+  EXPECT_EQ(config.history, (HistoryConfig{.enabled = true, .every = 10s, .keep = 24h * 30}));
   EXPECT_EQ(config.resume, Resume::none);
   EXPECT_EQ(config.llama_server, std::nullopt);
   EXPECT_EQ(config.spin_count, 2000);

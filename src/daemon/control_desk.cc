@@ -10,6 +10,7 @@
 
 #include "api/log_api.h"
 #include "daemon/decision_line.h"
+#include "daemon/history_desk.h"
 #include "daemon/logging.h"
 #include "daemon/request_desk.h"
 
@@ -60,7 +61,7 @@ void respond_json(net::Exchange& exchange, int status, std::string body) {
 
 ControlDesk::ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& engines,
                          MemoryWatch& memory, const Directory& directory, Metrics& metrics,
-                         JournalKeeper& journal, Reloader& reloader)
+                         JournalKeeper& journal, Reloader& reloader, HistoryKeeper& history)
     : config_(config),
       loop_(loop),
       engines_(engines),
@@ -69,6 +70,7 @@ ControlDesk::ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& e
       metrics_(metrics),
       journal_(journal),
       reloader_(reloader),
+      history_(history),
       started_(std::chrono::steady_clock::now()) {
   clock_.unix_us_at_zero = loop.unix_us_at_zero();
   reconfigured();
@@ -125,6 +127,8 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
       return request_story(exchange, route);
     case E::reload:
       return reload(exchange);
+    case E::memory_history:
+      return answer_history(exchange, route, directory_, history_);
     case E::log:
     case E::set_log:
       return log_settings(*exchange, route);
@@ -183,9 +187,11 @@ void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, cons
     return respond_json(*exchange, 200, api::decisions_json(log_.query(filter), log_, context()));
   }
   if (const auto last = exchange->header("last-event-id")) {
-    filter.after_seq = number_or(*last, filter.after_seq);
+    filter.after_seq = api::resume_after(*last, clock_);
+    filter.limit = kEventsMax;  // all that was missed, as far as it is still there
   }
   exchange->begin_stream(200, "text/event-stream", {{"Cache-Control", "no-cache"}});
+  exchange->send(": vramd events\n\n");  // so that a reader knows at once that it is connected
   for (const api::LoggedDecision* entry : log_.query(filter)) {
     exchange->send(api::decision_event(*entry, context()));
   }

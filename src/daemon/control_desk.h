@@ -19,6 +19,7 @@
 #include "daemon/directory.h"
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
+#include "daemon/history_keeper.h"
 #include "daemon/journal_keeper.h"
 #include "daemon/memory_watch.h"
 #include "daemon/reloader.h"
@@ -31,7 +32,7 @@ class ControlDesk {
  public:
   ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& engines, MemoryWatch& memory,
               const Directory& directory, Metrics& metrics, JournalKeeper& journal,
-              Reloader& reloader);
+              Reloader& reloader, HistoryKeeper& history);
   ~ControlDesk();
 
   // Answers every route but inference and upstream.
@@ -85,6 +86,7 @@ class ControlDesk {
   Metrics& metrics_;
   JournalKeeper& journal_;
   Reloader& reloader_;
+  HistoryKeeper& history_;
   api::DecisionLog log_;
   std::vector<api::ModelFace> faces_;
   api::WallClock clock_;

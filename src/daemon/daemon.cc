@@ -25,6 +25,7 @@
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
 #include "daemon/greeting.h"
+#include "daemon/history_keeper.h"
 #include "daemon/journal_keeper.h"
 #include "daemon/logging.h"
 #include "daemon/memory_watch.h"
@@ -139,7 +140,9 @@ class Daemon final : public ActionSink {
         memory_(io_, engines_, [this](Event event) { loop_.post(std::move(event)); }),
         requests_(io_, config_, loop_, engines_, directory_, metrics_),
         reloader_(io_, std::move(read), [this](Config next) { return apply(std::move(next)); }),
-        control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_),
+        history_(io_, config_, [this] { return loop_.snapshot(); }),
+        control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_,
+                 history_),
         door_(io_, config_, directory_, requests_, control_),
         server_(io_, net_limits(config_),
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
@@ -181,6 +184,7 @@ class Daemon final : public ActionSink {
     if (config_.resume == Resume::last)
       resume();
     greet(config_, listen_, loop_.snapshot(), options.demo);
+    history_.start();
     boost::asio::post(io_, [this] { service_.serving(); });
     io_.run();
     return exit_status_;
@@ -209,6 +213,7 @@ class Daemon final : public ActionSink {
     signals_.cancel();
     hangup_.cancel();
     service_.end();
+    history_.stop();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
   }
@@ -310,6 +315,7 @@ class Daemon final : public ActionSink {
   MemoryWatch memory_;
   RequestDesk requests_;
   Reloader reloader_;
+  HistoryKeeper history_;
   ControlDesk control_;
   Door door_;
   net::Server server_;
@@ -328,6 +334,7 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   const ServiceOrder service = take_service_order();
   hold_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that file only
   const LogSession logging(config.log_level, config.log_format, STDERR_FILENO);
   for (const std::string& warning : config.warnings)
     spdlog::warn("{}", warning);

@@ -246,7 +246,7 @@ Result<void> HistoryStore::add_rows(const HistorySample& sample) {
       return database_.error("write to");
     return {};
   };
-  for (const PoolSample& p : sample.pools) {
+  for (const HistoryPool& p : sample.pools) {
     const auto id = subject(kPool, p.pool);
     if (!id)
       return std::unexpected(id.error());
@@ -256,7 +256,7 @@ Result<void> HistoryStore::add_rows(const HistorySample& sample) {
     if (auto added = ran(*add_pool_); !added)
       return added;
   }
-  for (const ModelSample& m : sample.models) {
+  for (const HistoryModel& m : sample.models) {
     const auto id = subject(kModel, m.model);
     if (!id)
       return std::unexpected(id.error());

@@ -19,12 +19,12 @@ namespace vramd {
 
 // Times are Unix seconds. Byte figures are as in the snapshot of the core: what a model reserves
 // and measures is without its mapped weights.
-struct PoolSample {
+struct HistoryPool {
   std::string pool;
   Bytes capacity, budget;
   Bytes foreign, reserved, measured, headroom;
 };
-struct ModelSample {  // of a model with a server
+struct HistoryModel {  // of a model with a server
   std::string model;
   Bytes weights, reserved, measured;
   std::int64_t leases = 0;
@@ -32,17 +32,17 @@ struct ModelSample {  // of a model with a server
 struct HistorySample {
   std::int64_t at_s = 0;
   std::int64_t span_s = 10;  // the time that it stands for
-  std::vector<PoolSample> pools;
-  std::vector<ModelSample> models;
+  std::vector<HistoryPool> pools;
+  std::vector<HistoryModel> models;
 };
 
 // What a step of the history holds: means, and the extremes that a mean hides.
 struct PoolPoint {
-  PoolSample mean;  // capacity and budget: the largest
+  HistoryPool mean;  // capacity and budget: the largest
   Bytes foreign_max, reserved_max, measured_max, headroom_min;
 };
 struct ModelPoint {
-  ModelSample mean;  // over the time that it had a server; weights: the largest
+  HistoryModel mean;  // over the time that it had a server; weights: the largest
   Bytes reserved_max, measured_max;
   std::int64_t leases_max = 0;
 };

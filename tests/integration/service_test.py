@@ -30,6 +30,7 @@ class ServiceManager:
         self.config = self.folder / "vramd.yaml"
         self.config.write_text(json.dumps({
             "listen": f"127.0.0.1:{self.port}", "runtime_dir": str(self.folder / "run"),
+            "state_dir": str(self.folder / "state"),
             "budgets": {"host": {"limit": "300MiB", "reserve": "0%"}},
             "models": {"test-a": {"gguf": str(folder / "test-a.gguf"), "context": 512}},
             **config}), encoding="utf-8")

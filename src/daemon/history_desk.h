@@ -1,0 +1,16 @@
+// answer_history: GET /api/memory/history.
+#pragma once
+
+#include <memory>
+
+#include "api/route.h"
+#include "daemon/directory.h"
+#include "daemon/history_keeper.h"
+#include "net/exchange.h"
+
+namespace vramd {
+
+void answer_history(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+                    const Directory& directory, HistoryKeeper& history);
+
+}  // namespace vramd
