@@ -183,8 +183,9 @@ std::string fish_option(const OptionDoc& option, const std::string& condition) {
   for (const std::string& name : option.names) {
     text += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
   }
+  // -r: it takes a value; -x: and that is no file.
   if (!option.value.empty())
-    text += " -x" + fish_values(option);
+    text += (option.value == kFileValue ? " -r" : " -x") + fish_values(option);
   return text + " -d " + fish_quoted(option.description) + "\n";
 }
 

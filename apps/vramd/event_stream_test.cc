@@ -24,8 +24,8 @@ constexpr std::string_view kEvents =
 TEST(EventStream, ReadsEventsWhereverTheyAreCut) {
   for (std::size_t cut = 0; cut <= kStream.size(); ++cut) {
     EventStreamReader reader;
-    const std::string text =
-        text_of(reader.feed(kStream.substr(0, cut))) + text_of(reader.feed(kStream.substr(cut)));
+    std::string text = text_of(reader.feed(kStream.substr(0, cut)));
+    text += text_of(reader.feed(kStream.substr(cut)));
     EXPECT_EQ(text, kEvents) << cut;
     EXPECT_EQ(reader.last_id(), "r-2");
   }

@@ -47,6 +47,7 @@ void keep_start_keys(const Config& running, Config& next, std::vector<std::strin
   keys.keep(&Config::runtime_dir, "runtime_dir");
   keys.keep(&Config::state_dir, "state_dir");
   keys.keep(&Config::journal, "journal");
+  keys.keep(&Config::history, "history");
   keys.keep(&Config::llama_server, "engine.llama_server");
   keys.keep(&Config::spin_count, "engine.spin_count");
   keys.keep(&Config::log_format, "log.format");

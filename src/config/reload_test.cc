@@ -86,10 +86,10 @@ TEST(Reload, KeysOfTheStartStayAsTheyAreAndAreNamed) {
   const Config running = config_of(kTwo);
   const MergedConfig merged = merge_reload(
       running, config_of("listen: 127.0.0.1:1\nengine: {spin_count: 5}\nruntime_dir: /x\n"
-                         "limits: {body_max: 1MiB, request_timeout: 9s}\n" +
+                         "limits: {body_max: 1MiB, request_timeout: 9s}\nhistory: {every: 1m}\n" +
                          std::string(kTwo)));
-  EXPECT_THAT(merged.later,
-              ElementsAre("listen", "runtime_dir", "state_dir", "engine.spin_count", "limits"));
+  EXPECT_THAT(merged.later, ElementsAre("listen", "runtime_dir", "state_dir", "history",
+                                        "engine.spin_count", "limits"));
   EXPECT_EQ(merged.config.listen, running.listen);
   EXPECT_EQ(merged.config.limits.body_max, running.limits.body_max);
   EXPECT_EQ(merged.config.limits.request_timeout, Duration(9s));

@@ -12,7 +12,7 @@ namespace vramd {
 // What the history keeps of a snapshot: every pool, and every model that has a server.
 HistorySample history_sample(const Snapshot& snapshot, std::int64_t at_s, Duration span);
 
-// {"object":"list","step_ms","since_ms","until_ms","data":[{"time_ms","pools":[...],"models":[...]}]}
+// {"object": "list", "step_ms", "since_ms", "until_ms", "data": [{"time_ms", "pools", "models"}]}
 std::string history_json(const HistoryAnswer& answer, const HistoryQuery& query);
 
 // <state_dir>/history.sqlite

@@ -67,22 +67,22 @@ class History(unittest.TestCase):
             self.assertEqual(alone.returncode, 0, alone.stderr)
             self.assertIn("no daemon answers; this is from", alone.stderr)
             self.assertIn("test-a", alone.stdout)
-            named = daemon.command("history", "--file", str(daemon.state / "history.sqlite"),
+            named = daemon.command("history", "--file", str(daemon.state_dir / "history.sqlite"),
                                    "--json", "--model", "test-a")
             self.assertTrue(json.loads(named.stdout)["data"])
             self.assertEqual(daemon.command("history", "--file", "/nonexistent").returncode, 1)
             self.assertEqual(daemon.command("history", "--since", "soon").returncode, 2)
             # Another daemon on the same state goes on where it ended.
-            with Daemon(config(), env={"VRAMD_STATE_DIR": str(daemon.state)}) as later:
+            with Daemon(config(), env={"VRAMD_STATE_DIR": str(daemon.state_dir)}) as later:
                 self.assertTrue(any(row["models"] for row in self.rows(later)))
 
     def test_a_damaged_file_is_kept_and_a_new_one_begun(self):
         daemon = Daemon(config(log={"format": "text"}))
-        daemon.state.mkdir()
-        (daemon.state / "history.sqlite").write_bytes(b"this was never a database" * 400)
+        daemon.state_dir.mkdir()
+        (daemon.state_dir / "history.sqlite").write_bytes(b"this was never a database" * 400)
         with daemon:
             wait_until(lambda: self.rows(daemon), 30, "a sample")
-            kept = daemon.state / "history.sqlite.corrupt-1"
+            kept = daemon.state_dir / "history.sqlite.corrupt-1"
             self.assertEqual(kept.stat().st_size, 25 * 400)
             self.assertEqual(daemon.chat("test-a")[0], 200)
         self.assertEqual(len(re.findall("is damaged", daemon.log)), 1, daemon.log)
@@ -99,8 +99,8 @@ class History(unittest.TestCase):
     def test_a_state_folder_that_vanishes_comes_back(self):
         with Daemon(config()) as daemon:
             wait_until(lambda: self.rows(daemon), 30, "a sample")
-            shutil.rmtree(daemon.state)
-            wait_until((daemon.state / "history.sqlite").exists, 30, "a new file")
+            shutil.rmtree(daemon.state_dir)
+            wait_until((daemon.state_dir / "history.sqlite").exists, 30, "a new file")
             self.assertEqual(daemon.chat("test-a")[0], 200)
 
     def test_it_can_be_switched_off(self):
@@ -108,7 +108,7 @@ class History(unittest.TestCase):
             status, _, text = daemon.request("GET", "/api/memory/history")
             self.assertEqual(status, 404)
             self.assertIn("history.enabled is false", text)
-            self.assertFalse((daemon.state / "history.sqlite").exists())
+            self.assertFalse((daemon.state_dir / "history.sqlite").exists())
 
 
 if __name__ == "__main__":

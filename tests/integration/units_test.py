@@ -88,7 +88,8 @@ class Units(unittest.TestCase):
 
     def test_there_are_files_enough(self):
         schema = json.loads(subprocess.check_output([VRAMD, "check", "--schema"]))
-        connections = int(schema["properties"]["limits"]["properties"]["connections_max"]["default"])
+        limits = schema["properties"]["limits"]["properties"]
+        connections = int(limits["connections_max"]["default"])
         for service in self.units.values():
             self.assertGreater(int(self.only(service, "LimitNOFILE")), 2 * connections + 1024)
 
