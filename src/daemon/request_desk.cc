@@ -35,7 +35,8 @@ std::string whole_ms(Duration duration) {
 
 }  // namespace
 
-void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect) {
+void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect,
+                  std::optional<RequestId> request) {
   if (exchange.answer_begun()) {
     exchange.send(api::error_event(error, dialect));
     exchange.end_stream();
@@ -48,6 +49,8 @@ void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dial
   if (error.retry_after_s) {
     response.headers.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
   }
+  if (request)
+    response.headers.push_back({"x-vramd-request", std::to_string(request->value)});
   exchange.respond(std::move(response));
 }
 
@@ -295,7 +298,8 @@ void RequestDesk::refuse(const Refuse& action) {
   metrics.wait = metrics.total = since(open.arrived);
   metrics_.request(metrics);
   open.order.exchange->on_client_gone({});
-  answer(open, api::refusal(action.decision, status, loop_.policy()));
+  answer_error(*open.order.exchange, api::refusal(action.decision, status, loop_.policy()),
+               open.order.dialect, action.request);
   forget(action.request);
 }
 

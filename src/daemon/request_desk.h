@@ -91,6 +91,8 @@ class RequestDesk {
 };
 
 // Sends an error in the caller's dialect: whole, or as the last event of a stream that began.
-void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect);
+// `request`: the number that `vramd why` takes.
+void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect,
+                  std::optional<RequestId> request = std::nullopt);
 
 }  // namespace vramd
