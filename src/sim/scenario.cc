@@ -77,6 +77,8 @@ class Player {
     }
     if (words.size() < 2)
       return fail("too few words", "'" + verb + "'");
+    if (verb == "reload")
+      return reload(words);
     if (verb == "request")
       return request(words);
     if (verb == "command")
@@ -90,6 +92,15 @@ class Player {
     if (verb == "end" || verb == "gone")
       return request_ends(words);
     return server(words);
+  }
+
+  Result<void> reload(const Words& words) {
+    PolicyChanged event;
+    if (auto result = take_changes(setting_, words, event.changed); !result)
+      return result;
+    event.policy = setting_.policy;
+    step(event);
+    return {};
   }
 
   // "foreign 1GiB", or "capacity 8GiB foreign 1GiB".

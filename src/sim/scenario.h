@@ -22,6 +22,7 @@ namespace vramd::sim {
 //   at 1s request r1 for A context 8192 priority high
 //   at 2s ready g1 | exit g1 crashed words... | hang g1 | measured g1 300MiB
 //   at 3s end r1 lost | gone r1 | command c1 unload A | shutdown | wait | state
+//   at 4s reload set yield_after 10s, limit 3GiB, model A removed, changed B
 //   at 4s learned A 300MiB                                 new rows, unasked, with memory per row
 //
 // `set profiles_by_hand` and `set timers_by_hand` are for what was found by a simulation: there

@@ -26,6 +26,11 @@ class Reader {
   }
   template <typename T>
   Result<void> read(std::optional<T>& into) {
+    if (!done() && words_[next_] == "no") {
+      ++next_;
+      into.reset();
+      return {};
+    }
     T value{};
     if (auto result = read(value); !result)
       return result;
@@ -33,7 +38,7 @@ class Reader {
     return {};
   }
   Result<void> read(bool& into) {
-    into = true;
+    into = word() != "no";
     return {};
   }
   Result<void> read(EvictionKind& into) {
@@ -122,7 +127,7 @@ Result<void> take_model(ScenarioSetting& setting, const Words& words) {
   row.weights = FileId(1000 + setting.policy.models.size());
   row.placement = {.context = 4096, .slots = 1};
   row.source = FootprintSource::declared;
-  std::optional<std::int32_t> in_flight;
+  std::int32_t in_flight = 0;  // as many as slots, unless it is said
   while (!reader.done()) {
     const std::string key = reader.word();
     Result<void> result;
@@ -144,7 +149,7 @@ Result<void> take_model(ScenarioSetting& setting, const Words& words) {
     if (!result)
       return result;
   }
-  model.in_flight_max = in_flight.value_or(row.placement.slots);
+  model.in_flight_max = in_flight > 0 ? in_flight : row.placement.slots;
   setting.policy.models.push_back(model);
   setting.rows.push_back({row});
   return {};
@@ -175,7 +180,52 @@ Result<void> take_rule(ScenarioSetting& setting, const Words& words) {
   return result.value_or(fail("unknown rule", key));
 }
 
+Result<void> take_change(ScenarioSetting& setting, const Words& words,
+                         std::vector<ModelId>& changed) {
+  Reader reader(words, 0);
+  const std::string verb = reader.word();
+  if (verb == "set")
+    return take_rule(setting, words);
+  if (verb == "limit")
+    return reader.read(setting.policy.pools[0].limit);
+  const auto model = setting.find_model(reader.word());
+  if (!model)
+    return std::unexpected(model.error());
+  if (verb == "changed") {
+    changed.push_back(*model);
+    return {};
+  }
+  ModelPolicy& policy = setting.policy.models[model->value];
+  const std::string key = reader.word();
+  if (key == "pinned")
+    return reader.read(policy.pinned);
+  if (key == "removed")
+    return reader.read(policy.removed);
+  if (key == "heavy")
+    return reader.read(policy.heavy);
+  if (key == "ttl")
+    return reader.read(policy.ttl);
+  if (key == "in_flight")
+    return reader.read(policy.in_flight_max);
+  return fail("unknown change", "'" + verb + " " + key + "'");
+}
+
 }  // namespace
+
+Result<void> take_changes(ScenarioSetting& setting, const Words& words,
+                          std::vector<ModelId>& changed) {
+  Words part;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const bool ends = words[i].ends_with(',');
+    part.push_back(ends ? words[i].substr(0, words[i].size() - 1) : words[i]);
+    if (!ends && i + 1 < words.size())
+      continue;
+    if (auto result = take_change(setting, part, changed); !result)
+      return result;
+    part.clear();
+  }
+  return {};
+}
 
 Words split_words(std::string_view line) {
   std::istringstream stream{std::string(line)};

@@ -72,12 +72,18 @@ void visit_rules(ScenarioSetting& setting, Visit visit) {
 // only has to say what it is about: no reserve, no margins, no failures.
 Result<void> take_setting(ScenarioSetting& setting, const Words& words);
 
+// Takes "reload set yield_after 10s, limit 3GiB, model A removed, changed B": parts end in a comma,
+// what is "no" is not so any more, and models whose servers have to go are appended to `changed`.
+Result<void> take_changes(ScenarioSetting& setting, const Words& words,
+                          std::vector<ModelId>& changed);
+
 ScenarioSetting default_setting();
 
 // The lines that give this setting, without what is the default anyway.
 std::string write_setting(const ScenarioSetting& setting);
 
 // The line that tells an event at `at`, "at 1s request r1 for A". Ends name their generation.
+// A changed policy is written as what differs from `policy`.
 std::string write_event(Tick at, const Event& event, const Policy& policy);
 
 Result<std::int64_t> parse_integer(const std::string& word);

@@ -9,6 +9,10 @@
 
 #include <gtest/gtest.h>
 
+#include "base/prng.h"
+#include "sim/knobs.h"
+#include "sim/scenario_policy.h"
+
 namespace vramd::sim {
 namespace {
 
@@ -63,6 +67,25 @@ TEST(Scenario, an_unknown_line_is_an_error_that_names_it) {
   const auto played = play_scenario("pool 1GiB\nat 0s dance g1\n");
   ASSERT_FALSE(played.has_value());
   EXPECT_NE(played.error().text().find("line 2"), std::string::npos) << played.error().text();
+}
+
+// What a simulation changed can be told by a scenario.
+TEST(Scenario, every_change_of_a_policy_can_be_written_and_read) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    const Knobs knobs = draw_knobs(seed);
+    Prng prng(seed);
+    PolicyChanged event{knobs.policy, {}};
+    edit_policy(prng, knobs, event.policy, event.changed);
+    Words words = split_words(write_event(Tick{}, event, knobs.policy));
+    words.erase(words.begin(), words.begin() + 2);  // at 0s
+    ScenarioSetting setting = default_setting();
+    setting.policy = knobs.policy;
+    std::vector<ModelId> changed;
+    const auto taken = take_changes(setting, words, changed);
+    ASSERT_TRUE(taken.has_value()) << "seed " << seed << ": " << taken.error().text();
+    EXPECT_EQ(setting.policy, event.policy) << "seed " << seed;
+    EXPECT_EQ(changed, event.changed) << "seed " << seed;
+  }
 }
 
 TEST(Scenario, time_does_not_go_back) {

@@ -104,6 +104,35 @@ std::map<std::string_view, std::string> rules_of(ScenarioSetting setting) {
   return rules;
 }
 
+// ", set yield_after 10s" for each rule that differs.
+std::string changed_rules(const Policy& before, const Policy& after) {
+  ScenarioSetting setting;
+  setting.policy = before;
+  const auto old = rules_of(setting);
+  setting.policy = after;
+  std::string text;
+  for (const auto& [name, value] : rules_of(setting)) {
+    if (old.at(name) != value)
+      text += ", set " + std::string(name) + (value.empty() ? "" : " " + value);
+  }
+  return text;
+}
+
+std::string changed_model(const ModelPolicy& before, const ModelPolicy& after) {
+  const std::string begin = ", model " + after.id + " ";
+  const auto flag = [&](std::string_view name, bool was, bool is) {
+    return was == is ? std::string() : begin + std::string(name) + (is ? "" : " no");
+  };
+  std::string text = flag("pinned", before.pinned, after.pinned) +
+                     flag("removed", before.removed, after.removed) +
+                     flag("heavy", before.heavy, after.heavy);
+  if (before.ttl != after.ttl)
+    text += begin + "ttl " + exact(after.ttl);
+  if (before.in_flight_max != after.in_flight_max)
+    text += begin + "in_flight " + exact(after.in_flight_max);
+  return text;
+}
+
 std::string failure_words(const Failure& failure) {
   return std::string(to_text(failure.kind)) + (failure.text.empty() ? "" : " " + failure.text);
 }
@@ -164,8 +193,17 @@ struct EventWords {
   std::string operator()(const Flush& e) const { return c(e.command) + " flush"; }
   std::string operator()(const Shutdown&) const { return "shutdown"; }
   std::string operator()(const Timer&) const { return "timer"; }
-  // Scenarios have one policy.
-  std::string operator()(const PolicyChanged&) const { return "# policy changed"; }
+  std::string operator()(const PolicyChanged& e) const {
+    std::string text = changed_rules(policy, e.policy);
+    const auto limit = [](const Policy& p) { return exact(p.pools[0].limit); };
+    if (limit(policy) != limit(e.policy))
+      text += ", limit " + limit(e.policy);
+    for (std::size_t i = 0; i < policy.models.size(); ++i)
+      text += changed_model(policy.models[i], e.policy.models[i]);
+    for (const ModelId model : e.changed)
+      text += ", changed " + name(model);
+    return "reload " + (text.empty() ? "limit " + limit(e.policy) : text.substr(2));
+  }
 };
 
 }  // namespace

@@ -214,8 +214,11 @@ std::string write_scenario(const Script& script, std::uint64_t seed) {
   if (!retold)
     return text;
   Tick last{};
+  Policy policy = script.setting.policy;
   for (const auto& [at, event] : retold->told) {
-    text += write_event(at, event, script.setting.policy);
+    text += write_event(at, event, policy);
+    if (const auto* changed = std::get_if<PolicyChanged>(&event))
+      policy = changed->policy;
     last = at;
   }
   // Rules about what did not happen need time to pass.

@@ -139,6 +139,16 @@ class Shrinker {
   void attempt(const std::function<void(ScenarioSetting&)>& change) {
     Script candidate = best_;
     change(candidate.setting);
+    // What does not matter at first does not matter after a reload either.
+    for (ScriptEvent& entry : candidate.events) {
+      auto* changed = std::get_if<PolicyChanged>(&entry.event);
+      if (changed == nullptr)
+        continue;
+      ScenarioSetting after = candidate.setting;
+      after.policy = std::move(changed->policy);
+      change(after);
+      changed->policy = std::move(after.policy);
+    }
     accept(std::move(candidate));
   }
 
@@ -253,11 +263,18 @@ class Shrinker {
             commands.try_emplace(event.command, CommandId(commands.size() + 1)).first->second;
       }
     };
-    for (ScriptEvent& entry : candidate.events)
+    for (ScriptEvent& entry : candidate.events) {
       std::visit(visit, entry.event);
-    for (std::size_t i = 0; i < candidate.setting.policy.models.size(); ++i)
-      candidate.setting.policy.models[i].id = std::string(1, static_cast<char>('A' + i));
+      if (auto* changed = std::get_if<PolicyChanged>(&entry.event))
+        rename(changed->policy);
+    }
+    rename(candidate.setting.policy);
     accept(std::move(candidate));
+  }
+
+  static void rename(Policy& policy) {
+    for (std::size_t i = 0; i < policy.models.size(); ++i)
+      policy.models[i].id = std::string(1, static_cast<char>('A' + i));
   }
 
   Script best_;
