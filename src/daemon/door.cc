@@ -1,5 +1,7 @@
 #include "daemon/door.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -101,7 +103,28 @@ api::ApiResult<api::Caller> Door::caller_of(const net::Exchange& exchange) const
       {header_or_empty(exchange, "authorization"), header_or_empty(exchange, "x-api-key")});
 }
 
+// What lets the script of an allowed page read the answer; nothing for anybody else.
+std::vector<net::Header> Door::site_headers(const net::Exchange& exchange) const {
+  const api::SiteFacts facts = site_facts(exchange);
+  const std::string_view origin = api::cors_origin(facts);
+  if (origin.empty() || exchange.listener_tag() == kControlListener)
+    return {};
+  if (api::check_site(site_, {facts.host, facts.origin, {}, {}}, true))
+    return {};
+  return {{"Access-Control-Allow-Origin", std::string(origin)},
+          {"Access-Control-Expose-Headers",
+           "x-vramd-request, x-vramd-model, x-vramd-wait-ms, x-vramd-replays, retry-after"},
+          {"Vary", "Origin"}};
+}
+
 std::optional<net::Response> Door::check_head(const net::Exchange& exchange) const {
+  auto refused = refusal_of_head(exchange);
+  if (refused)
+    std::ranges::move(site_headers(exchange), std::back_inserter(refused->headers));
+  return refused;
+}
+
+std::optional<net::Response> Door::refusal_of_head(const net::Exchange& exchange) const {
   const auto route = route_of(exchange);
   if (!route) {
     net::Response response = to_response(route.error().error, route.error().dialect);
@@ -127,6 +150,7 @@ std::optional<net::Response> Door::check_head(const net::Exchange& exchange) con
 }
 
 void Door::take(std::shared_ptr<net::Exchange> exchange) {
+  exchange->set_answer_headers(site_headers(*exchange));
   auto route = route_of(*exchange);
   if (!route)
     return answer_error(*exchange, route.error().error, route.error().dialect);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -41,6 +42,8 @@ class Door {
   static net::Response protocol_error(int status, std::string_view why, std::string_view path);
 
  private:
+  std::vector<net::Header> site_headers(const net::Exchange& exchange) const;
+  std::optional<net::Response> refusal_of_head(const net::Exchange& exchange) const;
   api::ApiResult<api::Caller> caller_of(const net::Exchange& exchange) const;
   std::expected<api::Route, api::NoRoute> route_of(const net::Exchange& exchange) const;
   void infer(std::shared_ptr<net::Exchange> exchange, const api::Route& route,

@@ -46,6 +46,7 @@ void Exchange::respond(Response response) {
     return;
   VRAMD_CHECK(connection_ && !begun_, "an exchange is answered twice");
   begun_ = true;
+  response.headers.insert(response.headers.end(), answer_headers_.begin(), answer_headers_.end());
   connection_->respond(std::move(response));
 }
 
@@ -55,7 +56,9 @@ void Exchange::begin_stream(int status, std::string_view content_type,
     return;
   VRAMD_CHECK(connection_ && !begun_, "an exchange is answered twice");
   begun_ = true;
-  connection_->begin_stream(status, content_type, headers);
+  std::vector<Header> all = headers;
+  all.insert(all.end(), answer_headers_.begin(), answer_headers_.end());
+  connection_->begin_stream(status, content_type, all);
 }
 
 void Exchange::send(std::string_view piece) {
@@ -86,6 +89,8 @@ void Exchange::relay(RelayTarget target, std::move_only_function<void(RelayResul
   }
   VRAMD_CHECK(connection_, "relay() of an exchange that is answered");
   VRAMD_CHECK(begun_ == target.stream_already_begun, "relay() and its stream disagree");
+  target.response_headers.insert(target.response_headers.end(), answer_headers_.begin(),
+                                 answer_headers_.end());
   connection_->relay(std::move(target), std::move(done));
 }
 

@@ -59,6 +59,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // afterwards. While a relay runs, its `done` is told instead. A later call replaces the earlier.
   void on_client_gone(std::move_only_function<void()> callback);
 
+  // Fields that every answer of this exchange gets, whoever gives it; they replace a server's.
+  void set_answer_headers(std::vector<Header> headers) { answer_headers_ = std::move(headers); }
+
   // The whole answer.
   void respond(Response response);
 
@@ -94,6 +97,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::shared_ptr<const Body> body_;
   std::chrono::steady_clock::time_point received_at_;
   std::move_only_function<void()> on_gone_;
+  std::vector<Header> answer_headers_;
   std::string peer_;
   std::optional<std::uint32_t> peer_uid_;
   int listener_tag_ = 0;
