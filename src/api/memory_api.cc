@@ -140,6 +140,8 @@ OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& contex
   row["tried"] = tried_json(decision);
   row["waited_ms"] = to_ms(decision.waited);
   row["retry_after_ms"] = to_ms(decision.retry_after);
+  row["failure"] =
+      decision.failure ? OrderedJson(vramd::to_text(*decision.failure)) : OrderedJson();
   row["text"] = decision.text;
   return row;
 }

@@ -92,8 +92,9 @@ struct Decision {
   std::vector<ModelId> victims;      // in the order they are stopped
   std::vector<PlacementNeed> tried;  // for refusals: each placement and what it needs
   Duration waited{};
-  Duration retry_after{};  // for refusals: when asking again makes sense
-  std::string text;        // a failure's own words
+  Duration retry_after{};              // for refusals: when asking again makes sense
+  std::optional<FailureKind> failure;  // what went wrong, where something did
+  std::string text;                    // a failure's own words
 
   friend bool operator==(const Decision&, const Decision&) = default;
 };

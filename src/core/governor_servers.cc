@@ -63,6 +63,7 @@ void Governor::Impl::on(const ProfileFailed& event) {
   ++model.failures_in_a_row;
   model.failure = event.failure;
   Decision d = decision(DecisionKind::fail, ReasonCode::profile_failed, model);
+  d.failure = event.failure.kind;
   d.text = event.failure.text;
   decide(d);
   rest(model, true);
@@ -208,6 +209,7 @@ void Governor::Impl::crashed(ModelRecord& model, Failure failure) {
   ++model.failures_in_a_row;
   model.failure = std::move(failure);
   Decision d = decision(DecisionKind::fail, ReasonCode::server_failed, model);
+  d.failure = model.failure.kind;
   d.text = model.failure.text;
   decide(std::move(d));
   // The first crash is forgiven at once; a crash loop backs off, and who waits goes on waiting.
@@ -223,6 +225,7 @@ void Governor::Impl::load_failed(ModelRecord& model, Failure failure) {
   ++model.attempts;
   model.failure = std::move(failure);
   Decision d = decision(DecisionKind::fail, ReasonCode::load_failed, model);
+  d.failure = model.failure.kind;
   d.text = model.failure.text;
   decide(d);
   const bool stale = model.failure.kind == FailureKind::stale_profile;

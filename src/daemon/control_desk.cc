@@ -343,7 +343,8 @@ void ControlDesk::count(const Decision& decision) {
     case DecisionKind::unload:
       return metrics_.eviction(model, to_text(decision.reason));
     case DecisionKind::fail:
-      return metrics_.failure(model, to_text(decision.reason));
+      return metrics_.failure(
+          model, decision.failure ? to_text(*decision.failure) : to_text(decision.reason));
     default:
       return;
   }

@@ -81,6 +81,7 @@ Decision decision() {
   d.victims = {ModelId(0), ModelId(1)};
   d.tried = {{row().placement, 4_GiB}};
   d.retry_after = 3s;
+  d.failure = FailureKind::exited;
   d.text = "it said \"no\"\n\x01";
   return d;
 }

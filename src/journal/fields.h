@@ -113,6 +113,7 @@ struct Fields<Decision> {
                                            Field{"tried", &T::tried},
                                            Field{"waited", &T::waited},
                                            Field{"retry_after", &T::retry_after},
+                                           Field{"failure", &T::failure},
                                            Field{"text", &T::text}};
 };
 

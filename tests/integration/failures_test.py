@@ -62,8 +62,11 @@ class Failures(unittest.TestCase):
             self.check_all_answered(threads, results, "demo-small")
             self.assertTrue(any("x-vramd-replays" in r[1] for r in results))
             kinds = [e["kind"] for e in daemon.events()]
-            self.assertIn("fail", kinds)
+            self.assertEqual([e["failure"] for e in daemon.events() if e["kind"] == "fail"],
+                             ["crashed"])
             self.assertEqual(kinds.count("replay"), 8)
+            metrics = daemon.request("GET", "/metrics")[2]
+            self.assertIn('vramd_failures_total{kind="crashed",model="demo-small"} 1', metrics)
 
     def test_a_stopped_server_is_replaced(self):
         with Daemon(config(self.folder)) as daemon:
