@@ -11,6 +11,7 @@ RUNS = 20
 RUNS_QUICK = 4
 # The default may not let anybody wait longer than serving in the order of arrival does.
 DEFAULT, BASELINE = "value", "fifo"
+CLIENTS = {"greedy": "the greedy client", "others": "the other clients"}
 
 
 def seconds(figures, *names):
@@ -30,8 +31,11 @@ def rows_of(runs):
                target, met)
         yield (f"{name}: switches an hour; worst model against mean",
                f"{run['switches_per_hour']}; {run['worst_model_permille'] / 1000:.1f}x", "", None)
+        yield (f"{name}: wait p95 by model {' '.join(run['models'])}",
+               " ".join(f"{wait['p95_ms'] / 1000:.0f}" for wait in run["models"].values()) + " s",
+               "", None)
         for client, wait in run["clients"].items():
-            yield (f"{name}: {client} client{'s' if client == 'others' else ''}, p50 / p95 / p99",
+            yield (f"{name}: {CLIENTS[client]}, wait p50 / p95 / p99",
                    seconds(wait, "p50_ms", "p95_ms", "p99_ms"), "", None)
 
 

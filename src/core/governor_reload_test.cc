@@ -165,6 +165,29 @@ TEST(GovernorReload, ASmallerBudgetSendsIdleModelsAwayAndBusyOnesAsTheyEnd) {
   EXPECT_THAT(s.end(1), ElementsAre("stop b g2"));
 }
 
+TEST(GovernorReload, WhatIsOnItsWayBackCountsTowardsASmallerBudget) {
+  Stage s;
+  s.bring_up(kA);
+  s.bring_up(kB);
+  EXPECT_THAT(s.tell(PolicyChanged{with_limit(3_GiB), {}}), ElementsAre("stop a g1"));
+  EXPECT_THAT(s.sample(1_MiB), IsEmpty()) << "a will give back enough";
+  EXPECT_THAT(s.exited(1), IsEmpty());
+  EXPECT_EQ(s.state(kB), ResidencyState::ready);
+}
+
+TEST(GovernorReload, AChangeEndsTheRestOfACrashLoop) {
+  Stage s;
+  s.make_busy(kA, 1);
+  s.failed(1, FailureKind::crashed);
+  s.end(1, RequestOutcome::broken);
+  s.make_busy(kA, 2);
+  s.failed(2, FailureKind::crashed);
+  s.end(2, RequestOutcome::broken);
+  EXPECT_THAT(s.request(3, kA), IsEmpty());
+  ASSERT_EQ(s.state(kA), ResidencyState::failed);
+  EXPECT_THAT(s.tell(PolicyChanged{plain_policy(), {kA}}), ElementsAre("profile a"));
+}
+
 TEST(GovernorReload, ABudgetThatStillHoldsEverythingStopsNothing) {
   Stage s;
   s.bring_up(kA);

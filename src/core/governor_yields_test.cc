@@ -53,7 +53,6 @@ TEST(GovernorYields, OnlyTheFirstWhoWaitsMakesOthersYield) {
 TEST(GovernorYields, AMoveUpMakesNobodyYield) {
   Policy policy = impatient();
   policy.queue.yield_after = 0s;
-  policy.queue.degrade_after = 0s;
   policy.residency.grace = 0s;
   Stage stage(policy);
   PlacementRow lesser = own_row(2_GiB, 2048);
@@ -62,12 +61,13 @@ TEST(GovernorYields, AMoveUpMakesNobodyYield) {
   stage.sample(4_GiB);
   stage.bring_up(kA);
   ASSERT_TRUE(stage.show(kA).degraded);
+  stage.profiled(kB);
   EXPECT_THAT(stage.sample(0_B), ElementsAre("stop a g1"));
-  stage.request(1, kB);
-  stage.settle();
-  EXPECT_THAT(stage.reasons(), Not(Contains("yield waited_too_long")));
-  EXPECT_THAT(stage.run_for(30s), IsEmpty());
-  EXPECT_EQ(stage.state(kB), ResidencyState::ready);
+  EXPECT_THAT(stage.request(1, kB), ElementsAre("start b g2"));
+  EXPECT_THAT(stage.exited(1), IsEmpty());
+  EXPECT_THAT(stage.ready(2), ElementsAre("admit r1 to b g2"));
+  EXPECT_EQ(stage.state(kB), ResidencyState::ready) << "a waits for what b holds";
+  EXPECT_THAT(stage.end(1), Not(Contains("kill b g2")));
 }
 
 TEST(GovernorResident, IsTheModelThatWasAskedLastEvenIfItHasNotAnsweredYet) {

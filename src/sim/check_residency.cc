@@ -22,8 +22,8 @@ constexpr std::array<std::array<bool, kStates>, kStates> kLegal = {{
     {true, true, true, true, true, true, true},
     // ready: an exit ends it at once, and its replays may start the next server
     {true, false, true, true, true, true, true},
-    // draining: may be called off
-    {true, false, true, true, true, true, true},
+    // draining: may be called off; one that is being replaced may crash, and is looked at anew
+    {true, true, true, true, true, true, true},
     // stopping: only an exit ends it
     {true, true, true, false, false, true, true},
     // failed: after its rest; a server comes by way of loading only

@@ -46,7 +46,10 @@ struct Exception {
   std::string_view name;
   std::string_view why;
 };
-constexpr std::array<Exception, 0> kExceptions = {};
+constexpr std::array kExceptions = {
+    Exception{"edge draining > profiling",
+              "a model has to crash under its last requests just when a reload replaces it"},
+};
 
 bool is_exception(std::string_view name) {
   return std::any_of(kExceptions.begin(), kExceptions.end(),

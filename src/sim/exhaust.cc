@@ -45,7 +45,8 @@ ScenarioSetting two_models(Bytes capacity) {
   return setting;
 }
 
-// Everything that may happen next. An entry is one thing that one adapter, client or operator does.
+// Everything that may happen next. An entry is one thing that one adapter, client or operator does,
+// or an edited configuration.
 class Choices {
  public:
   explicit Choices(const Teller& teller) : teller_(teller), books_(teller.books()) {
@@ -58,6 +59,7 @@ class Choices {
     if (const auto deadline = teller.governor().next_deadline())
       add(*deadline, Timer{});
     foreign();
+    add(PolicyChanged{books_.policy(), {kA}});
   }
 
   std::vector<Happening> take() { return std::move(list_); }
