@@ -6,6 +6,14 @@
 #include "journal/fields.h"
 
 namespace vramd::journal {
+
+// Stands for a value of any type where only types are looked at. It is never defined, so it cannot
+// live in the nameless namespace.
+struct Anything {
+  template <typename T>
+  operator T() const;  // NOLINT(google-explicit-constructor): that is what it is for
+};
+
 namespace {
 
 using ::testing::EndsWith;
@@ -13,10 +21,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // How many members an aggregate has: as many as it can be made from.
-struct Anything {
-  template <typename T>
-  operator T() const;  // NOLINT(google-explicit-constructor): that is what it is for
-};
 template <typename T, typename... Values>
 consteval std::size_t members_of() {
   if constexpr (requires { T{Values{}..., Anything{}}; }) {

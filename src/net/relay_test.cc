@@ -192,10 +192,12 @@ TEST_F(RelayTest, TrailersOfTheServerAreNotRelayed) {
 
 TEST_F(RelayTest, SlowReaderHoldsBackTheServer) {
   serve_relay(model.address());
-  RawSocket socket = client(4096);
+  // Small beside what is sent, but not so small that the kernel drops segments that do not fit into
+  // it: their retransmission backs off for seconds.
+  RawSocket socket = client(64 * 1024);
   socket.send(kGet);
   ASSERT_TRUE(upstream_has("\r\n\r\n"));
-  const std::size_t total = 64u << 20;
+  const std::size_t total = 24u << 20;
   upstream.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(total) + "\r\n\r\n");
   const std::string block(256 * 1024, 'b');
   std::size_t sent = 0;

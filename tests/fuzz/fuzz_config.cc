@@ -1,0 +1,18 @@
+// Configuration files: any text gives a Config or problems.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "config/load.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  vramd::ConfigInputs inputs;
+  inputs.file_name = "vramd.yaml";
+  inputs.yaml = std::string(text);
+  inputs.file_folder = "/etc/vramd";
+  inputs.working_folder = "/";
+  (void)vramd::parse_config(inputs);
+  return 0;
+}
