@@ -8,12 +8,13 @@ import socket
 import statistics
 import subprocess
 
-from machine import BenchError, cpu_seconds, descendants, wait_until
+from machine import BenchError, cpu_seconds, descendants, status_bytes, wait_until
 from wire import get, post
 
 CONNECTIONS = 16
 BODY_BYTES = 1024
 TARGET_RATIO = 2.0
+RSS_MAX = 25 * 2**20
 
 NGINX = """
 daemon off;
@@ -127,6 +128,7 @@ def run(machine, quick):
         figures["vramd"].append(measure(machine, vramd, False, vramd_port, seconds))
     if get(vramd_port, "/health")[0] != 200:
         raise BenchError("vramd is not well after the load")
+    rss = status_bytes(vramd.pid, "VmRSS")
     nginx_us = statistics.median(figures["nginx"])
     vramd_us = statistics.median(figures["vramd"])
     ratio = statistics.median(v / n for v, n in zip(figures["vramd"], figures["nginx"]))
@@ -134,7 +136,9 @@ def run(machine, quick):
         "rows": [
             ("proxy: nginx, CPU per request", f"{nginx_us:.1f} us", "", None),
             ("proxy: vramd, CPU per request", f"{vramd_us:.1f} us", "", None),
+            ("proxy: vramd, RSS after the load, journal in memory full", f"{rss / 2**20:.1f} MiB",
+             f"<= {RSS_MAX / 2**20:.0f} MiB", rss <= RSS_MAX),
             ("proxy: vramd / nginx", f"{ratio:.2f}", f"<= {TARGET_RATIO}", ratio <= TARGET_RATIO),
         ],
-        "data": {"cpu_us_per_request": figures, "ratio": ratio},
+        "data": {"cpu_us_per_request": figures, "ratio": ratio, "rss_bytes": rss},
     }

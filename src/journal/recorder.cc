@@ -9,6 +9,11 @@ std::size_t size_of(Bytes bytes) {
   return static_cast<std::size_t>(bytes.count);
 }
 
+// Memory that a line takes: its text, the string in the queue, and what the allocator adds.
+std::size_t held_for(const std::string& line) {
+  return line.size() + sizeof(std::string) + 2 * sizeof(void*);
+}
+
 }  // namespace
 
 Recorder::Recorder(Identity identity, RecorderLimits limits)
@@ -33,18 +38,17 @@ void Recorder::begin_segment(const GovernorState& state) {
 }
 
 void Recorder::record(Tick at, const Event& event, const Actions& actions) {
-  std::string line;
-  line.reserve(256);
-  encode_step(next_step_++, at, event, actions, line);
+  line_.clear();
+  encode_step(next_step_++, at, event, actions, line_);
   if (!needs_segment_) {
-    append(line);
+    append(line_);
     if (segment_bytes_ >= size_of(limits_.segment_max))
       needs_segment_ = true;
   }
-  latest_bytes_ += line.size();
-  latest_.push_back(std::move(line));
+  latest_bytes_ += held_for(line_);
+  latest_.push_back(line_);  // a copy, which takes no more than it needs
   while (latest_bytes_ > size_of(limits_.memory_max) && latest_.size() > 1) {
-    latest_bytes_ -= latest_.front().size();
+    latest_bytes_ -= held_for(latest_.front());
     latest_.pop_front();
   }
 }

@@ -61,6 +61,7 @@ class Recorder {
   RecorderLimits limits_;
   std::deque<std::string> latest_;
   std::size_t latest_bytes_ = 0;
+  std::string line_;  // the one that is being written; keeps its memory
   std::vector<Chunk> pending_;
   std::size_t pending_bytes_ = 0;
   std::uint64_t segment_ = 0;
