@@ -110,6 +110,30 @@ TEST(KeepValue, GrowsWithRateAndCostAndSaturates) {
             std::numeric_limits<std::uint64_t>::max());
 }
 
+RC_GTEST_PROP(KeepValueProperty, MoreUseOrADearerReturnIsNeverWorthLess, ()) {
+  const auto rate = *rc::gen::arbitrary<std::uint64_t>();
+  const auto more = *rc::gen::inRange<std::uint64_t>(0, std::uint64_t{1} << 40);
+  const Duration cost(*rc::gen::inRange<std::int64_t>(0, 3'600'000'000));
+  const Duration longer(*rc::gen::inRange<std::int64_t>(0, 3'600'000'000));
+  RC_ASSERT(keep_value(std::max(rate, rate + more), cost) >= keep_value(rate, cost));
+  RC_ASSERT(keep_value(rate, cost + longer) >= keep_value(rate, cost));
+}
+
+// Of models that free the same, each alone enough, the one that is worth least goes.
+RC_GTEST_PROP(ValueProperty, AmongEqualSizesTheLeastValuableGoes, ()) {
+  Candidates all;
+  std::uint64_t least = ~std::uint64_t{0};
+  const int count = *rc::gen::inRange(1, 9);
+  for (int i = 0; i < count; ++i) {
+    const auto value = *rc::gen::inRange<std::uint64_t>(0, 9);
+    all.push_back(candidate(static_cast<std::uint32_t>(i), 1_GiB, 10s, value));
+    least = std::min(least, all.back().value);
+  }
+  const auto chosen = choose(EvictionKind::value, all, 1_GiB);
+  RC_ASSERT(chosen.size() == 1U);
+  RC_ASSERT(all[chosen[0].value].value == least);
+}
+
 // --- Twins: the reference text, followed word by word ---------------------------------------
 
 Bytes sum_of(const Candidates& set) {

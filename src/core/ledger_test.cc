@@ -2,6 +2,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -194,6 +195,46 @@ RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
     RC_ASSERT(ledger.reserved(kHostPool) == twin.reserved());
     RC_ASSERT(ledger.reserved_weights() == twin.weights());
     RC_ASSERT(ledger.headroom(kHostPool) == 64_GiB - twin.reserved());
+    RC_ASSERT(ledger.verify().empty());
+  }
+}
+
+// Devices have no mapped files: what they hold is the sum of what each server holds there, whatever
+// the host is told meanwhile.
+RC_GTEST_PROP(LedgerProperty, PoolsAddUpApart, ()) {
+  Ledger ledger({{.name = "host", .reserve = {}, .limit = {}},
+                 {.name = "gpu0", .reserve = {}, .limit = {}},
+                 {.name = "gpu1", .reserve = {}, .limit = {}}});
+  std::map<std::uint64_t, std::pair<Bytes, Bytes>> held;
+  for (std::uint32_t i = 0; i < 3; ++i)
+    ledger.sample(PoolId(i), 64_GiB, 0_B, Tick{1s});
+  const auto draw = [] { return Bytes(*rc::gen::inRange<std::int64_t>(0, 1000)); };
+  const auto steps = *rc::gen::inRange<std::uint64_t>(1, 40);
+  for (std::uint64_t step = 1; step <= steps; ++step) {
+    const auto other = *rc::gen::inRange<std::uint64_t>(0, step);
+    Charge charge = mapping(*rc::gen::inRange<std::uint64_t>(0, 3), 777_B, draw());
+    charge.own[1] = draw();
+    charge.own[2] = draw();
+    switch (*rc::gen::inRange(0, 3)) {
+      case 0:
+        ledger.release(Generation(other));
+        held.erase(other);
+        break;
+      case 1:
+        ledger.measured(Generation(other), draw());
+        break;
+      default:
+        ledger.charge(Generation(step), charge);
+        held[step] = {charge.own[1], charge.own[2]};
+    }
+    std::pair<Bytes, Bytes> sum;
+    for (const auto& [generation, bytes] : held) {
+      sum.first += bytes.first;
+      sum.second += bytes.second;
+    }
+    RC_ASSERT(ledger.reserved(PoolId(1)) == sum.first);
+    RC_ASSERT(ledger.reserved(PoolId(2)) == sum.second);
+    RC_ASSERT(ledger.headroom(PoolId(2)) == 64_GiB - sum.second);
     RC_ASSERT(ledger.verify().empty());
   }
 }

@@ -112,6 +112,7 @@ void Books::on(Tick now, const RequestEnded& event) {
   }
   if (event.outcome == RequestOutcome::lost) {
     ++request->losses;
+    request->replays_max = policy_.queue.replays_max;
     if (!request->client_gone) {
       request->waiting_since = now;
       start_waiting(event.request, *request);

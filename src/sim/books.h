@@ -50,6 +50,7 @@ class Books {
     bool client_gone = false;
     std::int32_t admits = 0;
     std::int32_t losses = 0;
+    std::int32_t replays_max = 0;  // by the rules when it was lost
   };
 
   struct Model {
