@@ -38,6 +38,15 @@ class Pipe {
       ::close(write_end_);
     write_end_ = -1;
   }
+  // Until not a byte more goes in.
+  void fill() const {
+    const int flags = ::fcntl(write_end_, F_GETFL);
+    ::fcntl(write_end_, F_SETFL, flags | O_NONBLOCK);
+    const std::string block(4096, '.');
+    while (::write(write_end_, block.data(), block.size()) > 0) {
+    }
+    ::fcntl(write_end_, F_SETFL, flags);
+  }
   // Reads until `end` has come, or the writers have gone.
   std::string read_until(const std::string& end) {
     std::string text;
@@ -107,6 +116,7 @@ TEST(LogWriter, AReaderThatIsLateMissesTheMiddleAndIsTold) {
 
 TEST(LogWriter, NobodyReadsAndNobodyWaits) {
   Pipe pipe;
+  pipe.fill();
   LogWriter writer(pipe.writer(), loss, 4_KiB);
   for (int i = 0; i < 1000; ++i)
     writer.write(std::string(1023, 'x') + "\n");

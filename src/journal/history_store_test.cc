@@ -143,6 +143,11 @@ TEST_F(History, WhatIsADayOldIsThinnedAndWhatIsTooOldGoes) {
   EXPECT_EQ(thinned.reserved_max, 29_MiB);
   EXPECT_EQ(thinned.mean.reserved, Bytes(kMiB * 29 / 2));
   EXPECT_EQ(thinned.headroom_min, 8_GiB - 29_MiB);
+  for (const HistoryPoint& point : answer.points) {
+    ASSERT_EQ(point.models.size(), 1u) << point.at_s;
+    EXPECT_EQ(point.models[0].mean.reserved, 100_MiB);
+    EXPECT_EQ(point.models[0].leases_max, 2);
+  }
   // Thinning again changes nothing.
   ASSERT_TRUE(store.age(kNow + 60));
   EXPECT_EQ(all(store).points.size(), 62u);
