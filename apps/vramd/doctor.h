@@ -32,8 +32,9 @@ Result<LlamaPrograms> find_engine(const Config& config, const Environment& envir
 std::vector<Diagnosis> diagnose_gpus(
     const DeviceSurvey& survey,
     const std::optional<Result<std::vector<std::string>>>& engine_devices);
-// Looks at the GPUs, and asks the engine about them where there are any.
+// Looks at the GPUs, or at what the file of $VRAMD_DEVICES_FILE says of them.
 DeviceSurvey survey_gpus(const Environment& environment);
+// Empty when there is no engine to ask.
 std::optional<Result<std::vector<std::string>>> ask_engine_devices(const Config& config,
                                                                    const Environment& environment);
 Json gpus_json(const DeviceSurvey& survey);

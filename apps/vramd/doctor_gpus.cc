@@ -86,8 +86,9 @@ Json device_json(const SurveyedDevice& device) {
 
 }  // namespace
 
-DeviceSurvey survey_gpus(const Environment&) {
-  return DeviceProbe(make_sources({})).survey();
+DeviceSurvey survey_gpus(const Environment& environment) {
+  const DeviceSources where{.injected = variable(environment, "VRAMD_DEVICES_FILE")};
+  return DeviceProbe(make_sources(where)).survey();
 }
 
 std::optional<Result<std::vector<std::string>>> ask_engine_devices(const Config& config,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "device_set.h"
+#include "probe/gpu/cuda.h"
 #include "probe/gpu/device_probe.h"
 #include "probe/gpu/nvml.h"
 
@@ -53,6 +55,11 @@ class Rig : public testing::Test {
     return std::string(FAKE_GPU_DIR) + "/" + folder + "/" + file;
   }
   static std::string nvml() { return library("current", "libnvidia-ml.so.1"); }
+  static DeviceSources sources() {
+    return {.nvml = nvml(),
+            .cuda = library("current", "libcuda.so.1"),
+            .nvidia_smi = "./" + library("current", "nvidia-smi")};
+  }
   static fake_gpu::Device& add_card(std::uint64_t total = 8 * kGi) {
     return rig().add_device(kFirst, "Fake RTX 8", "0000:08:00.0", total, 300 * kMi);
   }
@@ -147,7 +154,7 @@ TEST_F(Rig, ACardWithMigOnIsItsInstances) {
     rig().add_device(id, "Fake MIG 1g.10gb", "0000:08:00.0", 10 * kGi).mig_parent = 0;
   }
   ASSERT_TRUE(rig().allocate(2, 7, kGi));
-  const auto survey = DeviceProbe(make_sources({.nvml = nvml()})).survey();
+  const auto survey = DeviceProbe(make_sources(sources())).survey();
   ASSERT_EQ(survey.devices.size(), 2U);
   EXPECT_EQ(survey.devices[0].sample.id, "MIG-a");
   EXPECT_EQ(survey.devices[1].sample.id, "MIG-b");
@@ -184,7 +191,7 @@ TEST_F(Rig, EveryErrorOfTheLibraryIsNamed) {
 TEST_F(Rig, TheOtherGpuIsMeasuredWhileOneIsLost) {
   add_card();
   rig().add_device(kSecond, "Fake RTX 24", "0000:09:00.0", 24 * kGi);
-  DeviceProbe probe(make_sources({.nvml = nvml()}));
+  DeviceProbe probe(make_sources(sources()));
   ASSERT_EQ(probe.survey().devices.size(), 2U);
   rig().fail_at("nvmlDeviceGetHandleByIndex_v2", 15, 0);
   const auto survey = probe.survey();
@@ -200,11 +207,125 @@ TEST_F(Rig, TheOtherGpuIsMeasuredWhileOneIsLost) {
 }
 
 TEST_F(Rig, ALibraryThatIsNotThereIsNoGpu) {
-  const auto survey = DeviceProbe(make_sources({.nvml = "libvramd-none.so.1"})).survey();
+  const auto survey = DeviceProbe(make_sources({.nvml = "libvramd-none.so.1",
+                                                .cuda = "libvramd-none-either.so.1",
+                                                .nvidia_smi = "vramd-no-nvidia-smi"}))
+                          .survey();
   EXPECT_TRUE(survey.devices.empty());
-  ASSERT_FALSE(survey.failed.empty());
+  ASSERT_EQ(survey.failed.size(), 3U);
   EXPECT_EQ(survey.failed[0].source, "nvml");
   EXPECT_THAT(survey.failed[0].why, HasSubstr("cannot open libvramd-none.so.1"));
+}
+
+TEST_F(Rig, WithoutNvmlTheUseComesFromNvidiaSmi) {
+  add_card();
+  ASSERT_TRUE(rig().allocate(0, 7, kGi));
+  rig().fail_at("nvmlInit_v2", 18);
+  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  ASSERT_EQ(survey.devices.size(), 1U);
+  const SurveyedDevice& device = survey.devices[0];
+  EXPECT_EQ(device.sample.source, "nvidia-smi");
+  EXPECT_EQ(device.sample.id, kFirst);
+  EXPECT_EQ(device.sample.used, 1_GiB);
+  EXPECT_EQ(device.sample.reserved, 300_MiB);
+  EXPECT_EQ(device.sample.processes, (std::vector<DeviceProcess>{{7, 1_GiB}}));
+  ASSERT_EQ(device.failed.size(), 2U);
+  EXPECT_THAT(device.failed[0].why, HasSubstr("NVML_ERROR_LIB_RM_VERSION_MISMATCH"));
+  EXPECT_EQ(device.failed[1].source, "cuda");
+}
+
+TEST_F(Rig, AnOldNvidiaSmiIsAskedWithoutWhatItDoesNotKnow) {
+  add_card();
+  rig().fail_at("nvmlInit_v2", 9);
+  rig().fail_at("memory.reserved", 1);
+  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  ASSERT_EQ(survey.devices.size(), 1U);
+  EXPECT_TRUE(survey.devices[0].sample.complete());
+  EXPECT_EQ(survey.devices[0].sample.reserved, std::nullopt);
+}
+
+// CUDA lists the larger card first, nvidia-smi the one with the lower address.
+TEST_F(Rig, TheOrderOfASourceDoesNotMatter) {
+  add_card();
+  rig().add_device(kSecond, "Fake RTX 24", "0000:09:00.0", 24 * kGi);
+  ASSERT_TRUE(rig().allocate(1, 7, 5 * kGi));
+  rig().fail_at("nvmlInit_v2", 9);
+  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  ASSERT_EQ(survey.devices.size(), 2U);
+  EXPECT_EQ(survey.devices[0].sample.id, kFirst);
+  EXPECT_EQ(survey.devices[0].sample.total, 8_GiB);
+  EXPECT_EQ(survey.devices[0].sample.used, 0_B);
+  EXPECT_EQ(survey.devices[1].sample.id, kSecond);
+  EXPECT_EQ(survey.devices[1].sample.used, 5_GiB);
+}
+
+TEST_F(Rig, OneCardFallsToAWorseSourceAlone) {
+  add_card();
+  rig().add_device(kSecond, "Fake RTX 24", "0000:09:00.0", 24 * kGi);
+  rig().fail_at("nvmlDeviceGetMemoryInfo", 999, 1);
+  rig().fail_at("nvmlDeviceGetMemoryInfo_v2", 999, 1);
+  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  ASSERT_EQ(survey.devices.size(), 2U);
+  EXPECT_EQ(survey.devices[0].sample.source, "nvml");
+  EXPECT_TRUE(survey.devices[0].failed.empty());
+  EXPECT_EQ(survey.devices[1].sample.source, "nvidia-smi");
+  EXPECT_THAT(survey.devices[1].failed[0].why, HasSubstr("NVML_ERROR_UNKNOWN"));
+}
+
+TEST_F(Rig, NvidiaSmiThatMisbehavesIsNamedAndCudaStillTellsTheTotal) {
+  add_card();
+  rig().fail_at("nvmlInit_v2", 9);
+  const std::pair<fake_gpu::Smi, const char*> faults[] = {
+      {fake_gpu::Smi::hangs, "no answer within"},
+      {fake_gpu::Smi::prints_garbage, "it printed '"},
+      {fake_gpu::Smi::fails, "Driver/library version mismatch"},
+      {fake_gpu::Smi::floods, "it printed more than"}};
+  for (const auto& [fault, words] : faults) {
+    set().smi = fault;
+    DeviceSources where = sources();
+    // Long enough for a busy machine to start a program; the one that hangs costs it in full.
+    where.nvidia_smi_timeout =
+        std::chrono::milliseconds(fault == fake_gpu::Smi::hangs ? 50 : 60'000);
+    const auto survey = DeviceProbe(make_sources(where)).survey();
+    ASSERT_EQ(survey.devices.size(), 1U) << words;
+    EXPECT_EQ(survey.devices[0].sample.source, "cuda") << words;
+    EXPECT_EQ(survey.devices[0].sample.total, 8_GiB) << words;
+    EXPECT_FALSE(survey.devices[0].sample.complete()) << words;
+    EXPECT_THAT(survey.devices[0].failed.back().why, HasSubstr(words));
+  }
+}
+
+TEST_F(Rig, AUnifiedDeviceIsThePoolOfTheHost) {
+  fake_gpu::Device& device = rig().add_device(kFirst, "Fake GB10", "0000:01:00.0", 18 * kGi);
+  device.unified = 1;
+  ASSERT_TRUE(rig().allocate(0, 7, kGi));
+  DeviceProbe probe(make_sources(sources()));
+  const auto survey = probe.survey();
+  ASSERT_EQ(survey.devices.size(), 1U);
+  const DeviceSample& sample = survey.devices[0].sample;
+  EXPECT_TRUE(sample.unified);
+  EXPECT_TRUE(sample.complete());
+  EXPECT_EQ(sample.source, "cuda, /proc/meminfo");
+  EXPECT_EQ(*sample.total, *sample.used + *sample.free);
+  EXPECT_EQ(sample.processes, (std::vector<DeviceProcess>{{7, 1_GiB}}));
+  EXPECT_THAT(survey.devices[0].failed[0].why, HasSubstr("NVML_ERROR_NOT_SUPPORTED"));
+}
+
+TEST_F(Rig, EveryErrorOfCudaIsNamed) {
+  for (const int code : {1, 2, 3, 4, 34, 46, 100, 101, 304, 801, 802, 803, 804, 999}) {
+    SetUp();
+    add_card();
+    rig().fail_at("cuInit", code);
+    const auto none = CudaSource(sources().cuda).read();
+    ASSERT_FALSE(none) << code;
+    EXPECT_THAT(none.error().why, HasSubstr("cuInit: CUDA_ERROR_")) << code;
+    rig().clear_faults();
+    rig().fail_at("cuDeviceTotalMem", code);
+    const auto readings = CudaSource(sources().cuda).read();
+    ASSERT_TRUE(readings) << code;
+    EXPECT_THAT(readings->front().problem, HasSubstr("cuDeviceTotalMem: CUDA_ERROR_")) << code;
+    EXPECT_EQ(readings->front().sample.id, kFirst);
+  }
 }
 
 }  // namespace

@@ -22,6 +22,11 @@ bool same_device(const DeviceSample& a, const DeviceSample& b) {
   return a.id == b.id || (!a.pci.empty() && a.pci == b.pci);
 }
 
+// CUDA does not say of which kind its UUIDs are.
+std::string_view uuid_of(std::string_view id) {
+  return id.starts_with("GPU-") || id.starts_with("MIG-") ? id.substr(4) : id;
+}
+
 std::string what_is_missing(const DeviceSample& sample) {
   std::string missing;
   const auto say = [&](bool told, std::string_view word) {
@@ -138,7 +143,7 @@ void DeviceProbe::ask_family(const SourceFamily& family, std::vector<Candidate>&
                              DeviceSurvey& survey) {
   std::vector<SourceProblem> family_failed;
   std::vector<Candidate> own;
-  for (const auto& source : family) {
+  for (const auto& source : family.sources) {
     const bool settled =
         std::ranges::all_of(own, [](const Candidate& c) { return c.settled || c.sample.unified; });
     if (!own.empty() && settled)
@@ -173,8 +178,8 @@ void DeviceProbe::ask_family(const SourceFamily& family, std::vector<Candidate>&
         fresh.sample.id = reading.sample.id;
         known = own.insert(own.end(), std::move(fresh));
       }
-      const bool other_view =
-          known->sample.id.starts_with("MIG-") && reading.sample.id != known->sample.id;
+      const bool other_view = known->sample.id.starts_with("MIG-") &&
+                              uuid_of(reading.sample.id) != uuid_of(known->sample.id);
       known->listed_by = source->name();
       if (!known->settled && !other_view)
         take(std::move(reading), source->name(), *known);
@@ -234,8 +239,11 @@ DeviceSurvey DeviceProbe::survey() {
   }
   DeviceSurvey survey;
   std::vector<Candidate> found;
-  for (const SourceFamily& family : families_)
+  for (const SourceFamily& family : families_) {
     ask_family(family, found, survey);
+    if (family.wins && !found.empty())
+      break;
+  }
   for (Candidate& candidate : found) {
     finish(candidate);
     survey.devices.push_back({std::move(candidate.sample), std::move(candidate.failed)});

@@ -49,7 +49,10 @@ struct DeviceSurvey {
 
 // Sources of the same devices, best first. A worse one is asked only while a device is without
 // numbers or no device was found.
-using SourceFamily = std::vector<std::unique_ptr<DeviceSource>>;
+struct SourceFamily {
+  std::vector<std::unique_ptr<DeviceSource>> sources;
+  bool wins = false;  // what it finds is all there is: no family after it is asked then
+};
 
 // Why the numbers cannot be true, or empty: no total, a total of zero, a negative amount, used or
 // reserved or free beyond the total, or the three together beyond it.
@@ -96,7 +99,11 @@ class DeviceProbe {
 // Where the sources are; the defaults are those of a machine.
 struct DeviceSources {
   std::string root = "/";  // of /proc and /sys
+  std::string injected;    // a file of devices that wins over all others; empty: none
   std::string nvml = "libnvidia-ml.so.1";
+  std::string cuda = "libcuda.so.1";
+  std::string nvidia_smi = "nvidia-smi";
+  std::chrono::milliseconds nvidia_smi_timeout{5'000};
 };
 
 // Each kind of source in its place.
