@@ -90,6 +90,10 @@ ExitCode run(DoctorOptions options) {
   };
   add(diagnose_engine(config, process.environment));
   add(diagnose_memory(config));
+  const DeviceSurvey survey = survey_gpus(process.environment);
+  add(diagnose_gpus(survey, survey.devices.empty()
+                                ? std::nullopt
+                                : ask_engine_devices(config, process.environment)));
   add({diagnose_runtime_dir(config.runtime_dir)});
   // The folder of the configuration, where neither a flag nor a URL says otherwise.
   if (options.client.runtime_dir.empty())
@@ -101,8 +105,10 @@ ExitCode run(DoctorOptions options) {
   add({diagnose_port(config.listen, status.has_value())});
   add({diagnose_file_limit(config.limits.connections_max)});
 
-  const std::string text = options.client.json ? doctor_json(parts).dump(2) + "\n"
-                                               : doctor_view(parts, Terminal::of_stdout());
+  Json json = doctor_json(parts);
+  json["gpus"] = gpus_json(survey);
+  const std::string text =
+      options.client.json ? json.dump(2) + "\n" : doctor_view(parts, Terminal::of_stdout());
   std::fputs(text.c_str(), stdout);
   return any_failed(parts) ? ExitCode::failed : ExitCode::ok;
 }

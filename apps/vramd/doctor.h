@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
+#include "engine/llama.h"
+#include "probe/gpu/device_probe.h"
 #include "vramd/client.h"
 #include "vramd/configuration.h"
 #include "vramd/terminal.h"
@@ -23,6 +26,18 @@ struct Diagnosis {
 
 // Each looks at one part; none of them changes anything.
 std::vector<Diagnosis> diagnose_engine(const Config& config, const Environment& environment);
+Result<LlamaPrograms> find_engine(const Config& config, const Environment& environment);
+// The GPUs and, where there are any, whether the engine can use one. `engine_devices` as
+// list_llama_devices() says; empty when there is no engine to ask.
+std::vector<Diagnosis> diagnose_gpus(
+    const DeviceSurvey& survey,
+    const std::optional<Result<std::vector<std::string>>>& engine_devices);
+// Looks at the GPUs, or at what the file of $VRAMD_DEVICES_FILE says of them.
+DeviceSurvey survey_gpus(const Environment& environment);
+// Empty when there is no engine to ask.
+std::optional<Result<std::vector<std::string>>> ask_engine_devices(const Config& config,
+                                                                   const Environment& environment);
+Json gpus_json(const DeviceSurvey& survey);
 std::vector<Diagnosis> diagnose_memory(const Config& config);
 Diagnosis diagnose_runtime_dir(const std::filesystem::path& folder);
 // `running` is whether a daemon answers: then its own port is in use and all is well.

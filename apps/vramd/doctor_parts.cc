@@ -81,14 +81,18 @@ fs::path existing_parent(fs::path path) {
 
 }  // namespace
 
-std::vector<Diagnosis> diagnose_engine(const Config& config, const Environment& environment) {
+Result<LlamaPrograms> find_engine(const Config& config, const Environment& environment) {
   LlamaSearch search{.configured = config.llama_server,
                      .path_variable = variable(environment, "PATH"),
                      .cached = std::nullopt};
   if (const fs::path cache = default_cache_dir(environment); !cache.empty()) {
     search.cached = cache / "engine" / VRAMD_ENGINE_KEY;
   }
-  const auto programs = find_llama(search);
+  return find_llama(search);
+}
+
+std::vector<Diagnosis> diagnose_engine(const Config& config, const Environment& environment) {
+  const auto programs = find_engine(config, environment);
   if (!programs) {
     const Error& e = programs.error();
     return {{"engine", Health::fail, Error{e.what, e.object, e.why, {}}.text(),

@@ -69,6 +69,58 @@ TEST(Doctor, NoDaemonIsNoFailureButASickOneIs) {
   EXPECT_EQ(parts.back().finding, "a: corrupt");
 }
 
+DeviceSurvey one_gpu() {
+  DeviceSample sample;
+  sample.id = "GPU-1";
+  sample.name = "A card";
+  sample.total = 8_GiB;
+  sample.used = 2_GiB;
+  sample.free = 6_GiB;
+  sample.source = "nvidia-smi";
+  return {.devices = {{sample, {{"nvml", "cannot open it"}}}}, .failed = {}, .lost = {}};
+}
+
+using EngineDevices = Result<std::vector<std::string>>;
+
+TEST(Doctor, AGpuIsNamedWithItsNumbersAndWhyBetterSourcesFailed) {
+  const auto parts = diagnose_gpus(one_gpu(), std::nullopt);
+  ASSERT_EQ(parts.size(), 1U);
+  EXPECT_EQ(parts[0].finding,
+            "A card (GPU-1): 2.00 GiB of 8.00 GiB used, 6.00 GiB free, from nvidia-smi; "
+            "nvml: cannot open it");
+  EXPECT_EQ(parts[0].health, Health::ok);
+  const Json json = gpus_json(one_gpu());
+  EXPECT_EQ(json["devices"][0]["used_bytes"], (2_GiB).count);
+  EXPECT_TRUE(json["devices"][0]["reserved_bytes"].is_null());
+  EXPECT_TRUE(json["devices"][0]["processes"].is_null());
+  EXPECT_EQ(json["devices"][0]["failed"][0]["source"], "nvml");
+}
+
+TEST(Doctor, WithoutAGpuNothingIsInvented) {
+  const auto parts = diagnose_gpus({.devices = {}, .failed = {{"nvml", "no"}}, .lost = {}}, {});
+  ASSERT_EQ(parts.size(), 1U);
+  EXPECT_EQ(parts[0].health, Health::ok);
+  EXPECT_EQ(parts[0].finding, "none found, models run in host memory; nvml: no");
+}
+
+TEST(Doctor, AGpuThatNothingMeasuresIsAWarning) {
+  DeviceSurvey survey = one_gpu();
+  survey.devices[0].sample.used.reset();
+  survey.devices[0].sample.free.reset();
+  const auto parts = diagnose_gpus(survey, std::nullopt);
+  EXPECT_EQ(parts[0].health, Health::warn);
+  EXPECT_NE(parts[0].finding.find("nothing tells its use"), std::string::npos);
+}
+
+TEST(Doctor, AGpuThatTheEngineCannotUseIsAFailureWithARemedy) {
+  EXPECT_FALSE(any_failed(diagnose_gpus(one_gpu(), EngineDevices({"CUDA0"}))));
+  const auto parts = diagnose_gpus(one_gpu(), EngineDevices(std::vector<std::string>{}));
+  EXPECT_TRUE(any_failed(parts));
+  EXPECT_NE(parts.back().remedy.find("llama-server"), std::string::npos);
+  const auto unknown = diagnose_gpus(one_gpu(), EngineDevices(fail("it printed none")));
+  EXPECT_EQ(unknown.back().health, Health::warn);
+}
+
 TEST(Doctor, EachPartIsALineWithItsRemedyBelow) {
   EXPECT_EQ(doctor_view({{"engine", Health::ok, "found", "unused"},
                          {"port", Health::fail, "in use", "listen elsewhere"}},
