@@ -1,10 +1,13 @@
 """`vramd events`: decisions as sentences, as they are made, over a daemon that is started anew."""
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import threading
 import unittest
+from pathlib import Path
 
 from daemon import VRAMD, Daemon, demo_models, wait_until
 
@@ -86,6 +89,25 @@ class Events(unittest.TestCase):
                 events = [json.loads(line) for line in follower.lines[seen:]]
                 self.assertEqual([(e["seq"], e["kind"], e["model"]) for e in events], wanted)
             self.assertTrue(any("is back" in line for line in follower.said), follower.said)
+
+    def test_a_daemon_that_decided_nothing_is_waited_for_too(self):
+        def sockets(daemon):
+            folder = Path(f"/proc/{daemon.process.pid}/fd")
+            count = 0
+            for fd in folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                    count += os.readlink(fd).startswith("socket:")
+            return count
+
+        with Daemon(config()) as daemon:
+            before = sockets(daemon)
+            with Follower(daemon) as follower:
+                wait_until(lambda: sockets(daemon) > before, 20, "the follower is connected")
+                for _ in range(3):  # what it asked for was begun before these are answered
+                    self.assertEqual(daemon.request("GET", "/health")[0], 200)
+                daemon.process.kill()
+                wait_until(lambda: follower.said or follower.process.poll(), 20, "it notices")
+                self.assertIn("waiting until", follower.said[0])
 
     def test_a_stream_that_was_cut_misses_nothing(self):
         with Daemon(config()) as daemon:
