@@ -321,6 +321,8 @@ void ControlDesk::metrics(net::Exchange& exchange) {
     g.degraded = m.degraded;
     models.push_back(g);
   }
+  if (connections_)
+    metrics_.connections(connections_());
   net::Response response;
   response.content_type = std::string(Metrics::kContentType);
   response.body = metrics_.scrape(pools, models);

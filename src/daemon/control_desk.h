@@ -49,6 +49,9 @@ class ControlDesk {
   // The configuration was replaced by another one, in place.
   void reconfigured();
 
+  // How many client connections are open now.
+  void count_connections(std::function<std::uint64_t()> count) { connections_ = std::move(count); }
+
   void listening_on(std::string address) { listen_ = std::move(address); }
 
  private:
@@ -92,6 +95,7 @@ class ControlDesk {
   api::WallClock clock_;
   std::chrono::steady_clock::time_point started_;
   std::string listen_;
+  std::function<std::uint64_t()> connections_;
   std::map<CommandId, Command> commands_;
   std::vector<Follower> followers_;
   std::map<std::uint64_t, LogRing::Subscription> log_followers_;

@@ -155,6 +155,7 @@ class Daemon final : public ActionSink {
     loop_.observe(&journal_);
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
+    control_.count_connections([this] { return server_.stats().connections_open; });
     server_.set_error_body(Door::protocol_error);
     engines_.on_socket_gone([this](const std::filesystem::path& socket) {
       server_.drop_upstream(net::unix_address(socket.string()));

@@ -265,13 +265,9 @@ void Metrics::failure(std::uint32_t model, std::string_view kind) {
   cells_->failures.increment({{"model", cells_->model_names.at(model)}}, kind);
 }
 
-void Metrics::connection_opened() {
-  cells_->connections->Increment();
+void Metrics::connections(std::uint64_t open) {
+  cells_->connections->Set(static_cast<double>(open));
 }
-void Metrics::connection_closed() {
-  cells_->connections->Decrement();
-}
-
 std::string Metrics::scrape(std::span<const PoolGauges> pools,
                             std::span<const ModelGauges> models) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();

@@ -76,8 +76,9 @@ class Metrics {
   void refusal(std::string_view reason);
   void eviction(std::uint32_t model, std::string_view reason);
   void failure(std::uint32_t model, std::string_view kind);
-  void connection_opened();
-  void connection_closed();
+
+  // Before a scrape: client connections that are open now.
+  void connections(std::uint64_t open);
 
   // Sets the gauges and returns Prometheus' text format, version 0.0.4.
   std::string scrape(std::span<const PoolGauges> pools, std::span<const ModelGauges> models);

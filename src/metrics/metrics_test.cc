@@ -38,9 +38,7 @@ TEST(Metrics, CountsIncidents) {
   metrics.refusal("never_fits");
   metrics.eviction(0, "room_for_other");
   metrics.failure(0, "crashed");
-  metrics.connection_opened();
-  metrics.connection_opened();
-  metrics.connection_closed();
+  metrics.connections(1);
   const std::string text = metrics.scrape({}, {});
   EXPECT_TRUE(has_line(text, R"(vramd_replays_total{model="a"} 1)")) << text;
   EXPECT_TRUE(has_line(text, R"(vramd_load_seconds_count{model="a"} 1)"));

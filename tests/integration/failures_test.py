@@ -66,6 +66,7 @@ class Failures(unittest.TestCase):
                              ["crashed"])
             self.assertEqual(kinds.count("replay"), 8)
             metrics = daemon.request("GET", "/metrics")[2]
+            self.assertIn("\nvramd_connections 1\n", metrics)
             self.assertIn('vramd_failures_total{kind="crashed",model="demo-small"} 1', metrics)
 
     def test_a_stopped_server_is_replaced(self):
