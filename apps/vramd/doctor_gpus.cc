@@ -1,4 +1,6 @@
 // The doctor's look at GPUs: what each holds, who says so, and whether the engine can use one.
+#include <algorithm>
+
 #include <boost/asio/io_context.hpp>
 
 #include "engine/llama_devices.h"
@@ -87,8 +89,7 @@ Json device_json(const SurveyedDevice& device) {
 }  // namespace
 
 DeviceSurvey survey_gpus(const Environment& environment) {
-  const DeviceSources where{.injected = variable(environment, "VRAMD_DEVICES_FILE")};
-  return DeviceProbe(make_sources(where)).survey();
+  return make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE")}).survey();
 }
 
 std::optional<Result<std::vector<std::string>>> ask_engine_devices(const Config& config,
@@ -119,7 +120,10 @@ std::vector<Diagnosis> diagnose_gpus(
   std::vector<Diagnosis> parts;
   for (const SurveyedDevice& device : survey.devices)
     parts.push_back(diagnose_gpu(device));
-  if (!engine_devices)
+  // A display chip that nobody measures is no reason to want another engine.
+  const bool usable = std::ranges::any_of(
+      survey.devices, [](const SurveyedDevice& device) { return device.sample.total.has_value(); });
+  if (!engine_devices || !usable)
     return parts;
   if (!*engine_devices) {
     parts.push_back({"gpu", Health::warn, engine_devices->error().text(),

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "device_set.h"
+#include "probe/fixture_tree.h"
 #include "probe/gpu/cuda.h"
 #include "probe/gpu/device_probe.h"
 #include "probe/gpu/nvml.h"
@@ -44,6 +45,7 @@ class Rig : public testing::Test {
     std::filesystem::remove(path_);
   }
   void SetUp() override {
+    host_.file("/proc/meminfo", "MemTotal: 18874368 kB\nMemAvailable: 8388608 kB\n");
     const auto version = set().version;
     set() = {};
     set().version = version;
@@ -56,7 +58,8 @@ class Rig : public testing::Test {
   }
   static std::string nvml() { return library("current", "libnvidia-ml.so.1"); }
   static DeviceSources sources() {
-    return {.nvml = nvml(),
+    return {.root = host_.root(),
+            .nvml = nvml(),
             .cuda = library("current", "libcuda.so.1"),
             .nvidia_smi = "./" + library("current", "nvidia-smi")};
   }
@@ -65,6 +68,7 @@ class Rig : public testing::Test {
   }
 
  private:
+  static inline FixtureTree host_;
   static inline std::string path_;
   static inline std::unique_ptr<SharedSet> set_;
 };
@@ -154,7 +158,7 @@ TEST_F(Rig, ACardWithMigOnIsItsInstances) {
     rig().add_device(id, "Fake MIG 1g.10gb", "0000:08:00.0", 10 * kGi).mig_parent = 0;
   }
   ASSERT_TRUE(rig().allocate(2, 7, kGi));
-  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  const auto survey = make_device_probe(sources()).survey();
   ASSERT_EQ(survey.devices.size(), 2U);
   EXPECT_EQ(survey.devices[0].sample.id, "MIG-a");
   EXPECT_EQ(survey.devices[1].sample.id, "MIG-b");
@@ -191,7 +195,7 @@ TEST_F(Rig, EveryErrorOfTheLibraryIsNamed) {
 TEST_F(Rig, TheOtherGpuIsMeasuredWhileOneIsLost) {
   add_card();
   rig().add_device(kSecond, "Fake RTX 24", "0000:09:00.0", 24 * kGi);
-  DeviceProbe probe(make_sources(sources()));
+  DeviceProbe probe = make_device_probe(sources());
   ASSERT_EQ(probe.survey().devices.size(), 2U);
   rig().fail_at("nvmlDeviceGetHandleByIndex_v2", 15, 0);
   const auto survey = probe.survey();
@@ -207,12 +211,13 @@ TEST_F(Rig, TheOtherGpuIsMeasuredWhileOneIsLost) {
 }
 
 TEST_F(Rig, ALibraryThatIsNotThereIsNoGpu) {
-  const auto survey = DeviceProbe(make_sources({.nvml = "libvramd-none.so.1",
-                                                .cuda = "libvramd-none-either.so.1",
-                                                .nvidia_smi = "vramd-no-nvidia-smi"}))
+  const auto survey = make_device_probe({.root = sources().root,
+                                         .nvml = "libvramd-none.so.1",
+                                         .cuda = "libvramd-none-either.so.1",
+                                         .nvidia_smi = "vramd-no-nvidia-smi"})
                           .survey();
   EXPECT_TRUE(survey.devices.empty());
-  ASSERT_EQ(survey.failed.size(), 3U);
+  ASSERT_EQ(survey.failed.size(), 4U);
   EXPECT_EQ(survey.failed[0].source, "nvml");
   EXPECT_THAT(survey.failed[0].why, HasSubstr("cannot open libvramd-none.so.1"));
 }
@@ -221,7 +226,7 @@ TEST_F(Rig, WithoutNvmlTheUseComesFromNvidiaSmi) {
   add_card();
   ASSERT_TRUE(rig().allocate(0, 7, kGi));
   rig().fail_at("nvmlInit_v2", 18);
-  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  const auto survey = make_device_probe(sources()).survey();
   ASSERT_EQ(survey.devices.size(), 1U);
   const SurveyedDevice& device = survey.devices[0];
   EXPECT_EQ(device.sample.source, "nvidia-smi");
@@ -238,7 +243,7 @@ TEST_F(Rig, AnOldNvidiaSmiIsAskedWithoutWhatItDoesNotKnow) {
   add_card();
   rig().fail_at("nvmlInit_v2", 9);
   rig().fail_at("memory.reserved", 1);
-  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  const auto survey = make_device_probe(sources()).survey();
   ASSERT_EQ(survey.devices.size(), 1U);
   EXPECT_TRUE(survey.devices[0].sample.complete());
   EXPECT_EQ(survey.devices[0].sample.reserved, std::nullopt);
@@ -250,7 +255,7 @@ TEST_F(Rig, TheOrderOfASourceDoesNotMatter) {
   rig().add_device(kSecond, "Fake RTX 24", "0000:09:00.0", 24 * kGi);
   ASSERT_TRUE(rig().allocate(1, 7, 5 * kGi));
   rig().fail_at("nvmlInit_v2", 9);
-  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  const auto survey = make_device_probe(sources()).survey();
   ASSERT_EQ(survey.devices.size(), 2U);
   EXPECT_EQ(survey.devices[0].sample.id, kFirst);
   EXPECT_EQ(survey.devices[0].sample.total, 8_GiB);
@@ -264,7 +269,7 @@ TEST_F(Rig, OneCardFallsToAWorseSourceAlone) {
   rig().add_device(kSecond, "Fake RTX 24", "0000:09:00.0", 24 * kGi);
   rig().fail_at("nvmlDeviceGetMemoryInfo", 999, 1);
   rig().fail_at("nvmlDeviceGetMemoryInfo_v2", 999, 1);
-  const auto survey = DeviceProbe(make_sources(sources())).survey();
+  const auto survey = make_device_probe(sources()).survey();
   ASSERT_EQ(survey.devices.size(), 2U);
   EXPECT_EQ(survey.devices[0].sample.source, "nvml");
   EXPECT_TRUE(survey.devices[0].failed.empty());
@@ -286,7 +291,7 @@ TEST_F(Rig, NvidiaSmiThatMisbehavesIsNamedAndCudaStillTellsTheTotal) {
     // Long enough for a busy machine to start a program; the one that hangs costs it in full.
     where.nvidia_smi_timeout =
         std::chrono::milliseconds(fault == fake_gpu::Smi::hangs ? 50 : 60'000);
-    const auto survey = DeviceProbe(make_sources(where)).survey();
+    const auto survey = make_device_probe(where).survey();
     ASSERT_EQ(survey.devices.size(), 1U) << words;
     EXPECT_EQ(survey.devices[0].sample.source, "cuda") << words;
     EXPECT_EQ(survey.devices[0].sample.total, 8_GiB) << words;
@@ -299,14 +304,16 @@ TEST_F(Rig, AUnifiedDeviceIsThePoolOfTheHost) {
   fake_gpu::Device& device = rig().add_device(kFirst, "Fake GB10", "0000:01:00.0", 18 * kGi);
   device.unified = 1;
   ASSERT_TRUE(rig().allocate(0, 7, kGi));
-  DeviceProbe probe(make_sources(sources()));
+  DeviceProbe probe = make_device_probe(sources());
   const auto survey = probe.survey();
   ASSERT_EQ(survey.devices.size(), 1U);
   const DeviceSample& sample = survey.devices[0].sample;
   EXPECT_TRUE(sample.unified);
   EXPECT_TRUE(sample.complete());
   EXPECT_EQ(sample.source, "cuda, /proc/meminfo");
-  EXPECT_EQ(*sample.total, *sample.used + *sample.free);
+  EXPECT_EQ(sample.total, 18_GiB);
+  EXPECT_EQ(sample.free, 8_GiB);
+  EXPECT_EQ(sample.used, 10_GiB);
   EXPECT_EQ(sample.processes, (std::vector<DeviceProcess>{{7, 1_GiB}}));
   EXPECT_THAT(survey.devices[0].failed[0].why, HasSubstr("NVML_ERROR_NOT_SUPPORTED"));
 }

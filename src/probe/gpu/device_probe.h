@@ -106,7 +106,7 @@ struct DeviceSources {
   std::chrono::milliseconds nvidia_smi_timeout{5'000};
 };
 
-// Each kind of source in its place.
-std::vector<SourceFamily> make_sources(const DeviceSources& where);
+// Asks every kind of source, in the order in which they are believed.
+DeviceProbe make_device_probe(const DeviceSources& where);
 
 }  // namespace vramd

@@ -107,6 +107,7 @@ TEST(DeviceProbe, ATotalThatChangesIsBelievedTheSecondTime) {
   total = 4_GiB;
   auto survey = probe.survey();
   EXPECT_EQ(survey.devices[0].sample.total, std::nullopt);
+  ASSERT_EQ(survey.devices[0].failed.size(), 1U);
   EXPECT_THAT(survey.devices[0].failed[0].why, HasSubstr("from 8.00 GiB to 4.00 GiB"));
   EXPECT_EQ(probe.survey().devices[0].sample.total, 4_GiB);
   total = 8_GiB;

@@ -1,13 +1,16 @@
 // The one place that names every source, in the order in which they are believed.
+#include <utility>
+
 #include "probe/gpu/cuda.h"
 #include "probe/gpu/device_probe.h"
+#include "probe/gpu/drm.h"
 #include "probe/gpu/injected.h"
 #include "probe/gpu/nvidia_smi.h"
 #include "probe/gpu/nvml.h"
 
 namespace vramd {
 
-std::vector<SourceFamily> make_sources(const DeviceSources& where) {
+DeviceProbe make_device_probe(const DeviceSources& where) {
   std::vector<SourceFamily> families;
   if (!where.injected.empty()) {
     families.emplace_back().wins = true;
@@ -18,7 +21,8 @@ std::vector<SourceFamily> make_sources(const DeviceSources& where) {
   nvidia.push_back(std::make_unique<CudaSource>(where.cuda));
   nvidia.push_back(std::make_unique<NvidiaSmiSource>(
       NvidiaSmiSource::Options{.program = where.nvidia_smi, .timeout = where.nvidia_smi_timeout}));
-  return families;
+  families.emplace_back().sources.push_back(std::make_unique<DrmSource>(where.root));
+  return DeviceProbe(std::move(families), where.root);
 }
 
 }  // namespace vramd

@@ -1,0 +1,40 @@
+// DrmSource: AMD and Intel GPUs as the kernel's own files tell them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "probe/gpu/device_source.h"
+
+namespace vramd {
+
+// Cards of /sys/class/drm, by PCI address.
+//  - amdgpu tells mem_info_vram_total and _used. An APU is known by its gpu_metrics, whose format
+//    is 2 or 3 where a discrete card's is 1; models lie in its GTT then, so
+//      total = vram + min(gtt, MemTotal), free = vram free + min(gtt free, MemAvailable).
+//  - xe and i915 tell no totals in files; what processes hold is summed, the rest stays unknown.
+//  - nouveau and radeon tell nothing here, nvidia by NVML: the card is listed without numbers.
+// Processes come from /proc/PID/fdinfo; a client that several files or processes share is counted
+// once, for the process with the lowest pid. What may not be read is left out and noted.
+// Sources: https://docs.kernel.org/gpu/amdgpu/driver-misc.html (memory, gpu_metrics),
+// https://docs.kernel.org/gpu/drm-usage-stats.html
+class DrmSource final : public DeviceSource {
+ public:
+  // `root` is "/" or a fixture tree.
+  explicit DrmSource(std::string root = "/") : root_(std::move(root)) {}
+
+  std::string_view name() const override { return "drm"; }
+  // A walk over /proc: some 10 us per process.
+  Result<std::vector<DeviceReading>> read() override;
+
+ private:
+  DeviceReading read_card(const std::string& folder) const;
+  void read_amdgpu(const std::string& folder, DeviceReading& reading) const;
+  void add_processes(std::vector<DeviceReading>& readings) const;
+
+  std::string root_;
+};
+
+}  // namespace vramd
