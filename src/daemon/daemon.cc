@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -61,6 +62,15 @@ net::Limits net_limits(const Config& config) {
   limits.write_stall_timeout = config.limits.client_write_timeout;
   limits.spill_folder = config.runtime_dir.string();
   return limits;
+}
+
+// Large blocks go back to the system as soon as they are freed. Left alone, glibc raises the size
+// from which it does so after each body of a request, and keeps the holes: with 512 requests of
+// 1 MB waiting, 64 MiB of them in memory, the daemon held 170 MiB instead of 77.
+void return_large_blocks() {
+  constexpr int kLargeBlock = 128 * 1024;
+  ::mallopt(M_MMAP_THRESHOLD, kLargeBlock);
+  ::mallopt(M_TRIM_THRESHOLD, kLargeBlock);
 }
 
 // As many files as a full front door needs, or as many as this user may have.
@@ -334,6 +344,7 @@ class Daemon final : public ActionSink {
 int run_daemon(const Config& config, const ServeOptions& options) {
   const ServiceOrder service = take_service_order();
   hold_standard_streams();
+  return_large_blocks();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that file only
   const LogSession logging(config.log_level, config.log_format, STDERR_FILENO);

@@ -182,7 +182,7 @@ class FullQueue(unittest.TestCase):
                 self.assertLessEqual(status["waiting"], 512)
                 with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
                     rss = next(int(x.split()[1]) for x in file if x.startswith("RssAnon")) * 1024
-                self.assertLess(rss, 200 << 20, "bodies beyond 64 MiB are in files")
+                self.assertLess(rss, 128 << 20, "bodies beyond 64 MiB are in files")
             finally:
                 for client in clients:
                     client.close()
