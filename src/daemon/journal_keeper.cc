@@ -105,17 +105,16 @@ void JournalKeeper::written(const Result<void>& result) {
 void JournalKeeper::tell_request(RequestId request, const Policy& policy, Told done) {
   const auto& latest = recorder_.latest();
   std::vector<std::string> lines(latest.begin(), latest.end());
-  boost::asio::post(
-      worker_, [this, request, policy, done = std::move(done), lines = std::move(lines)]() mutable {
-        journal::Story story = journal::Story::of_request(request, std::move(policy));
-        for (const std::string& line : lines) {
-          if (const auto step = journal::decode_step(line))
-            story.take(*step);
-        }
-        boost::asio::post(io_, [done = std::move(done), told = story.lines()]() mutable {
-          done(std::move(told));
-        });
-      });
+  boost::asio::post(worker_, [this, request, policy = Policy(policy), done = std::move(done),
+                              lines = std::move(lines)]() mutable {
+    journal::Story story = journal::Story::of_request(request, std::move(policy));
+    for (const std::string& line : lines) {
+      if (const auto step = journal::decode_step(line))
+        story.take(*step);
+    }
+    boost::asio::post(
+        io_, [done = std::move(done), told = story.lines()]() mutable { done(std::move(told)); });
+  });
 }
 
 }  // namespace vramd
