@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -18,6 +17,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include "config/load.h"
 #include "config/reload.h"
 #include "core/snapshot.h"
 #include "daemon/control_desk.h"
@@ -102,22 +102,13 @@ Config with_found_types(Config config) {
 }
 
 LlamaSearch llama_search(const Config& config) {
+  const Environment environment = inputs_of_process().environment;
   LlamaSearch search;
   search.configured = config.llama_server;
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return std::string(value == nullptr ? "" : value);
-  };
-  search.path_variable = variable("PATH");
-  std::string cache = variable("VRAMD_CACHE_DIR");
-  if (cache.empty() && !variable("XDG_CACHE_HOME").empty()) {
-    cache = variable("XDG_CACHE_HOME") + "/vramd";
-  }
-  if (cache.empty() && !variable("HOME").empty())
-    cache = variable("HOME") + "/.cache/vramd";
-  if (!cache.empty()) {
-    search.cached = std::filesystem::path(cache) / "engine" / VRAMD_ENGINE_KEY;
-  }
+  if (const auto path = environment.find("PATH"); path != environment.end())
+    search.path_variable = path->second;
+  if (const auto cache = default_cache_dir(environment); !cache.empty())
+    search.cached = cache / "engine" / VRAMD_ENGINE_KEY;
   return search;
 }
 

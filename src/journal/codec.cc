@@ -2,6 +2,7 @@
 
 #include "journal/json_reader.h"
 #include "journal/json_writer.h"
+#include "journal/state_fields.h"
 
 namespace vramd::journal {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "journal/fields.h"
+#include "journal/state_fields.h"
 
 namespace vramd::journal {
 

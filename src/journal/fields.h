@@ -1,6 +1,5 @@
-// Fields<T>: the names of everything that a journal writes of the core's types. One list each, used
-// for writing and for reading.
-// size: one list per type of the core; a list that is torn apart cannot be compared with its type
+// Fields<T>: the names of everything that a journal writes of events, actions and the policy. One
+// list for each type, used for writing and for reading. The core's state is in state_fields.h.
 #pragma once
 
 #include <string_view>
@@ -8,7 +7,8 @@
 
 #include "core/actions.h"
 #include "core/events.h"
-#include "core/state.h"
+#include "core/residency.h"
+#include "core/usage.h"
 
 namespace vramd::journal {
 
@@ -115,6 +115,12 @@ struct Fields<Decision> {
                                            Field{"retry_after", &T::retry_after},
                                            Field{"failure", &T::failure},
                                            Field{"text", &T::text}};
+};
+
+template <>
+struct Fields<Usage::Memory> {
+  using T = Usage::Memory;
+  static constexpr auto kList = std::tuple{Field{"count", &T::count}, Field{"at", &T::at}};
 };
 
 // The policy.
@@ -397,129 +403,6 @@ template <>
 struct Fields<Drained> {
   static constexpr std::string_view kType = "drained";
   static constexpr auto kList = std::tuple{};
-};
-
-// The state of the core.
-
-template <>
-struct Fields<Charge> {
-  using T = Charge;
-  static constexpr auto kList = std::tuple{Field{"own", &T::own}, Field{"weights", &T::weights},
-                                           Field{"weights_size", &T::weights_size}};
-};
-
-template <>
-struct Fields<PoolSample> {
-  using T = PoolSample;
-  static constexpr auto kList =
-      std::tuple{Field{"capacity", &T::capacity}, Field{"foreign", &T::foreign},
-                 Field{"sampled_at", &T::sampled_at}};
-};
-
-template <>
-struct Fields<LedgerState> {
-  using T = LedgerState;
-  static constexpr auto kList = std::tuple{Field{"pools", &T::pools}, Field{"charges", &T::charges},
-                                           Field{"profile_hold", &T::profile_hold}};
-};
-
-template <>
-struct Fields<Usage::Memory> {
-  using T = Usage::Memory;
-  static constexpr auto kList = std::tuple{Field{"count", &T::count}, Field{"at", &T::at}};
-};
-
-template <>
-struct Fields<LoadWish> {
-  using T = LoadWish;
-  static constexpr auto kList =
-      std::tuple{Field{"command", &T::command}, Field{"may_evict", &T::may_evict}};
-};
-
-template <>
-struct Fields<ModelState> {
-  using T = ModelState;
-  static constexpr auto kList = std::tuple{Field{"state", &T::state},
-                                           Field{"pinned", &T::pinned},
-                                           Field{"rows", &T::rows},
-                                           Field{"next_rows", &T::next_rows},
-                                           Field{"rows_stale", &T::rows_stale},
-                                           Field{"profiled_ahead", &T::profiled_ahead},
-                                           Field{"generation", &T::generation},
-                                           Field{"row", &T::row},
-                                           Field{"placement", &T::placement},
-                                           Field{"degraded", &T::degraded},
-                                           Field{"loading_since", &T::loading_since},
-                                           Field{"ready_since", &T::ready_since},
-                                           Field{"stopping_since", &T::stopping_since},
-                                           Field{"stalled", &T::stalled},
-                                           Field{"stop_failure", &T::stop_failure},
-                                           Field{"drain_cause", &T::drain_cause},
-                                           Field{"yielding_to", &T::yielding_to},
-                                           Field{"hold_until", &T::hold_until},
-                                           Field{"measured", &T::measured},
-                                           Field{"wait_noted", &T::wait_noted},
-                                           Field{"wanted_since", &T::wanted_since},
-                                           Field{"room_made", &T::room_made},
-                                           Field{"reload_for", &T::reload_for},
-                                           Field{"load_commands", &T::load_commands},
-                                           Field{"unload_commands", &T::unload_commands},
-                                           Field{"usage", &T::usage},
-                                           Field{"last_used", &T::last_used},
-                                           Field{"used", &T::used},
-                                           Field{"uses", &T::uses},
-                                           Field{"loads", &T::loads},
-                                           Field{"evictions", &T::evictions},
-                                           Field{"failures", &T::failures},
-                                           Field{"load_time", &T::load_time},
-                                           Field{"attempts", &T::attempts},
-                                           Field{"failures_in_a_row", &T::failures_in_a_row},
-                                           Field{"refuses", &T::refuses},
-                                           Field{"retry_at", &T::retry_at},
-                                           Field{"failure", &T::failure}};
-};
-
-template <>
-struct Fields<RequestState> {
-  using T = RequestState;
-  static constexpr auto kList = std::tuple{Field{"model", &T::model},
-                                           Field{"priority", &T::priority},
-                                           Field{"context_needed", &T::context_needed},
-                                           Field{"counted", &T::counted},
-                                           Field{"arrived", &T::arrived},
-                                           Field{"admitted", &T::admitted},
-                                           Field{"generation", &T::generation},
-                                           Field{"lost_from", &T::lost_from},
-                                           Field{"client_gone", &T::client_gone},
-                                           Field{"suspect", &T::suspect},
-                                           Field{"replays", &T::replays},
-                                           Field{"crashes", &T::crashes}};
-};
-
-template <>
-struct Fields<FlushState> {
-  using T = FlushState;
-  static constexpr auto kList =
-      std::tuple{Field{"command", &T::command}, Field{"stopping", &T::stopping},
-                 Field{"spared", &T::spared}, Field{"unloaded", &T::unloaded}};
-};
-
-template <>
-struct Fields<GovernorState> {
-  using T = GovernorState;
-  static constexpr auto kList = std::tuple{Field{"policy", &T::policy},
-                                           Field{"now", &T::now},
-                                           Field{"ledger", &T::ledger},
-                                           Field{"models", &T::models},
-                                           Field{"requests", &T::requests},
-                                           Field{"flushes", &T::flushes},
-                                           Field{"profiling", &T::profiling},
-                                           Field{"next_generation", &T::next_generation},
-                                           Field{"deadline", &T::deadline},
-                                           Field{"somebody_wants", &T::somebody_wants},
-                                           Field{"shutting_down", &T::shutting_down},
-                                           Field{"drained", &T::drained},
-                                           Field{"shutdown_deadline", &T::shutdown_deadline}};
 };
 
 }  // namespace vramd::journal
