@@ -85,6 +85,12 @@ void Governor::Impl::on(const PinModel& event) {
   dirty_ = true;
 }
 
+void Governor::Impl::on(const ClearModel& event) {
+  ModelRecord* model = find(event.model);
+  emit(
+      CommandDone{event.command, model != nullptr, model == nullptr ? "no such model" : "cleared"});
+}
+
 void Governor::Impl::on(const Flush& event) {
   FlushState flush;
   flush.command = event.command;

@@ -70,6 +70,8 @@ class Governor::Impl {
   void on(const ServerUnresponsive& event);
   void on(const ServerSampled& event);
   void on(const PoolSampled& event);
+  void on(const PoolLost& event);
+  void on(const StallSampled& event);
   void end_profile(ModelRecord& model);
   void count_crash(ModelRecord& model, Generation generation);
   void server_gone(ModelRecord& model);
@@ -82,6 +84,7 @@ class Governor::Impl {
   void on(const LoadModel& event);
   void on(const UnloadModel& event);
   void on(const PinModel& event);
+  void on(const ClearModel& event);
   void on(const Flush& event);
   void on(const Shutdown& event);
   void on(const Timer& event);

@@ -114,6 +114,9 @@ void Governor::Impl::on(const PoolSampled& event) {
     dirty_ = true;
 }
 
+void Governor::Impl::on(const PoolLost&) {}
+void Governor::Impl::on(const StallSampled&) {}
+
 void Governor::Impl::on(const ServerUnresponsive& event) {
   ModelRecord* model = by_generation(event.generation);
   if (model == nullptr)

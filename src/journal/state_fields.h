@@ -5,6 +5,7 @@
 
 #include "core/state.h"
 #include "journal/fields.h"
+#include "journal/policy_fields.h"
 
 namespace vramd::journal {
 
