@@ -117,7 +117,7 @@ TEST_F(RealFailure, AMissingLibrary) {
 TEST_F(RealFailure, ABrokenLibrary) {
   write("libllama-server-impl.so", "this is no library");
   const auto failure = end_of(argv(model_), {"LD_LIBRARY_PATH=" + scratch_.path().string()});
-  EXPECT_NE(failure.kind, FailureKind::out_of_memory) << failure.text;
+  EXPECT_EQ(failure.kind, FailureKind::bad_setup) << failure.text;
 }
 
 TEST_F(RealFailure, AnAddressSpaceThatIsTooSmall) {
