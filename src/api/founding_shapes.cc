@@ -10,6 +10,14 @@
 namespace vramd::api {
 namespace {
 
+std::string upper(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  });
+  return out;
+}
+
 std::int64_t mb(Bytes bytes) {
   return bytes.count / kMiB;
 }
@@ -155,15 +163,25 @@ const ModelSnapshot* active_model(const Snapshot& snapshot) {
 
 }  // namespace
 
+std::string quantization_of(std::string_view file) {
+  constexpr auto kKinds = std::to_array<std::string_view>(
+      {"Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q8", "IQ", "TQ", "MXFP4", "F16", "BF16", "F32"});
+  if (file.ends_with(".gguf"))
+    file.remove_suffix(5);
+  const std::size_t cut = file.find_last_of("-.");
+  if (cut == std::string_view::npos)
+    return {};
+  std::string word = upper(file.substr(cut + 1));
+  const bool known = std::ranges::any_of(
+      kKinds, [&](std::string_view kind) { return std::string_view(word).starts_with(kind); });
+  return known ? word : std::string();
+}
+
 std::string pressure_word(const Snapshot& snapshot, const Policy& policy) {
   const std::size_t highest = highest_rank(snapshot, policy.pressure);
   if (highest == 0)
     return policy.pressure.preset == "guard" ? "NORMAL" : "LOW";
-  std::string word = policy.pressure.levels[highest - 1].name;
-  std::ranges::transform(word, word.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  });
-  return word;
+  return upper(policy.pressure.levels[highest - 1].name);
 }
 
 std::string memory_stats_json(const Snapshot& snapshot, const ApiContext& context) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "api/decision_log.h"
 #include "api/json_shapes.h"
@@ -36,5 +37,8 @@ void add_router_view(OrderedJson& status, const Snapshot& snapshot, const ApiCon
 // "LOW", "MODERATE", ...: the highest level of any pool, in capitals; below every level "NORMAL"
 // under the preset `guard`, else "LOW".
 std::string pressure_word(const Snapshot& snapshot, const Policy& policy);
+
+// "Q4_K_M" of "qwen3-8b-q4_k_m.gguf"; empty where the name does not end in one.
+std::string quantization_of(std::string_view file);
 
 }  // namespace vramd::api

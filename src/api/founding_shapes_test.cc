@@ -162,6 +162,15 @@ TEST_F(FoundingShapes, TheStatusHasTheRoutersView) {
   EXPECT_EQ(status["preset"], "balanced");
 }
 
+TEST(QuantizationOf, IsWhatTheFilesNameEndsIn) {
+  EXPECT_EQ(quantization_of("qwen3-8b-q4_k_m.gguf"), "Q4_K_M");
+  EXPECT_EQ(quantization_of("Llama-3.2-1B.IQ4_NL.gguf"), "IQ4_NL");
+  EXPECT_EQ(quantization_of("m-bf16.gguf"), "BF16");
+  EXPECT_EQ(quantization_of("demo-small.gguf"), "");
+  EXPECT_EQ(quantization_of("model.gguf"), "");
+  EXPECT_EQ(quantization_of(""), "");
+}
+
 TEST_F(FoundingShapes, NothingIsInventedBeforeTheFirstSample) {
   const Snapshot empty;
   for (const std::string& text :
