@@ -22,7 +22,7 @@ inline constexpr std::string_view kVulkanHelperFlag = "--list-vulkan-devices";
 // form, or there are fewer than it says. Software devices are left out unless `software`.
 //  - memory of a discrete device: its device-local heaps; free = budget - usage, where the driver
 //    has VK_EXT_memory_budget; usage is only the helper's own
-//    (https://registry.khronos.org/vulkan/specs/latest/man/html/VK_EXT_memory_budget.html)
+//    (https://docs.vulkan.org/refpages/latest/refpages/source/VK_EXT_memory_budget.html)
 //  - an integrated device shares the host's memory: its heaps are a limit of the driver, so only
 //    their total is told
 Result<std::vector<DeviceReading>> parse_vulkan_devices(std::string_view text, bool software);

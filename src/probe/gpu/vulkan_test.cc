@@ -90,9 +90,9 @@ TEST(Vulkan, MutatedListsAreReadOrRefused) {
   }
 }
 
-// A helper that counts how often it was started.
-struct Helper {
-  explicit Helper(const std::string& commands) {
+// A program for a helper that counts how often it was started.
+struct CountedProgram {
+  explicit CountedProgram(const std::string& commands) {
     tree.file("/helper", "#!/bin/sh\necho x >> " + tree.path("/runs") + "\n" + commands);
     std::filesystem::permissions(tree.path("/helper"), std::filesystem::perms::owner_all);
     tree.file("/list", kList);
@@ -111,7 +111,7 @@ struct Helper {
 };
 
 TEST(VulkanSource, AnAnswerHoldsForAWhile) {
-  Helper helper("cat ${0%helper}list\n");
+  CountedProgram helper("cat ${0%helper}list\n");
   VulkanSource source(helper.options);
   ASSERT_TRUE(source.read());
   EXPECT_EQ(source.read()->size(), 3U);
@@ -122,7 +122,7 @@ TEST(VulkanSource, AnAnswerHoldsForAWhile) {
 }
 
 TEST(VulkanSource, WithoutAGpuItIsAskedSeldom) {
-  Helper helper("echo vulkan-devices 0\n");
+  CountedProgram helper("echo vulkan-devices 0\n");
   VulkanSource source(helper.options);
   EXPECT_TRUE(source.read()->empty());
   helper.time += 60s;
@@ -134,7 +134,7 @@ TEST(VulkanSource, WithoutAGpuItIsAskedSeldom) {
 }
 
 TEST(VulkanSource, AHelperThatCrashesIsAProblemOfItsOwn) {
-  Helper helper("echo 'no driver' >&2; kill -SEGV $$\n");
+  CountedProgram helper("echo 'no driver' >&2; kill -SEGV $$\n");
   VulkanSource source(helper.options);
   const auto crashed = source.read();
   ASSERT_FALSE(crashed);
@@ -143,7 +143,7 @@ TEST(VulkanSource, AHelperThatCrashesIsAProblemOfItsOwn) {
 }
 
 TEST(VulkanSource, AHelperThatHangsIsEnded) {
-  Helper helper("exec sleep 600\n");
+  CountedProgram helper("exec sleep 600\n");
   helper.options.timeout = 200ms;
   VulkanSource source(helper.options);
   const auto hung = source.read();
