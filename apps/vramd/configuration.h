@@ -21,6 +21,8 @@ struct ConfigurationFlags {
   std::string listen;
   std::string context;
   std::string slots;
+  std::string pressure;
+  bool cpu = false;
   bool insecure = false;
   std::string runtime_dir;
   std::string llama_server;

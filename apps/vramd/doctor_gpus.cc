@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "engine/llama_devices.h"
+#include "probe/gpu/vulkan.h"
 #include "vramd/doctor.h"
 #include "vramd/fields.h"
 
@@ -89,7 +90,9 @@ Json device_json(const SurveyedDevice& device) {
 }  // namespace
 
 DeviceSurvey survey_gpus(const Environment& environment) {
-  return make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE")}).survey();
+  return make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE"),
+                            .vulkan_helper = {"/proc/self/exe", std::string(kVulkanHelperFlag)}})
+      .survey();
 }
 
 std::optional<Result<std::vector<std::string>>> ask_engine_devices(const Config& config,

@@ -13,7 +13,7 @@ constexpr OtherVariable kOther[] = {
 
 std::vector<KeySpec> joined() {
   std::vector<KeySpec> all;
-  for (const auto part : {global_keys(), model_keys(), client_keys()}) {
+  for (const auto part : {global_keys(), level_keys(), model_keys(), client_keys()}) {
     all.insert(all.end(), part.begin(), part.end());
   }
   return all;
