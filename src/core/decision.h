@@ -85,6 +85,7 @@ enum class ReasonCode : std::uint8_t {
 struct PlacementNeed {
   Placement placement;
   Bytes need;
+  PoolId pool = kHostPool;  // where it lacks most
 
   friend bool operator==(const PlacementNeed&, const PlacementNeed&) = default;
 };

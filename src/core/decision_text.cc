@@ -75,6 +75,12 @@ std::string Sentence::load() const {
     case ReasonCode::config_changed:
       text += " It comes back with its changed configuration.";
       break;
+    case ReasonCode::pressure_over:
+      text += " It had to leave under memory pressure, which is over.";
+      break;
+    case ReasonCode::device_failures:
+      text += " The device failed it too often.";
+      break;
     case ReasonCode::good_enough:
       text += " This is less than configured, but nearly as fast, and possible at once.";
       break;
@@ -195,6 +201,8 @@ std::string Sentence::fail() const {
 }
 
 std::string Sentence::level() const {
+  if (d_.reason == ReasonCode::device_lost)
+    return "The device of " + pool() + " can be seen no more: " + d_.text + ".";
   std::string text = "Memory pressure of " + pool() + " is " +
                      (d_.text.empty() ? std::string("back to normal") : d_.text);
   text += ": " + to_text(d_.need) + " in use of " + to_text(d_.usable);
@@ -263,6 +271,10 @@ std::string Sentence::write() const {
     case DecisionKind::wait:
       return wait();
     case DecisionKind::yield:
+      if (d_.reason == ReasonCode::pressure) {
+        return model() + " stops taking requests until it can be unloaded: memory pressure of " +
+               pool() + " is " + d_.text + ".";
+      }
       return model() + " stops taking requests until it can give way to " + name(d_.other) +
              ", which has waited " + rounded_text(d_.waited) + " and needs " + to_text(d_.need) +
              ".";

@@ -100,6 +100,9 @@ struct PoolSampled {
   // The part of `foreign` that no process holds: a driver that has not given it back yet, a leak.
   // Empty where no source tells the processes of a device.
   std::optional<Bytes> orphaned;
+  // What living programs of others held lately beyond what they hold now. They may take it again,
+  // so no load counts on it; nothing is stopped for it.
+  Bytes expected;
 
   friend bool operator==(const PoolSampled&, const PoolSampled&) = default;
 };

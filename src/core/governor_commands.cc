@@ -46,6 +46,7 @@ void Governor::Impl::on(const UnloadModel& event) {
   }
   finish_load_commands(*model, false, "it was unloaded by an operator");
   model->reload_for.reset();
+  model->pressed_at.reset();
   if (!model->generation) {
     emit(CommandDone{event.command, true, "it was not loaded"});
     return;
@@ -83,12 +84,6 @@ void Governor::Impl::on(const PinModel& event) {
   }
   emit(CommandDone{event.command, true, event.pinned ? "pinned" : "unpinned"});
   dirty_ = true;
-}
-
-void Governor::Impl::on(const ClearModel& event) {
-  ModelRecord* model = find(event.model);
-  emit(
-      CommandDone{event.command, model != nullptr, model == nullptr ? "no such model" : "cleared"});
 }
 
 void Governor::Impl::on(const Flush& event) {

@@ -15,8 +15,8 @@ namespace vramd {
 // What a watermark is compared with, in permille.
 enum class PressureBasis : std::uint8_t {
   use,      // everything that is in use, ours and foreign, of the pool's capacity
-  overrun,  // the same of what may be in use: capacity without the reserve. Beyond 1000 others
-            // have grown into what was meant to stay free; our own models never get there.
+  overrun,  // how much of the reserve is gone: reservations and foreign use beyond what may be in
+            // use, of what is meant to stay free. Our own loads never get above zero.
 };
 
 enum class PressureStepKind : std::uint8_t {
@@ -43,8 +43,9 @@ struct PressureStep {
   friend bool operator==(const PressureStep&, const PressureStep&) = default;
 };
 
-// Entered as soon as `above` is exceeded or the kernel stalls; left when use is below `below`, the
-// kernel does not stall, and `dwell` has passed since it was entered or last exceeded.
+// Entered as soon as `above` is exceeded or the kernel stalls; left when the value is not above
+// `below`, the kernel does not stall, and `dwell` has passed since it was entered and last
+// exceeded.
 struct PressureLevel {
   std::string name;
   PressureBasis basis = PressureBasis::use;
@@ -62,8 +63,8 @@ struct PressureLevel {
 };
 
 struct PressurePolicy {
-  std::string preset = "demand";      // its name, or "custom"
-  std::vector<PressureLevel> levels;  // least to most severe
+  std::string preset = "none";        // the name of a preset, "custom", or "none"
+  std::vector<PressureLevel> levels;  // least to most severe; empty: pressure is not watched
   // Models that pressure took away come back one at a time while use is below this.
   std::optional<std::int64_t> restore_below_permille;
   std::optional<ModelId> fallback;  // see PressureStepKind::fallback

@@ -15,11 +15,11 @@ PressurePolicy demand() {
   PressureLevel overrun;
   overrun.name = "overrun";
   overrun.basis = PressureBasis::overrun;
-  overrun.above_permille = 1000;
-  overrun.below_permille = 980;
-  overrun.dwell = 5s;
-  overrun.stall_some_permille = 200;
-  overrun.stall_full_permille = 50;
+  overrun.above_permille = 250;
+  overrun.below_permille = 0;
+  overrun.dwell = 10s;
+  overrun.stall_some_permille = 300;
+  overrun.stall_full_permille = 100;
   overrun.steps = {step(notify), step(trim), step(relieve)};
   return {.preset = "demand", .levels = {overrun}};
 }

@@ -42,6 +42,7 @@ struct PoolSnapshot {
   Bytes used;  // as a probe saw it: ours and foreign, without what can be reclaimed
   Bytes ours;  // used - foreign
   std::optional<Bytes> orphaned;         // held by no process; empty: nobody can tell
+  Bytes expected;                        // what others held lately and may take again
   Bytes releasing;                       // of servers that ended, not seen free yet
   std::string level;                     // pressure; empty: below every level
   Duration level_for{};                  // since it changed

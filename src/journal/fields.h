@@ -50,7 +50,7 @@ inline constexpr int kValues<RequestOutcome> = static_cast<int>(RequestOutcome::
 template <>
 inline constexpr int kValues<ResidencyState> = static_cast<int>(ResidencyState::failed) + 1;
 template <>
-inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::removing) + 1;
+inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::pressing) + 1;
 template <>
 inline constexpr int kValues<DecisionKind> = static_cast<int>(DecisionKind::leak) + 1;
 template <>
@@ -95,8 +95,8 @@ struct Fields<Failure> {
 template <>
 struct Fields<PlacementNeed> {
   using T = PlacementNeed;
-  static constexpr auto kList =
-      std::tuple{Field{"placement", &T::placement}, Field{"need", &T::need}};
+  static constexpr auto kList = std::tuple{Field{"placement", &T::placement},
+                                           Field{"need", &T::need}, Field{"pool", &T::pool}};
 };
 
 template <>
@@ -206,9 +206,9 @@ template <>
 struct Fields<PoolSampled> {
   using T = PoolSampled;
   static constexpr std::string_view kType = "pool_sampled";
-  static constexpr auto kList = std::tuple{Field{"pool", &T::pool}, Field{"capacity", &T::capacity},
-                                           Field{"foreign", &T::foreign}, Field{"used", &T::used},
-                                           Field{"orphaned", &T::orphaned}};
+  static constexpr auto kList = std::tuple{
+      Field{"pool", &T::pool}, Field{"capacity", &T::capacity}, Field{"foreign", &T::foreign},
+      Field{"used", &T::used}, Field{"orphaned", &T::orphaned}, Field{"expected", &T::expected}};
 };
 
 template <>
