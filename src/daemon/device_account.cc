@@ -75,8 +75,8 @@ bool DeviceAccount::tells_of_us(const DeviceSample& sample, std::size_t index,
 
 PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sample,
                                       std::span<const OwnTree> own,
-                                      std::span<const DeviceCharge> charges, DeviceTruth& truth,
-                                      bool& processes_told) {
+                                      std::span<const DeviceCharge> charges, Bytes ending,
+                                      DeviceTruth& truth, bool& processes_told) {
   PoolSampled event;
   event.pool = PoolId(static_cast<std::uint32_t>(index + 1));
   event.capacity = *sample.total - sample.reserved.value_or(Bytes(0));
@@ -90,11 +90,12 @@ PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sam
       if (tree.generation)
         truth.servers[*tree.generation][index] = bytes;
     }
+    ours += std::min(ending, event.orphaned.value_or(Bytes(0)));
     event.foreign = std::max(Bytes(0), event.used - ours);
   } else {
     processes_told = false;
     Bytes certain;
-    Bytes uncertain;
+    Bytes uncertain = ending;
     for (const DeviceCharge& charge : charges)
       (charge.ready ? certain : uncertain) += charged(charge, index);
     const Bytes most = std::max(Bytes(0), event.used - certain);
@@ -106,7 +107,8 @@ PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sam
 }
 
 DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const OwnTree> own,
-                                 std::span<const DeviceCharge> charges) {
+                                 std::span<const DeviceCharge> charges,
+                                 std::span<const Bytes> ending) {
   DeviceTruth truth;
   for (const OwnTree& tree : own) {
     if (tree.generation)
@@ -128,7 +130,8 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
     if (!sample->complete())
       continue;
     states_[i].lost = false;
-    truth.pools.push_back(judge_pool(i, *sample, own, charges, truth, processes_told));
+    const Bytes left = i < ending.size() ? ending[i] : Bytes(0);
+    truth.pools.push_back(judge_pool(i, *sample, own, charges, left, truth, processes_told));
   }
   if (!processes_told || !seen_ours_) {
     for (auto& [generation, bytes] : truth.servers)

@@ -45,14 +45,15 @@ struct DeviceTruth {
 // Ours are the bytes of our processes, by process tree. Where a driver does not list them, or
 // lists them under numbers that are not ours (in a container), what the core has charged stands
 // for them: certain for servers that are ready. Of those that load or end, the share is taken that
-// leaves foreign use as it was, as far as the pool's use allows that.
+// leaves foreign use as it was, as far as the pool's use allows that. Dry runs that have just ended
+// are no charge of the core's: `ending` is what they may still hold.
 class DeviceAccount {
  public:
   explicit DeviceAccount(const DevicePools& pools)
       : pools_(pools), states_(pools.devices().size()) {}
 
   DeviceTruth judge(const DeviceSurvey& survey, std::span<const OwnTree> own,
-                    std::span<const DeviceCharge> charges);
+                    std::span<const DeviceCharge> charges, std::span<const Bytes> ending = {});
 
  private:
   struct PoolState {
@@ -62,7 +63,7 @@ class DeviceAccount {
 
   PoolSampled judge_pool(std::size_t index, const DeviceSample& sample,
                          std::span<const OwnTree> own, std::span<const DeviceCharge> charges,
-                         DeviceTruth& truth, bool& processes_told);
+                         Bytes ending, DeviceTruth& truth, bool& processes_told);
   bool tells_of_us(const DeviceSample& sample, std::size_t index, std::span<const OwnTree> own,
                    std::span<const DeviceCharge> charges);
 

@@ -114,6 +114,19 @@ TEST_F(DeviceAccountTest, ALostDeviceIsToldOnceAndIsBackWithItsSample) {
   EXPECT_THAT(account_.judge(none, {}, {}).lost, SizeIs(1));
 }
 
+TEST_F(DeviceAccountTest, WhatADryRunLeavesForAMomentIsNotForeign) {
+  const std::vector<Bytes> ending = {450_MiB};
+  const auto told = [&](const DeviceSample& sample) {
+    return account_.judge(survey_of(sample), {}, {}, ending).pools.at(0).foreign;
+  };
+  EXPECT_EQ(told(card(2_GiB, {{50, 2_GiB}})), 2_GiB);
+  EXPECT_EQ(told(card(2_GiB + 300_MiB, {{50, 2_GiB}})), 2_GiB);
+  EXPECT_EQ(told(card(3_GiB, {{50, 2_GiB}})), 3_GiB - 450_MiB);
+  // Without lists, foreign use stays where it was.
+  EXPECT_EQ(told(hidden(3_GiB)), 3_GiB - 450_MiB);
+  EXPECT_EQ(told(hidden(4_GiB)), 4_GiB - 450_MiB);
+}
+
 TEST_F(DeviceAccountTest, WithoutNumbersThereIsNoSample) {
   DeviceSample sample = card(1_GiB);
   sample.used.reset();

@@ -89,6 +89,17 @@ VisibleGpus DevicePools::visible_for_dry_run(std::size_t count) const {
   return visible_gpus(choice_, selectors, std::span(sizes.capacities).first(selectors.size()));
 }
 
+std::vector<Bytes> DevicePools::dry_run_bytes(std::size_t count) const {
+  std::vector<Bytes> bytes(devices_.size());
+  for (const std::size_t i : largest()) {
+    if (count > 0 && i < bytes.size()) {
+      bytes[i] = space().context;
+      --count;
+    }
+  }
+  return bytes;
+}
+
 DeviceSpace DevicePools::space() const {
   DeviceSpace space;
   for (const std::size_t i : largest())

@@ -48,8 +48,10 @@ class DevicePools {
   // the host's memory. How layers are split depends on the number of devices only, because the
   // footprint was worked out with it: by the capacities of the largest ones, in falling order.
   VisibleGpus visible(std::span<const PoolId> pools) const;
-  // The same for a dry run on the `count` largest.
+  // The same for a dry run, which takes the `count` largest.
   VisibleGpus visible_for_dry_run(std::size_t count) const;
+  // What it takes on each pool at most, by index: PoolId - 1.
+  std::vector<Bytes> dry_run_bytes(std::size_t count) const;
   DeviceSpace space() const;
 
  private:

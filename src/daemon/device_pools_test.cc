@@ -73,6 +73,8 @@ TEST(DevicePools, AServerSeesItsPoolsInItsOrder) {
   EXPECT_THAT(visible.shares, ElementsAre(24_GiB, 8_GiB));
   EXPECT_EQ(pools.visible_for_dry_run(2).env.front(), "CUDA_VISIBLE_DEVICES=GPU-b,GPU-a");
   EXPECT_EQ(pools.visible_for_dry_run(2).shares, visible.shares);
+  EXPECT_THAT(pools.dry_run_bytes(2), ElementsAre(kCudaContext, kCudaContext, 0_B));
+  EXPECT_THAT(pools.dry_run_bytes(0), ElementsAre(0_B, 0_B, 0_B));
   EXPECT_EQ(pools.visible({}).env.front(), "CUDA_VISIBLE_DEVICES=");
 }
 

@@ -24,6 +24,10 @@ struct EngineRoom::Profiling {
 
 namespace {
 
+// Drivers give the memory of a process that ended back within 0.5 to 1.5 s as a rule.
+constexpr std::chrono::milliseconds kReleaseLag{1500};
+constexpr std::size_t kEndedRunsMax = 64;
+
 // Keeps the numbers of a dry run; otherwise says why there are none.
 std::string take_dry_run(ProfiledPlacement& placement, const Result<RunOutput>& output) {
   if (!output)
@@ -182,12 +186,29 @@ void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
   for (std::string& variable : environment(profiling->model))
     request.env.push_back(std::move(variable));
   runner_.run(std::move(request), [this, profiling, &placement](Result<RunOutput> output) {
+    if (placement.devices > 0)
+      ended_runs_.push_back({std::chrono::steady_clock::now(), placement.devices});
+    if (ended_runs_.size() > kEndedRunsMax)
+      ended_runs_.pop_front();
     if (auto why = take_dry_run(placement, output); !why.empty()) {
       const std::string& name = config_.policy.models[profiling->model.value].id;
       spdlog::warn("no dry run of {}: {}; its size is estimated from the file", name, why);
     }
     dry_run_next(profiling);
   });
+}
+
+std::vector<Bytes> EngineRoom::ending_on_devices() const {
+  std::vector<Bytes> bytes(pools_.devices().size());
+  const auto now = std::chrono::steady_clock::now();
+  for (const EndedRun& run : ended_runs_) {
+    if (now - run.at > kReleaseLag)
+      continue;
+    const std::vector<Bytes> one = pools_.dry_run_bytes(run.devices);
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      bytes[i] += one[i];
+  }
+  return bytes;
 }
 
 void EngineRoom::finish_profile(Profiling& profiling) {

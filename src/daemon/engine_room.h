@@ -1,6 +1,7 @@
 // EngineRoom: turns the core's words about servers into processes, and their fates into events.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -58,6 +59,8 @@ class EngineRoom final : public ServerObserver {
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
   std::vector<RunningProcess> dry_runs() const { return runner_.running(); }
+  // What dry runs that ended a moment ago may still hold on devices, by pool.
+  std::vector<Bytes> ending_on_devices() const;
 
   void server_ready(Generation generation) override;
   void server_exited(Generation generation, std::optional<Failure> failure) override;
@@ -85,6 +88,11 @@ class EngineRoom final : public ServerObserver {
   ProcessRunner runner_;
   Supervisor supervisor_;
   std::vector<std::string> environment_;
+  struct EndedRun {
+    std::chrono::steady_clock::time_point at;
+    std::size_t devices = 0;
+  };
+  std::deque<EndedRun> ended_runs_;
   // Models whose dry runs wait for those of the first: on a GPU each opens a context of its own.
   std::deque<std::shared_ptr<Profiling>> dry_running_;
   std::map<ModelId, FileId> profiled_;  // which content the model's rows speak of

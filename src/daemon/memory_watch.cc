@@ -150,7 +150,8 @@ std::vector<OwnTree> MemoryWatch::own_trees() const {
 }
 
 void MemoryWatch::take(const DeviceSurvey& survey) {
-  DeviceTruth truth = account_.judge(survey, own_trees(), core_.charges());
+  DeviceTruth truth =
+      account_.judge(survey, own_trees(), core_.charges(), engines_.ending_on_devices());
   on_devices_ = std::move(truth.servers);
   on_unified_ = std::move(truth.unified);
   for (const auto& [generation, bytes] : on_devices_) {
