@@ -78,6 +78,8 @@ class ControlDesk {
   void reload(const std::shared_ptr<net::Exchange>& exchange);
   void log_settings(net::Exchange& exchange, const api::Route& route);
   void metrics(net::Exchange& exchange);
+  void status(net::Exchange& exchange);
+  void founding_shape(net::Exchange& exchange, const api::Route& route);
   void health(net::Exchange& exchange);
   void count(const Decision& decision);
   api::ApiContext context() const { return {loop_.policy(), faces_, clock_}; }
