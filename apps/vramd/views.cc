@@ -60,7 +60,7 @@ std::string state_text(const Json& model) {
 }
 
 std::string marks_text(const Json& model) {
-  std::string text;
+  std::string text = flag_field(model, "cpu_only") ? "off GPU" : "";
   for (const char* mark : {"degraded", "stalled", "pinned"}) {
     if (flag_field(model, mark))
       text += (text.empty() ? "" : ", ") + std::string(mark);
@@ -84,24 +84,61 @@ std::string count_text(const Json& model, std::string_view field) {
   return std::to_string(number_field(model, field));
 }
 
-std::string pool_view(const Json& pool, const Terminal& terminal) {
+// "high for 1m 30s", "normal".
+Cell level_cell(const Json& pool) {
+  if (flag_field(pool, "lost"))
+    return {"lost", Colour::red};
+  const std::string level = text_field(pool, "level");
+  if (level.empty())
+    return {"normal", Colour::green};
+  const bool worst = level == "critical" || level == "emergency";
+  std::string text = level;
+  if (const auto since = duration_field(pool, "level_for_ms"))
+    text += " for " + span_text(*since);
+  return {text, worst ? Colour::red : Colour::yellow};
+}
+
+std::string pool_view(const Json& pool, const Terminal& terminal, std::size_t name_columns) {
   const auto bytes = [&](const char* name) { return bytes_field(pool, name).value_or(Bytes{}); };
-  const Bytes budget = bytes("budget_bytes");
-  const Bytes reserved = bytes("reserved_bytes");
+  const Bytes capacity = bytes("capacity_bytes"), used = bytes("used_bytes");
   const Bytes headroom = bytes("headroom_bytes");
-  // What is neither reserved nor free is held by others.
-  const Bytes taken = std::clamp(budget - reserved - headroom, Bytes{}, budget);
-  const Colour colour = headroom.count <= 0                  ? Colour::red
-                        : headroom.count * 10 < budget.count ? Colour::yellow
-                                                             : Colour::green;
+  const Cell level = level_cell(pool);
+  std::string name = text_field(pool, "pool");
+  name.append(name_columns - std::min(name_columns, columns_of(name)), ' ');
+  const std::string margin(name_columns + 2, ' ');
+  const std::int64_t percent = capacity.count > 0 ? used.count * 100 / capacity.count : 0;
+  const auto line = [&](const std::string& text) {
+    return margin + folded(text, terminal.width, margin.size()) + "\n";
+  };
   std::string out =
-      terminal.paint(Colour::bold, text_field(pool, "pool")) + "  " +
-      bar(terminal, {{reserved, colour, '#'}, {taken, Colour::dim, '+'}}, budget, kBarColumns) +
-      "  " + size_text(reserved) + " of " + size_text(budget) + " reserved, " +
-      size_text(std::max(headroom, Bytes{})) + " free\n";
-  out += "      models measured " + size_text(bytes("measured_bytes")) + ", others use " +
-         size_text(bytes("foreign_bytes")) + ", the machine has " +
-         size_text(bytes("capacity_bytes")) + "\n";
+      terminal.paint(Colour::bold, name) + "  " +
+      bar(terminal,
+          {{bytes("ours_bytes"), level.colour, '#'}, {bytes("foreign_bytes"), Colour::dim, '+'}},
+          capacity, kBarColumns) +
+      "  " + std::to_string(percent) + " % of " + size_text(capacity) + ", " +
+      terminal.paint(level.colour, level.text) + "\n";
+  std::string use = "ours " + size_text(bytes("ours_bytes")) + ", others " +
+                    size_text(bytes("foreign_bytes")) + ", free " +
+                    size_text(std::max(Bytes{}, capacity - used));
+  if (flag_field(pool, "unified"))
+    use += "; GPU and host are one memory";
+  if (bytes("releasing_bytes") > Bytes{})
+    use += "; " + size_text(bytes("releasing_bytes")) + " not back yet";
+  if (bytes("orphaned_bytes") > Bytes{})
+    use += "; " + size_text(bytes("orphaned_bytes")) + " held by no process";
+  out += line(use);
+  return out + line("reserved " + size_text(bytes("reserved_bytes")) + " of " +
+                    size_text(bytes("budget_bytes")) + ", room for " +
+                    size_text(std::max(headroom, Bytes{})));
+}
+
+std::string pools_view(const Json& status, const Terminal& terminal) {
+  std::size_t columns = 0;
+  for (const Json& pool : list_field(status, "pools"))
+    columns = std::max(columns, columns_of(text_field(pool, "pool")));
+  std::string out;
+  for (const Json& pool : list_field(status, "pools"))
+    out += pool_view(pool, terminal, columns);
   return out;
 }
 
@@ -137,41 +174,106 @@ std::string head_view(const Json& status, const Terminal& terminal) {
          count_text(status, "waiting") + " waiting\n";
 }
 
+std::string last_use_text(const Json& model) {
+  if (number_field(model, "leases") > 0)
+    return "in use";
+  const auto idle = duration_field(model, "idle_for_ms");
+  return idle ? span_text(*idle) + " ago" : "-";
+}
+
+std::size_t widest_line(std::string_view text) {
+  std::size_t widest = 0;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    widest = std::max(widest, columns_of(line));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+  }
+  return widest;
+}
+
 std::string ago_text(std::int64_t then_ms, std::int64_t now_ms) {
   const std::int64_t ms = std::max<std::int64_t>(0, now_ms - then_ms);
   return span_text(std::chrono::milliseconds(ms)) + " ago";
 }
 
-}  // namespace
+// What its server holds on devices, as far as somebody can tell, else what it is charged with.
+std::optional<Bytes> device_bytes(const Json& model) {
+  std::optional<Bytes> sum;
+  for (const Json& share : list_field(model, "devices")) {
+    const auto measured = bytes_field(share, "measured_bytes");
+    sum = sum.value_or(Bytes{}) +
+          measured.value_or(bytes_field(share, "reserved_bytes").value_or(Bytes{}));
+  }
+  return sum;
+}
 
-std::string status_view(const Json& status, const Terminal& terminal) {
-  std::string out = head_view(status, terminal) + "\n";
-  for (const Json& pool : list_field(status, "pools"))
-    out += pool_view(pool, terminal);
+std::string device_text(const Json& model) {
+  const auto amount = device_bytes(model);
+  return amount && is_running(model) ? size_text(*amount) : "-";
+}
+
+std::string host_text(const Json& model) {
+  return memory_text(model,
+                     bytes_field(model, "measured_bytes") ? "measured_bytes" : "reserved_bytes");
+}
+
+struct ModelColumns {
+  std::size_t name = kNameColumns;
+  bool placement = true;
+  bool device = false;
+};
+
+std::string models_view(const Json& status, const Terminal& terminal, const ModelColumns& columns) {
   Table table(terminal);
   table.column("MODEL");
-  table.column("TYPE");
   table.column("STATE");
-  table.column("PLACEMENT");
-  table.column("MEMORY", Align::right);
-  table.column("USES", Align::right);
-  table.column("LOADS", Align::right);
-  table.column("IDLE", Align::right);
+  table.column("TIER");
+  if (columns.placement)
+    table.column("PLACEMENT");
+  if (columns.device)
+    table.column("GPU", Align::right);
+  table.column("HOST", Align::right);
+  table.column("LAST USE", Align::right);
   table.column("");
   for (const Json& model : list_field(status, "models")) {
     const std::string state = text_field(model, "state");
     const Colour dim = state == "absent" ? Colour::dim : Colour::plain;
-    table.row({{clipped(text_field(model, "id"), kNameColumns)},
-               {text_field(model, "type"), dim},
-               {state_text(model), colour_of(state)},
-               {placement_text(model), dim},
-               {memory_text(model, "reserved_bytes"), dim},
-               {count_text(model, "uses"), dim},
-               {count_text(model, "loads"), dim},
-               {idle_text(model), dim},
-               {marks_text(model), marks_colour(model)}});
+    std::vector<Cell> cells{{clipped(text_field(model, "id"), columns.name)},
+                            {state_text(model), colour_of(state)},
+                            {text_field(model, "tier"), dim}};
+    if (columns.placement)
+      cells.push_back({placement_text(model), dim});
+    if (columns.device)
+      cells.push_back({device_text(model), dim});
+    cells.push_back({host_text(model), dim});
+    cells.push_back({last_use_text(model), dim});
+    cells.push_back({marks_text(model), marks_colour(model)});
+    table.row(std::move(cells));
   }
-  out += "\n" + table.text();
+  return table.text();
+}
+
+// The widest form that fits the terminal: without placements, then with shorter names.
+std::string models_view(const Json& status, const Terminal& terminal) {
+  constexpr std::size_t kNameColumnsMin = 12;
+  ModelColumns columns;
+  columns.device = std::ranges::any_of(list_field(status, "models"), [](const Json& model) {
+    return !list_field(model, "devices").empty();
+  });
+  const Terminal plain{.colour = false, .unicode = terminal.unicode, .width = terminal.width};
+  while (columns.name > kNameColumnsMin &&
+         widest_line(models_view(status, plain, columns)) > terminal.width) {
+    columns.name -= columns.placement ? 0 : 1;
+    columns.placement = false;
+  }
+  return models_view(status, terminal, columns);
+}
+
+}  // namespace
+
+std::string status_view(const Json& status, const Terminal& terminal) {
+  std::string out = head_view(status, terminal) + "\n" + pools_view(status, terminal) + "\n" +
+                    models_view(status, terminal);
   const std::string problems = problems_view(status, terminal);
   return problems.empty() ? out : out + "\n" + problems;
 }

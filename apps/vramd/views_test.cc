@@ -12,6 +12,7 @@ Json status() {
     "daemon": {"version": "0.1.0", "listen": "127.0.0.1:8726", "pid": 7, "uptime_ms": 7380000},
     "healthy": true, "problems": [], "shutting_down": false, "waiting": 3, "leases": 1,
     "pools": [{"pool": "host", "capacity_bytes": 17179869184, "budget_bytes": 6442450944,
+               "used_bytes": 5368709120, "ours_bytes": 3221225472, "level": null,
                "reserved_bytes": 3221225472, "measured_bytes": 3006477107,
                "foreign_bytes": 2147483648, "headroom_bytes": 2147483648}],
     "models": [

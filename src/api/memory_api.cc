@@ -5,91 +5,11 @@
 #include <charconv>
 #include <chrono>
 
-#include "api/json_shapes.h"
+#include "api/founding_shapes.h"
+#include "api/snapshot_json.h"
 
 namespace vramd::api {
 namespace {
-
-const ModelFace& face_of(ModelId model, const ApiContext& context) {
-  static const ModelFace kNone;
-  return model.value < context.faces.size() ? context.faces[model.value] : kNone;
-}
-
-OrderedJson bytes_json(const std::optional<Bytes>& bytes) {
-  return bytes ? OrderedJson(bytes->count) : OrderedJson(nullptr);
-}
-
-OrderedJson pool_json(const PoolSnapshot& pool) {
-  return {{"pool", pool.name},
-          {"capacity_bytes", pool.capacity.count},
-          {"budget_bytes", pool.budget.count},
-          {"reserved_bytes", pool.reserved.count},
-          {"reserved_weights_bytes", pool.reserved_weights.count},
-          {"measured_bytes", pool.measured.count},
-          {"foreign_bytes", pool.foreign.count},
-          {"headroom_bytes", pool.headroom.count},
-          {"sample_age_ms", ms_json(pool.sample_age)}};
-}
-
-OrderedJson pools_json(const Snapshot& snapshot) {
-  OrderedJson pools = OrderedJson::array();
-  for (const PoolSnapshot& pool : snapshot.pools)
-    pools.push_back(pool_json(pool));
-  return pools;
-}
-
-OrderedJson problems_json(std::span<const HealthProblem> problems) {
-  OrderedJson rows = OrderedJson::array();
-  for (const HealthProblem& problem : problems) {
-    rows.push_back({{"code", problem.code}, {"text", problem.text}});
-  }
-  return rows;
-}
-
-OrderedJson model_json(const ModelSnapshot& model, const ApiContext& context) {
-  const ModelFace& face = face_of(model.model, context);
-  OrderedJson row;
-  row["id"] = model.id;
-  row["aliases"] = face.aliases;
-  row["type"] = vramd::to_text(model.type);
-  row["engine"] = face.engine;
-  row["state"] = vramd::to_text(model.state);
-  row["tier"] = vramd::to_text(model.tier);
-  row["pinned"] = model.pinned;
-  row["degraded"] = model.degraded;
-  row["stalled"] = model.stalled;
-  row["leases"] = model.leases;
-  row["waiting"] = model.waiting;
-  row["generation"] = model.generation ? OrderedJson(model.generation->value) : OrderedJson();
-  row["placement"] = placement_json(model.placement);
-  row["target"] = placement_json(model.target);
-  row["predicted_bytes"] = model.predicted.count;
-  row["weights_bytes"] = model.weights.count;
-  row["reserved_bytes"] = model.reserved.count;
-  row["measured_bytes"] = bytes_json(model.measured);
-  row["source"] = model.source ? OrderedJson(vramd::to_text(*model.source)) : OrderedJson();
-  row["uses"] = model.uses;
-  row["loads"] = model.loads;
-  row["evictions"] = model.evictions;
-  row["failures"] = model.failures;
-  row["idle_for_ms"] = ms_json(model.idle_for);
-  row["load_time_ms"] = ms_json(model.load_time);
-  row["loading_for_ms"] = ms_json(model.loading_for);
-  row["retry_in_ms"] = ms_json(model.retry_in);
-  row["failure"] = model.failure.empty() ? OrderedJson() : OrderedJson(model.failure);
-  return row;
-}
-
-const ModelSnapshot* find_model(const Snapshot& snapshot, ModelId model) {
-  const auto found = std::ranges::find(snapshot.models, model, &ModelSnapshot::model);
-  return found == snapshot.models.end() ? nullptr : &*found;
-}
-
-OrderedJson model_or_null(const Snapshot& snapshot, std::optional<ModelId> model,
-                          const ApiContext& context) {
-  const ModelSnapshot* found = model ? find_model(snapshot, *model) : nullptr;
-  return found == nullptr ? OrderedJson() : model_json(*found, context);
-}
 
 OrderedJson list_json(OrderedJson data) {
   OrderedJson list;
@@ -197,8 +117,10 @@ std::string status_json(const Snapshot& snapshot, const ApiContext& context,
   status["shutting_down"] = snapshot.shutting_down;
   status["waiting"] = snapshot.waiting;
   status["leases"] = snapshot.leases;
+  status["preset"] = snapshot.preset;
   status["pools"] = pools_json(snapshot);
   status["models"] = std::move(models);
+  add_router_view(status, snapshot, context, daemon.last_unload);
   return dump(status);
 }
 

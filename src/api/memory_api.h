@@ -18,6 +18,8 @@ struct ModelFace {
   std::vector<std::string> aliases;
   std::string engine;          // "llama"
   std::int64_t created_s = 0;  // Unix time of the file, for OpenAI's `created`
+  std::string file;            // its name without the folder
+  std::string quantization;    // "Q4_K_M", as the file's name says; may be empty
 };
 
 // Turns the core's ticks into the time of day: Unix microseconds at Tick zero.
@@ -34,6 +36,7 @@ struct DaemonFacts {
   std::int64_t pid = 0;
   Duration uptime{};
   std::string memory_source;  // HostSample::source
+  std::optional<Tick> last_unload;
 };
 
 // Everything that the encoders need beside the snapshot itself. `faces` may be shorter than the

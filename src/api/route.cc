@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <tuple>
 
 #include <simdjson.h>
 
@@ -82,6 +81,12 @@ constexpr std::array kRows = {
     change("/api/memory/reload", Method::post, Endpoint::reload),
     view("/api/memory/history", Endpoint::memory_history, Scope::read),
     view("/api/memory/log", Endpoint::log, Scope::read),
+    view("/memory/stats", Endpoint::memory_stats, Scope::read),
+    view("/memory/health", Endpoint::memory_health, Scope::read),
+    view("/memory/models", Endpoint::loaded_models, Scope::read),
+    view("/memory/evictions", Endpoint::eviction_history, Scope::read),
+    view("/system/memory", Endpoint::system_memory, Scope::read),
+    view("/openapi.json", Endpoint::openapi, Scope::open),
     change("/api/memory/flush", Method::post, Endpoint::flush),
     change("/api/memory/log", Method::put, Endpoint::set_log),
 };
@@ -94,11 +99,20 @@ struct Verb {
 constexpr std::array kVerbs = {Verb{"/load", Endpoint::load}, Verb{"/unload", Endpoint::unload},
                                Verb{"/pin", Endpoint::pin}, Verb{"/unpin", Endpoint::unpin}};
 
-constexpr std::string_view kModelsPath = "/v1/models/";
+// What may follow one of these is an id to its end.
+struct IdRow {
+  std::string_view prefix;
+  Endpoint endpoint;
+  Scope scope;
+  std::string_view id;  // what the id is called
+};
+constexpr std::array kIdRows = {
+    IdRow{"/v1/models/", Endpoint::openai_model, Scope::infer, "id"},
+    IdRow{"/api/memory/requests/", Endpoint::memory_request, Scope::read, "number"},
+    IdRow{"/logs/", Endpoint::logs, Scope::admin, "id"}};
+
 constexpr std::string_view kMemoryPath = "/api/memory/models/";
 constexpr std::string_view kUpstreamPath = "/upstream/";
-constexpr std::string_view kLogsPath = "/logs/";
-constexpr std::string_view kRequestsPath = "/api/memory/requests/";
 constexpr std::size_t kQueryParamsMax = 64;
 
 Method method_of(std::string_view text) {
@@ -113,6 +127,11 @@ Method method_of(std::string_view text) {
   if (text == "OPTIONS")
     return Method::options;
   return Method::other;
+}
+
+std::string_view name_of(Method method) {
+  constexpr auto kNames = std::to_array<std::string_view>({"GET", "POST", "DELETE", "PUT"});
+  return kNames[static_cast<std::size_t>(method)];
 }
 
 int hex_value(char c) {
@@ -304,17 +323,14 @@ Routed path_route(Method method, std::string_view method_text, std::string_view 
     return upstream_route(method, path, query, is_model);
   if (path.starts_with(kMemoryPath))
     return memory_route(method, method_text, path, is_model);
-  for (const auto& [prefix, endpoint, scope] :
-       {std::tuple{kModelsPath, Endpoint::openai_model, Scope::infer},
-        std::tuple{kRequestsPath, Endpoint::memory_request, Scope::read},
-        std::tuple{kLogsPath, Endpoint::logs, Scope::admin}}) {
-    if (!path.starts_with(prefix))
+  for (const IdRow& row : kIdRows) {
+    if (!path.starts_with(row.prefix))
       continue;
     if (method == Method::options)
       return preflight(path);
     if (method != Method::get)
       return wrong_method(method_text, "GET, HEAD", path);
-    return model_route(endpoint, scope, path.substr(prefix.size()), path);
+    return model_route(row.endpoint, row.scope, path.substr(row.prefix.size()), path);
   }
   return no_route(not_found(path), path);
 }
@@ -337,29 +353,36 @@ void read_query(std::string_view query, Route& found) {
 }  // namespace
 
 std::string_view to_text(Endpoint endpoint) {
-  constexpr std::array<std::string_view, 23> kNames = {"openai_models",
-                                                       "openai_model",
-                                                       "inference",
-                                                       "upstream",
-                                                       "health",
-                                                       "metrics",
-                                                       "memory_status",
-                                                       "memory_models",
-                                                       "memory_model",
-                                                       "memory_events",
-                                                       "memory_evictions",
-                                                       "memory_history",
-                                                       "load",
-                                                       "unload",
-                                                       "pin",
-                                                       "unpin",
-                                                       "flush",
-                                                       "log",
-                                                       "set_log",
-                                                       "logs",
-                                                       "memory_request",
-                                                       "reload",
-                                                       "preflight"};
+  constexpr auto kNames = std::to_array<std::string_view>({"openai_models",
+                                                           "openai_model",
+                                                           "inference",
+                                                           "upstream",
+                                                           "health",
+                                                           "metrics",
+                                                           "memory_status",
+                                                           "memory_models",
+                                                           "memory_model",
+                                                           "memory_events",
+                                                           "memory_evictions",
+                                                           "memory_history",
+                                                           "load",
+                                                           "unload",
+                                                           "pin",
+                                                           "unpin",
+                                                           "flush",
+                                                           "log",
+                                                           "set_log",
+                                                           "logs",
+                                                           "memory_request",
+                                                           "reload",
+                                                           "memory_stats",
+                                                           "memory_health",
+                                                           "loaded_models",
+                                                           "eviction_history",
+                                                           "system_memory",
+                                                           "openapi",
+                                                           "preflight"});
+  static_assert(kNames.size() == static_cast<std::size_t>(Endpoint::preflight) + 1);
   return kNames[static_cast<std::size_t>(endpoint)];
 }
 
@@ -389,6 +412,27 @@ std::expected<Route, NoRoute> route(std::string_view method, std::string_view ta
   if (found && found->endpoint != Endpoint::upstream)
     read_query(query, *found);
   return found;
+}
+
+std::vector<Served> served_paths() {
+  std::vector<Served> all;
+  for (const Row& row : kRows) {
+    if (row.place == Place::door)
+      all.push_back({name_of(row.method), std::string(row.path), row.endpoint, row.scope});
+  }
+  for (const IdRow& row : kIdRows) {
+    all.push_back({"GET", std::string(row.prefix) + "{" + std::string(row.id) + "}", row.endpoint,
+                   row.scope});
+  }
+  const std::string model = std::string(kMemoryPath) + "{id}";
+  all.push_back({"GET", model, Endpoint::memory_model, Scope::read});
+  all.push_back({"DELETE", model, Endpoint::unload, Scope::admin});
+  for (const Verb& verb : kVerbs)
+    all.push_back({"POST", model + std::string(verb.name), verb.endpoint, Scope::admin});
+  const std::string upstream = std::string(kUpstreamPath) + "{id}/{rest}";
+  all.push_back({"GET", upstream, Endpoint::upstream, Scope::read});
+  all.push_back({"POST", upstream, Endpoint::upstream, Scope::admin});
+  return all;
 }
 
 std::optional<std::string> decode_path(std::string_view text) {

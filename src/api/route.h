@@ -37,6 +37,12 @@ enum class Endpoint : std::uint8_t {
   logs,              // GET /logs/{model}
   memory_request,    // GET /api/memory/requests/{number}; `model` holds the number
   reload,            // POST /api/memory/reload
+  memory_stats,      // GET /memory/stats
+  memory_health,     // GET /memory/health
+  loaded_models,     // GET /memory/models
+  eviction_history,  // GET /memory/evictions
+  system_memory,     // GET /system/memory
+  openapi,           // GET /openapi.json
   preflight,         // OPTIONS on any of these
 };
 
@@ -77,6 +83,17 @@ struct NoRoute {
 // Allocates nothing for the doors. Never throws on bad input.
 std::expected<Route, NoRoute> route(std::string_view method, std::string_view target,
                                     const IsModel& is_model);
+
+// One way to use a path. What varies in it is in braces: "/api/memory/models/{id}/load".
+struct Served {
+  std::string_view method;  // "GET"; HEAD goes with it
+  std::string path;
+  Endpoint endpoint;
+  Scope scope;
+};
+
+// Everything that route() serves, but for OPTIONS and for the model servers' own paths.
+std::vector<Served> served_paths();
 
 // Percent-decoding of a path part ('+' stays). Empty on a bad escape, NUL or bad UTF-8.
 std::optional<std::string> decode_path(std::string_view text);

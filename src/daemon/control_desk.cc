@@ -8,8 +8,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include "api/founding_shapes.h"
 #include "api/log_api.h"
+#include "api/openapi.h"
 #include "daemon/decision_line.h"
+#include "daemon/gauges.h"
 #include "daemon/history_desk.h"
 #include "daemon/logging.h"
 #include "daemon/request_desk.h"
@@ -19,6 +22,8 @@ namespace {
 
 constexpr std::size_t kEventsDefault = 100;
 constexpr std::size_t kEventsMax = 2048;
+// Decisions by which a model leaves memory.
+const std::vector<DecisionKind> kLeaving = {DecisionKind::evict, DecisionKind::unload};
 
 std::uint64_t number_or(std::string_view text, std::uint64_t fallback) {
   std::uint64_t value = 0;
@@ -79,7 +84,9 @@ ControlDesk::ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& e
 void ControlDesk::reconfigured() {
   faces_.clear();
   for (const ModelConfig& model : config_.models) {
-    faces_.push_back({model.aliases, "llama", engines_.created_s(model.gguf)});
+    const std::string file = model.gguf.filename();
+    faces_.push_back(
+        {model.aliases, "llama", engines_.created_s(model.gguf), file, api::quantization_of(file)});
   }
 }
 
@@ -98,17 +105,16 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
       return health(*exchange);
     case E::metrics:
       return metrics(*exchange);
-    case E::memory_status: {
-      memory_.refresh();
-      api::DaemonFacts facts;
-      facts.version = VRAMD_VERSION;
-      facts.listen = listen_;
-      facts.pid = ::getpid();
-      facts.uptime =
-          std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - started_);
-      facts.memory_source = memory_.source();
-      return respond_json(*exchange, 200, api::status_json(loop_.snapshot(), context(), facts));
-    }
+    case E::memory_status:
+      return status(*exchange);
+    case E::memory_stats:
+    case E::memory_health:
+    case E::loaded_models:
+    case E::eviction_history:
+    case E::system_memory:
+      return founding_shape(*exchange, route);
+    case E::openapi:
+      return respond_json(*exchange, 200, api::openapi_json(VRAMD_VERSION));
     case E::memory_models:
       return respond_json(*exchange, 200, api::memory_models_json(loop_.snapshot(), context()));
     case E::memory_events:
@@ -147,6 +153,40 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
   }
 }
 
+void ControlDesk::status(net::Exchange& exchange) {
+  memory_.refresh();
+  api::DaemonFacts facts;
+  facts.version = VRAMD_VERSION;
+  facts.listen = listen_;
+  facts.pid = ::getpid();
+  facts.uptime = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - started_);
+  facts.memory_source = memory_.source();
+  if (const auto left = log_.query({.kinds = kLeaving, .limit = 1}); !left.empty())
+    facts.last_unload = left.back()->decision.at;
+  respond_json(exchange, 200, api::status_json(loop_.snapshot(), context(), facts));
+}
+
+void ControlDesk::founding_shape(net::Exchange& exchange, const api::Route& route) {
+  const Snapshot snapshot = loop_.snapshot();
+  switch (route.endpoint) {
+    case api::Endpoint::memory_stats:
+      return respond_json(exchange, 200, api::memory_stats_json(snapshot, context()));
+    case api::Endpoint::memory_health:
+      return respond_json(exchange, 200, api::memory_health_json(snapshot, context()));
+    case api::Endpoint::loaded_models:
+      return respond_json(exchange, 200, api::loaded_models_json(snapshot, context()));
+    case api::Endpoint::system_memory:
+      return respond_json(exchange, 200, api::system_memory_json(snapshot, context()));
+    default:
+      break;
+  }
+  api::DecisionFilter filter;
+  filter.kinds = kLeaving;
+  filter.limit =
+      std::min<std::size_t>(kEventsMax, number_or(route.query_value("limit"), kEventsDefault));
+  respond_json(exchange, 200, api::eviction_history_json(log_.query(filter), snapshot, context()));
+}
+
 void ControlDesk::list_models(net::Exchange& exchange, const api::Caller& caller) {
   std::vector<bool> visible;
   for (std::uint32_t i = 0; i < directory_.size(); ++i) {
@@ -171,7 +211,7 @@ void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, cons
                             bool evictions) {
   api::DecisionFilter filter;
   if (evictions) {
-    filter.kinds = {DecisionKind::evict, DecisionKind::unload};
+    filter.kinds = kLeaving;
   }
   if (const auto name = route.query_value("model"); !name.empty()) {
     filter.model = directory_.find(name);
@@ -235,6 +275,14 @@ void ControlDesk::command_done(const CommandDone& action) {
   api::CommandResult result{word(command.endpoint), command.model, action.ok, action.text};
   respond_json(*command.exchange, action.ok ? 200 : 409,
                api::command_json(result, command.before, loop_.snapshot(), context()));
+}
+
+void ControlDesk::level_changed(const LevelChanged& action) {
+  const PoolPolicy& pool = loop_.policy().pools[action.pool.value];
+  const auto name = [](const std::string& level) { return level.empty() ? "normal" : level; };
+  spdlog::log(action.notify ? spdlog::level::warn : spdlog::level::info,
+              "memory pressure of {}: {}, was {}; {} of {} are used", pool.name, name(action.level),
+              name(action.before), to_text(action.used), to_text(action.capacity));
 }
 
 void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
@@ -304,23 +352,11 @@ void ControlDesk::log_settings(net::Exchange& exchange, const api::Route& route)
 void ControlDesk::metrics(net::Exchange& exchange) {
   const Snapshot snapshot = loop_.snapshot();
   std::vector<PoolGauges> pools;
-  for (const PoolSnapshot& p : snapshot.pools) {
-    pools.push_back({p.pool.value, p.capacity, p.budget, p.reserved, p.measured, p.foreign,
-                     p.headroom, p.sample_age});
-  }
+  for (const PoolSnapshot& pool : snapshot.pools)
+    pools.push_back(gauges_of(pool, loop_.policy().pressure));
   std::vector<ModelGauges> models;
-  for (const ModelSnapshot& m : snapshot.models) {
-    ModelGauges g;
-    g.model = m.model.value;
-    g.state = static_cast<std::uint32_t>(m.state);
-    g.leases = m.leases;
-    g.waiting = m.waiting;
-    g.reserved = m.reserved;
-    g.measured = m.measured;
-    g.pinned = m.pinned;
-    g.degraded = m.degraded;
-    models.push_back(g);
-  }
+  for (const ModelSnapshot& model : snapshot.models)
+    models.push_back(gauges_of(model));
   if (connections_)
     metrics_.connections(connections_());
   net::Response response;
@@ -335,6 +371,8 @@ void ControlDesk::health(net::Exchange& exchange) {
 }
 
 void ControlDesk::count(const Decision& decision) {
+  if (decision.kind == DecisionKind::level)
+    return metrics_.level_change(decision.pool.value, decision.text);
   if (!decision.model)
     return;
   const std::uint32_t model = decision.model->value;
@@ -347,6 +385,10 @@ void ControlDesk::count(const Decision& decision) {
     case DecisionKind::fail:
       return metrics_.failure(
           model, decision.failure ? to_text(*decision.failure) : to_text(decision.reason));
+    case DecisionKind::recover:
+      return metrics_.recovery(model, to_text(decision.reason));
+    case DecisionKind::leak:
+      return metrics_.leak(model, decision.need);
     default:
       return;
   }

@@ -42,6 +42,7 @@ class ControlDesk {
   // A decision of the core: kept, logged, counted and streamed to whoever follows.
   void keep(const Decision& decision);
   void command_done(const CommandDone& action);
+  void level_changed(const LevelChanged& action);
 
   // A command that no client waits for.
   CommandId own_command();
@@ -77,6 +78,8 @@ class ControlDesk {
   void reload(const std::shared_ptr<net::Exchange>& exchange);
   void log_settings(net::Exchange& exchange, const api::Route& route);
   void metrics(net::Exchange& exchange);
+  void status(net::Exchange& exchange);
+  void founding_shape(net::Exchange& exchange, const api::Route& route);
   void health(net::Exchange& exchange);
   void count(const Decision& decision);
   api::ApiContext context() const { return {loop_.policy(), faces_, clock_}; }

@@ -4,6 +4,14 @@
 
 namespace vramd {
 
+int signal_of(ExitStatus status) {
+  constexpr int kBase = 128, kSignalsMax = 64;
+  if (status.signal != 0)
+    return status.signal;
+  const int number = status.code - kBase;
+  return number > 0 && number <= kSignalsMax ? number : 0;
+}
+
 std::string to_text(ExitStatus status) {
   if (status.signal == 0)
     return "exit status " + std::to_string(status.code);

@@ -14,6 +14,10 @@ struct ExitStatus {
   friend bool operator==(const ExitStatus&, const ExitStatus&) = default;
 };
 
+// The signal that ended it, or what it ran: shells and container runtimes end with 128 plus the
+// signal that ended theirs. 0 where there was none.
+int signal_of(ExitStatus status);
+
 // "exit status 1", "killed by signal 11 (SIGSEGV)".
 std::string to_text(ExitStatus status);
 

@@ -4,91 +4,138 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
-#include <string>
+#include <vector>
+
+#include "engine/log_ring.h"
+#include "engine/lower.h"
 
 namespace vramd {
 namespace {
 
-using enum FailureKind;
+using enum FailureMeaning;
 
-// Substrings of lines, lower case. Order is weight: memory before the load failure that it causes,
-// set-up before the model that it keeps from loading.
-constexpr auto kPatterns = std::to_array<FailurePattern>({
-    // Says "failed to load" or "out of memory" as well, but another machine's memory would not
-    // help.
-    {bad_setup, "error while loading shared libraries"},
-    {bad_setup, "error while handling argument"},
-    {bad_setup, "error: invalid argument"},
-    {bad_setup, "error: unknown argument"},
-    {bad_setup, "couldn't bind http server socket"},
-    {bad_setup, "couldn't start http listener"},
-    {bad_setup, "no kernel image is available"},
-    {bad_setup, "cuda driver version is insufficient"},
-    {bad_setup, "driver/library version mismatch"},
-    // Memory.
-    {out_of_memory, "cudamalloc failed: out of memory"},
-    {out_of_memory, "cuda error: out of memory"},
-    {out_of_memory, "rocm error: out of memory"},
-    {out_of_memory, "musa error: out of memory"},
-    {out_of_memory, "failed to allocate buffer"},
-    {out_of_memory, "failed to allocate compute"},
-    {out_of_memory, "failed to allocate output buffer"},
-    {out_of_memory, "failed to allocate memory"},
-    {out_of_memory, "failed to reserve initial output buffer"},
-    {out_of_memory, "unable to allocate"},
-    {out_of_memory, "erroroutofdevicememory"},
-    {out_of_memory, "erroroutofhostmemory"},
-    {out_of_memory, "device memory allocation of size"},
-    {out_of_memory, "compute status: -2"},
-    {out_of_memory, "std::bad_alloc"},
-    {out_of_memory, "cannot allocate memory"},
-    {out_of_memory, "out of memory"},
-    // The model file.
-    {bad_model, "unknown model architecture"},
-    {bad_model, "failed to open gguf file"},
-    {bad_model, "gguf_init_from_file"},
-    {bad_model, "gguf_init_from_reader"},
-    {bad_model, "invalid magic"},
-    {bad_model, "is not within the file bounds"},
-    {bad_model, "error loading model"},
-    {bad_model, "failed to load model"},
-    {bad_model, "exiting due to model loading error"},
-});
-
-// Lines that hold the words of a failure and are none.
-constexpr auto kHarmless = std::to_array<std::string_view>({
-    "retrying without pipeline parallelism",
-    "failed to fit params to free device memory",
-    "failed to mlock",
-    "pinned memory",
-    "failed to find a memory slot",
-});
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
-}
+// A start that fails says why in its last 20 lines; an older line tells of something it survived.
+constexpr std::size_t kLinesMax = 60;
+constexpr std::size_t kBodyBytesMax = 64 * 1024;
+constexpr std::size_t kMessageBytesMax = 500;
 
 struct Match {
-  FailureKind kind;
-  std::string_view line;
+  const FailureRow* row;
+  std::string_view line;  // as it was said
+  std::string word;       // in place of the pattern's `*`
 };
 
-std::optional<Match> match_lines(std::span<const std::string_view> lines) {
-  for (const auto& pattern : kPatterns) {
-    for (const auto line : lines) {
-      const std::string low = lower(line);
-      const bool harmless = std::ranges::any_of(
-          kHarmless, [&](std::string_view words) { return low.contains(words); });
-      if (!harmless && low.contains(pattern.text))
-        return Match{pattern.kind, line};
+// The word that stands for the `*`; empty text where the pattern has none; nothing: no match.
+std::optional<std::string_view> find_pattern(std::string_view low, std::string_view pattern) {
+  if (const auto gap = pattern.find(".."); gap != std::string_view::npos) {
+    const auto at = low.find(pattern.substr(0, gap));
+    const bool both = at != std::string_view::npos &&
+                      low.find(pattern.substr(gap + 2), at + gap) != std::string_view::npos;
+    return both ? std::optional(std::string_view()) : std::nullopt;
+  }
+  const auto star = pattern.find('*');
+  if (star == std::string_view::npos)
+    return low.contains(pattern) ? std::optional(std::string_view()) : std::nullopt;
+  const std::string_view before = pattern.substr(0, star);
+  const std::string_view after = pattern.substr(star + 1);
+  for (auto at = low.find(before); at != std::string_view::npos; at = low.find(before, at + 1)) {
+    const std::string_view rest = low.substr(at + before.size());
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    if (!word.empty() && rest.substr(word.size()).starts_with(after))
+      return word;
+  }
+  return std::nullopt;
+}
+
+struct Line {
+  std::string_view said;
+  std::string low;
+};
+
+bool matches(std::string_view low, FailureMeaning meaning, std::span<const FailureRow> rows) {
+  return std::ranges::any_of(rows, [&](const FailureRow& row) {
+    return row.meaning == meaning && find_pattern(low, row.pattern);
+  });
+}
+
+// An aborting llama-server has a debugger print its stack, long after its own last words.
+bool is_of_debugger(std::string_view low) {
+  return low.starts_with("[new lwp") || low.starts_with("[inferior") ||
+         low.starts_with("[thread debugging") ||
+         (low.size() > 1 && low[0] == '#' && low[1] >= '0' && low[1] <= '9');
+}
+
+// Oldest first.
+std::vector<Line> lines_that_count(std::span<const std::string_view> lines,
+                                   std::span<const FailureRow> rows) {
+  std::vector<Line> kept;
+  for (auto line = lines.rbegin(); line != lines.rend() && kept.size() < kLinesMax; ++line) {
+    std::string low = to_lower(*line);
+    if (low.find_first_not_of(' ') == std::string::npos || is_of_debugger(low))
+      continue;
+    if (matches(low, overcome, rows))
+      break;
+    if (!matches(low, harmless, rows))
+      kept.push_back({*line, std::move(low)});
+  }
+  std::ranges::reverse(kept);
+  return kept;
+}
+
+bool is_of_answers(FailureMeaning meaning) {
+  return meaning >= compute_error;
+}
+
+std::optional<Match> match_lines(const std::vector<Line>& lines, std::span<const FailureRow> rows,
+                                 bool answers) {
+  for (const FailureRow& row : rows) {
+    if (row.meaning <= overcome || (is_of_answers(row.meaning) && !answers))
+      continue;
+    for (const Line& line : lines) {
+      if (const auto word = find_pattern(line.low, row.pattern))
+        return Match{&row, line.said, std::string(*word)};
     }
   }
   return std::nullopt;
+}
+
+// Names of ggml's buffer types: "CPU", "CPU_REPACK", "CUDA_Host", "BLAS", "AMX", "output".
+bool is_host_buffer(std::string_view name) {
+  constexpr auto kHost = std::to_array<std::string_view>({"blas", "amx", "hbm", "output", "host"});
+  return name.starts_with("cpu") || name.ends_with("_host") || name.ends_with("_host_buffer") ||
+         std::ranges::find(kHost, name) != kHost.end();
+}
+
+FailureKind kind_of(const Match& match) {
+  switch (match.row->meaning) {
+    case device_memory:
+      return FailureKind::out_of_device_memory;
+    case host_memory:
+    case compute_error:
+      return FailureKind::out_of_memory;
+    case buffer:
+      return is_host_buffer(match.word) ? FailureKind::out_of_memory
+                                        : FailureKind::out_of_device_memory;
+    case gpu_fault:
+      return FailureKind::crashed;
+    case bad_setup:
+      return FailureKind::bad_setup;
+    case bad_model:
+      return FailureKind::bad_model;
+    case exited:
+    case harmless:
+    case overcome:
+    case loading:
+    case busy:
+    case client_error:
+    case server_gone:
+      return FailureKind::exited;
+  }
+  return FailureKind::exited;
+}
+
+bool is_memory(FailureKind kind) {
+  return kind == FailureKind::out_of_memory || kind == FailureKind::out_of_device_memory;
 }
 
 std::string_view last_words(std::span<const std::string_view> lines) {
@@ -105,28 +152,162 @@ std::string with_words(std::string text, std::string_view words) {
   return text;
 }
 
-}  // namespace
-
-std::span<const FailurePattern> failure_patterns() {
-  return kPatterns;
+void add_in_brackets(std::string& text, std::string_view words) {
+  if (!words.empty())
+    text += " (" + std::string(words) + ")";
 }
 
+Failure failure_of(const Match& match, std::string text, const FailureDetail& detail) {
+  Failure failure{.kind = kind_of(match), .text = with_words(std::move(text), match.line)};
+  add_in_brackets(failure.text, match.row->remedy);
+  if (is_memory(failure.kind) && detail.needed)
+    add_in_brackets(failure.text, to_text(detail));
+  return failure;
+}
+
+bool was_asked_to_end(ExitStatus status) {
+  const int signal = signal_of(status);
+  return status.clean() || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
+}
+
+// The text of the JSON string behind `"key":`, unescaped as far as people need it.
+std::string string_of(std::string_view body, std::string_view key) {
+  auto at = body.find(key);
+  if (at == std::string_view::npos)
+    return {};
+  at = body.find_first_not_of(" \t\r\n", at + key.size());
+  if (at == std::string_view::npos || body[at] != '"')
+    return {};
+  std::string out;
+  for (++at; at < body.size() && body[at] != '"' && out.size() < kMessageBytesMax; ++at) {
+    if (body[at] == '\\' && at + 1 < body.size()) {
+      ++at;
+      out += body[at] == 'n' || body[at] == 't' || body[at] == 'r' ? ' ' : body[at];
+    } else {
+      out += body[at];
+    }
+  }
+  return out;
+}
+
+AnswerVerdict verdict_of(const Match& match) {
+  switch (match.row->meaning) {
+    case loading:
+      return AnswerVerdict::loading;
+    case busy:
+      return AnswerVerdict::busy;
+    case client_error:
+      return AnswerVerdict::client_error;
+    case server_gone:
+      return AnswerVerdict::server_gone;
+    default:
+      return is_memory(kind_of(match)) ? AnswerVerdict::memory : AnswerVerdict::server_error;
+  }
+}
+
+}  // namespace
+
 Failure classify_exit(ExitStatus status, bool killed_by_kernel,
-                      std::span<const std::string_view> last_lines) {
-  if (status.signal == SIGKILL) {
+                      std::span<const std::string_view> last_lines,
+                      std::span<const FailureRow> rows) {
+  if (signal_of(status) == SIGKILL) {
     // Its last words were written before anything was wrong: a kill gives no time for more.
     if (killed_by_kernel) {
-      return {.kind = out_of_memory, .text = "killed by the kernel: out of host memory"};
+      return {.kind = FailureKind::out_of_memory,
+              .text = "killed by the kernel: out of host memory"};
     }
-    return {.kind = crashed, .text = to_text(status)};
+    return {.kind = FailureKind::crashed, .text = to_text(status)};
   }
-  if (const auto match = match_lines(last_lines)) {
-    return {.kind = match->kind, .text = with_words(to_text(status), match->line)};
+  if (!was_asked_to_end(status)) {
+    const auto lines = lines_that_count(last_lines, rows);
+    if (const auto match = match_lines(lines, rows, false)) {
+      std::vector<std::string_view> said;
+      for (const Line& line : lines)
+        said.push_back(line.said);
+      return failure_of(*match, to_text(status), read_failure_detail(said));
+    }
   }
-  const auto words = last_words(last_lines);
-  if (status.signal != 0)
-    return {.kind = crashed, .text = with_words(to_text(status), words)};
-  return {.kind = exited, .text = with_words(to_text(status), words)};
+  if (signal_of(status) == SIGILL) {
+    return {.kind = FailureKind::bad_setup,
+            .text = to_text(status) + " (the engine was built for another processor)"};
+  }
+  return {.kind = signal_of(status) != 0 ? FailureKind::crashed : FailureKind::exited,
+          .text = with_words(to_text(status), last_words(last_lines))};
+}
+
+AnswerClass classify_answer(int status, std::string_view body,
+                            std::span<const std::string_view> last_lines,
+                            std::span<const FailureRow> rows) {
+  constexpr int kFirstError = 400, kTooManyRequests = 429, kServerErrors = 500, kUnavailable = 503;
+  if (status < kFirstError)
+    return {};
+  body = body.substr(0, kBodyBytesMax);
+  AnswerClass found{.verdict = AnswerVerdict::server_error, .failure = {}, .detail = {}};
+  if (status < kServerErrors) {
+    // Such a body may quote the request, whose words mean nothing here.
+    found.verdict = status == kTooManyRequests ? AnswerVerdict::busy : AnswerVerdict::client_error;
+    found.detail = read_failure_detail(body);
+    found.detail.needed.reset();
+    return found;
+  }
+  const std::string said = "HTTP " + std::to_string(status);
+  const std::string message = message_of(body);
+  auto match = match_lines(std::vector{Line{message, to_lower(body)}}, rows, true);
+  const auto lines = lines_that_count(last_lines, rows);
+  if (match && match->row->meaning == compute_error) {
+    // The server survived it, and its log says which of its reasons it was.
+    if (std::ranges::any_of(lines,
+                            [](const Line& l) { return l.low.contains("compute status: -3"); }))
+      match.reset();
+    else if (auto cause = match_lines(lines, rows, false); cause && is_memory(kind_of(*cause)))
+      match = cause;
+  }
+  found.detail = read_failure_detail(match && match->line != message ? match->line : body);
+  if (!match) {
+    found.failure = Failure{FailureKind::exited, with_words(said, message)};
+    if (status == kUnavailable)
+      found.verdict = AnswerVerdict::busy;
+    return found;
+  }
+  found.verdict = verdict_of(*match);
+  found.failure = failure_of(*match, said, found.detail);
+  if (found.verdict < AnswerVerdict::memory)
+    found.failure.reset();
+  return found;
+}
+
+std::string message_of(std::string_view body) {
+  body = body.substr(0, kBodyBytesMax);
+  std::string text;
+  for (const std::string_view key : {"\"message\":", "\"error\":", "\"detail\":"}) {
+    text = string_of(body, key);
+    if (!text.empty())
+      break;
+  }
+  if (text.empty())
+    text = body.substr(0, kMessageBytesMax);
+  std::ranges::replace(text, '\n', ' ');
+  return clean_text(text);
+}
+
+std::string_view to_text(AnswerVerdict verdict) {
+  switch (verdict) {
+    case AnswerVerdict::fine:
+      return "fine";
+    case AnswerVerdict::client_error:
+      return "client_error";
+    case AnswerVerdict::loading:
+      return "loading";
+    case AnswerVerdict::busy:
+      return "busy";
+    case AnswerVerdict::memory:
+      return "memory";
+    case AnswerVerdict::server_gone:
+      return "server_gone";
+    case AnswerVerdict::server_error:
+      return "server_error";
+  }
+  return "server_error";
 }
 
 }  // namespace vramd

@@ -18,8 +18,9 @@
 namespace vramd {
 namespace {
 
-// A crash report of ggml is up to 30 lines of back-trace after the line that says why.
-constexpr std::size_t kLastLines = 60;
+// An abort of ggml has a debugger print one line per thread and the stack after the line that says
+// why; the classifier passes over them.
+constexpr std::size_t kLastLines = 300;
 
 Tick now_tick() {
   const auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -142,7 +143,7 @@ void Supervisor::State::exited(Generation generation, ExitStatus status) {
   folder_.forget(generation);
   std::optional<Failure> failure;
   if (!server->told_to_stop()) {
-    const bool killed_by_kernel = status.signal == SIGKILL && oom_.killed_recently(now_tick());
+    const bool killed_by_kernel = signal_of(status) == SIGKILL && oom_.killed_recently(now_tick());
     const auto words = log(server->spec().model).tail(generation, kLastLines);
     failure = classify_exit(status, killed_by_kernel, words);
   }

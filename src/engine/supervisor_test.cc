@@ -84,7 +84,7 @@ TEST_F(SupervisorTest, SaysWhyAServerEndedByItself) {
   EXPECT_EQ(seen_.failures[bad]->kind, FailureKind::bad_model);
   EXPECT_EQ(seen_.failures[plain]->kind, FailureKind::exited);
   EXPECT_EQ(seen_.failures[plain]->text, "exit status 7: something else");
-  EXPECT_EQ(seen_.failures[aborted]->kind, FailureKind::out_of_memory);
+  EXPECT_EQ(seen_.failures[aborted]->kind, FailureKind::out_of_device_memory);
 }
 
 TEST_F(SupervisorTest, AServerThatSomebodyElseKilledHasCrashed) {

@@ -65,7 +65,18 @@ struct PoolCells {
   Gauge* measured;
   Gauge* foreign;
   Gauge* headroom;
+  Gauge* used;
+  Gauge* orphaned;
+  Gauge* releasing;
+  Gauge* level;
+  Gauge* lost;
   Gauge* sample_age;
+};
+
+struct ModelPoolCells {
+  Gauge* predicted;
+  Gauge* reserved;
+  Gauge* measured;
 };
 
 struct ModelCells {
@@ -79,10 +90,14 @@ struct ModelCells {
   std::vector<Gauge*> states;
   Gauge* leases;
   Gauge* waiting;
-  Gauge* reserved;
-  Gauge* measured;
+  Gauge* weights;
+  std::vector<ModelPoolCells> pools;
   Gauge* pinned;
   Gauge* degraded;
+  Gauge* device_failures;
+  Gauge* cpu_only;
+  Counter* leaks;
+  Counter* leaked_bytes;
 };
 
 // Counters whose last label comes from a small set of words, made when a word is first seen.
@@ -114,6 +129,7 @@ struct Metrics::Cells {
 
   Registry registry;
   std::vector<std::string> model_names;
+  std::vector<std::string> pool_names;
   std::vector<PoolCells> pools;
   std::vector<ModelCells> models;
   std::vector<std::string> states;
@@ -122,6 +138,8 @@ struct Metrics::Cells {
   WordCounters refusals;
   WordCounters evictions;
   WordCounters failures;
+  WordCounters recoveries;
+  WordCounters level_changes;
 
   void add_models(std::span<const std::string> names);
 
@@ -130,7 +148,8 @@ struct Metrics::Cells {
 };
 
 Metrics::Cells::Cells(const MetricsSetup& setup)
-    : states(setup.states),
+    : pool_names(setup.pools),
+      states(setup.states),
       refusals(counters(registry, "vramd_refusals_total",
                         "Requests answered with an error by vramd itself, by reason."),
                "reason"),
@@ -139,7 +158,13 @@ Metrics::Cells::Cells(const MetricsSetup& setup)
                 "reason"),
       failures(counters(registry, "vramd_failures_total",
                         "Failed loads, dry runs and servers, by kind."),
-               "kind") {
+               "kind"),
+      recoveries(counters(registry, "vramd_recoveries_total",
+                          "Steps taken after a failure for want of memory."),
+                 "step"),
+      level_changes(counters(registry, "vramd_pressure_level_changes_total",
+                             "Changes of a pool's pressure level, by the new one."),
+                    "level") {
   gauges(registry, "vramd_build_info", "Always 1; the version is in the label.")
       .Add({{"version", setup.version}})
       .Set(1);
@@ -159,13 +184,23 @@ void Metrics::Cells::add_pools(const MetricsSetup& setup) {
       gauges(registry, "vramd_pool_foreign_bytes", "Seen in use by anything that is not ours.");
   auto& headroom = gauges(registry, "vramd_pool_headroom_bytes",
                           "Free for loads; negative when foreign use has grown into it.");
+  auto& used = gauges(registry, "vramd_pool_used_bytes",
+                      "Seen in use by anything, without what can be reclaimed.");
+  auto& orphaned = gauges(registry, "vramd_pool_orphaned_bytes",
+                          "Device memory that no process holds; NaN where nobody can tell.");
+  auto& releasing =
+      gauges(registry, "vramd_pool_releasing_bytes", "Of servers that ended, not seen free yet.");
+  auto& level = gauges(registry, "vramd_pool_pressure_level",
+                       "0 below every pressure level, 1 at the least severe one, and up.");
+  auto& lost = gauges(registry, "vramd_pool_lost", "1 while the pool's device cannot be seen.");
   auto& age = gauges(registry, "vramd_pool_sample_age_seconds",
                      "Age of the last measurement; NaN before the first.");
   for (const std::string& pool : setup.pools) {
     const Labels labels{{"pool", pool}};
     pools.push_back({&capacity.Add(labels), &budget.Add(labels), &reserved.Add(labels),
                      &measured.Add(labels), &foreign.Add(labels), &headroom.Add(labels),
-                     &age.Add(labels)});
+                     &used.Add(labels), &orphaned.Add(labels), &releasing.Add(labels),
+                     &level.Add(labels), &lost.Add(labels), &age.Add(labels)});
   }
 }
 
@@ -185,11 +220,30 @@ void Metrics::Cells::add_models(std::span<const std::string> names) {
   auto& state = gauges(registry, "vramd_model_state", "1 for the state that the model is in.");
   auto& leases = gauges(registry, "vramd_model_leases", "Requests at the model's server.");
   auto& waiting = gauges(registry, "vramd_model_waiting", "Requests that wait for the model.");
+  auto& weights =
+      gauges(registry, "vramd_model_weights_bytes", "Mapped from its file, charged once per file.");
+  auto& predicted = gauges(registry, "vramd_model_predicted_bytes",
+                           "Footprint in the pool, in the host with mapped weights.");
   auto& reserved = gauges(registry, "vramd_model_reserved_bytes",
                           "Charged to the ledger for its server, without mapped weights.");
   auto& measured =
       gauges(registry, "vramd_model_measured_bytes",
              "Seen in use by its server, without mapped weights; NaN when not running.");
+  auto& device_failures = gauges(registry, "vramd_model_device_failures",
+                                 "Failures for want of device memory, within the window.");
+  auto& cpu_only = gauges(registry, "vramd_model_cpu_only", "1 while it is kept off the GPU.");
+  auto& leaks = counters(registry, "vramd_leaks_total",
+                         "Ended servers whose device memory did not come back in time.");
+  auto& leaked = counters(registry, "vramd_leaked_bytes_total",
+                          "Device memory of ended servers that did not come back in time.");
+  const auto by_pool = [&](const std::string& model) {
+    std::vector<ModelPoolCells> cells;
+    for (const std::string& pool : pool_names) {
+      const Labels labels{{"model", model}, {"pool", pool}};
+      cells.push_back({&predicted.Add(labels), &reserved.Add(labels), &measured.Add(labels)});
+    }
+    return cells;
+  };
   auto& pinned = gauges(registry, "vramd_model_pinned", "1 while an operator holds the model.");
   auto& degraded = gauges(registry, "vramd_model_degraded", "1 while a lesser placement runs.");
   const auto by_class = [&](const std::string& model) {
@@ -212,10 +266,14 @@ void Metrics::Cells::add_models(std::span<const std::string> names) {
                      {},
                      &leases.Add(labels),
                      &waiting.Add(labels),
-                     &reserved.Add(labels),
-                     &measured.Add(labels),
+                     &weights.Add(labels),
+                     by_pool(model),
                      &pinned.Add(labels),
-                     &degraded.Add(labels)};
+                     &degraded.Add(labels),
+                     &device_failures.Add(labels),
+                     &cpu_only.Add(labels),
+                     &leaks.Add(labels),
+                     &leaked.Add(labels)};
     for (const std::string& name : states) {
       cells.states.push_back(&state.Add({{"model", model}, {"state", name}}));
     }
@@ -265,6 +323,21 @@ void Metrics::failure(std::uint32_t model, std::string_view kind) {
   cells_->failures.increment({{"model", cells_->model_names.at(model)}}, kind);
 }
 
+void Metrics::recovery(std::uint32_t model, std::string_view step) {
+  cells_->recoveries.increment({{"model", cells_->model_names.at(model)}}, step);
+}
+
+void Metrics::leak(std::uint32_t model, Bytes amount) {
+  const ModelCells& cells = cells_->models.at(model);
+  cells.leaks->Increment();
+  cells.leaked_bytes->Increment(as_double(amount));
+}
+
+void Metrics::level_change(std::uint32_t pool, std::string_view level) {
+  cells_->level_changes.increment({{"pool", cells_->pool_names.at(pool)}},
+                                  level.empty() ? std::string_view("none") : level);
+}
+
 void Metrics::connections(std::uint64_t open) {
   cells_->connections->Set(static_cast<double>(open));
 }
@@ -279,6 +352,11 @@ std::string Metrics::scrape(std::span<const PoolGauges> pools,
     pool.measured->Set(as_double(row.measured));
     pool.foreign->Set(as_double(row.foreign));
     pool.headroom->Set(as_double(row.headroom));
+    pool.used->Set(as_double(row.used));
+    pool.orphaned->Set(row.orphaned ? as_double(*row.orphaned) : kNone);
+    pool.releasing->Set(as_double(row.releasing));
+    pool.level->Set(row.level);
+    pool.lost->Set(row.lost ? 1 : 0);
     pool.sample_age->Set(row.sample_age ? seconds(*row.sample_age) : kNone);
   }
   for (const ModelGauges& row : models) {
@@ -288,8 +366,15 @@ std::string Metrics::scrape(std::span<const PoolGauges> pools,
     }
     model.leases->Set(row.leases);
     model.waiting->Set(row.waiting);
-    model.reserved->Set(as_double(row.reserved));
-    model.measured->Set(row.measured ? as_double(*row.measured) : kNone);
+    model.weights->Set(as_double(row.weights));
+    for (std::size_t i = 0; i < model.pools.size(); ++i) {
+      const ModelPoolGauges in = i < row.pools.size() ? row.pools[i] : ModelPoolGauges{};
+      model.pools[i].predicted->Set(as_double(in.predicted));
+      model.pools[i].reserved->Set(as_double(in.reserved));
+      model.pools[i].measured->Set(in.measured ? as_double(*in.measured) : kNone);
+    }
+    model.device_failures->Set(row.device_failures);
+    model.cpu_only->Set(row.cpu_only ? 1 : 0);
     model.pinned->Set(row.pinned ? 1 : 0);
     model.degraded->Set(row.degraded ? 1 : 0);
   }

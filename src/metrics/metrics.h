@@ -23,7 +23,19 @@ struct PoolGauges {
   Bytes measured;
   Bytes foreign;
   Bytes headroom;
+  Bytes used;
+  std::optional<Bytes> orphaned;
+  Bytes releasing;
+  std::uint32_t level = 0;  // 0 below every pressure level, then in the order of the policy
+  bool lost = false;
   std::optional<Duration> sample_age;
+};
+
+// What a model needs, is charged with and holds in one pool.
+struct ModelPoolGauges {
+  Bytes predicted;
+  Bytes reserved;
+  std::optional<Bytes> measured;
 };
 
 // A model's gauges at a scrape. `model` and `state` are indexes into MetricsSetup.
@@ -32,10 +44,12 @@ struct ModelGauges {
   std::uint32_t state = 0;
   std::int32_t leases = 0;
   std::int32_t waiting = 0;
-  Bytes reserved;
-  std::optional<Bytes> measured;
+  Bytes weights;
+  std::vector<ModelPoolGauges> pools;  // like MetricsSetup::pools; may be shorter
   bool pinned = false;
   bool degraded = false;
+  std::int32_t device_failures = 0;
+  bool cpu_only = false;
 };
 
 // The names behind the indexes. Models may be added later, nothing is ever taken away.
@@ -76,6 +90,11 @@ class Metrics {
   void refusal(std::string_view reason);
   void eviction(std::uint32_t model, std::string_view reason);
   void failure(std::uint32_t model, std::string_view kind);
+  void recovery(std::uint32_t model, std::string_view step);
+  // Device memory of an ended server that did not come back.
+  void leak(std::uint32_t model, Bytes amount);
+  // `level` is a name of the policy; empty: below every level.
+  void level_change(std::uint32_t pool, std::string_view level);
 
   // Before a scrape: client connections that are open now.
   void connections(std::uint64_t open);

@@ -38,6 +38,10 @@ TEST(Metrics, CountsIncidents) {
   metrics.refusal("never_fits");
   metrics.eviction(0, "room_for_other");
   metrics.failure(0, "crashed");
+  metrics.recovery(0, "lesser_placement");
+  metrics.leak(1, 2_GiB);
+  metrics.level_change(0, "high");
+  metrics.level_change(0, "");
   metrics.connections(1);
   const std::string text = metrics.scrape({}, {});
   EXPECT_TRUE(has_line(text, R"(vramd_replays_total{model="a"} 1)")) << text;
@@ -45,6 +49,11 @@ TEST(Metrics, CountsIncidents) {
   EXPECT_TRUE(has_line(text, R"(vramd_refusals_total{reason="never_fits"} 2)"));
   EXPECT_TRUE(has_line(text, R"(vramd_evictions_total{model="a",reason="room_for_other"} 1)"));
   EXPECT_TRUE(has_line(text, R"(vramd_failures_total{kind="crashed",model="a"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_recoveries_total{model="a",step="lesser_placement"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_leaks_total{model="b \"q\"\n"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_leaked_bytes_total{model="b \"q\"\n"} 2147483648)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_pressure_level_changes_total{level="high",pool="host"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_pressure_level_changes_total{level="none",pool="host"} 1)"));
   EXPECT_TRUE(has_line(text, "vramd_connections 1"));
   EXPECT_TRUE(has_line(text, R"(vramd_build_info{version="0.1.0"} 1)"));
 }
@@ -69,6 +78,41 @@ TEST(Metrics, ShowsGaugesAsTheyAreAtTheScrape) {
   text = metrics.scrape({&pool, 1}, {&model, 1});
   EXPECT_TRUE(has_line(text, R"(vramd_model_state{model="b \"q\"\n",state="ready"} 0)"));
   EXPECT_TRUE(has_line(text, R"(vramd_pool_sample_age_seconds{pool="host"} 1.5)"));
+}
+
+TEST(Metrics, ShowsEachModelInEachPool) {
+  MetricsSetup two = setup();
+  two.pools.emplace_back("gpu0");
+  Metrics metrics(two);
+  PoolGauges gpu;
+  gpu.pool = 1;
+  gpu.used = 7_GiB;
+  gpu.releasing = 1_GiB;
+  gpu.level = 2;
+  gpu.lost = true;
+  ModelGauges model;
+  model.weights = 3_GiB;
+  model.pools = {{4_GiB, 1_GiB, 1_GiB}, {5_GiB, 6_GiB, std::nullopt}};
+  model.device_failures = 2;
+  model.cpu_only = true;
+  std::string text = metrics.scrape({&gpu, 1}, {&model, 1});
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_used_bytes{pool="gpu0"} 7516192768)")) << text;
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_orphaned_bytes{pool="gpu0"} Nan)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_releasing_bytes{pool="gpu0"} 1073741824)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_pressure_level{pool="gpu0"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_pool_lost{pool="gpu0"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_weights_bytes{model="a"} 3221225472)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_predicted_bytes{model="a",pool="host"} 4294967296)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_predicted_bytes{model="a",pool="gpu0"} 5368709120)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_reserved_bytes{model="a",pool="gpu0"} 6442450944)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_measured_bytes{model="a",pool="host"} 1073741824)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_measured_bytes{model="a",pool="gpu0"} Nan)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_device_failures{model="a"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_cpu_only{model="a"} 1)"));
+  model.pools.clear();  // its server has gone
+  text = metrics.scrape({&gpu, 1}, {&model, 1});
+  EXPECT_TRUE(has_line(text, R"(vramd_model_reserved_bytes{model="a",pool="gpu0"} 0)"));
+  EXPECT_TRUE(has_line(text, R"(vramd_model_measured_bytes{model="a",pool="host"} Nan)"));
 }
 
 TEST(Metrics, UnboundedWordsDoNotGrowIt) {

@@ -73,6 +73,8 @@ class IdleChecker final : public Checker {
     if (model.rows.empty())
       return false;
     const PlacementRow& best = model.rows.front();
+    if (!best.device_bytes.empty())
+      return false;  // whose devices they would be is the core's choice
     const bool context = std::all_of(model.queue.begin(), model.queue.end(), [&](RequestId r) {
       return books.request(r)->context_needed <= best.placement.context;
     });

@@ -1,0 +1,17 @@
+// openapi_json: the contract of the HTTP API as an OpenAPI 3.1 document.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "api/json_shapes.h"
+
+namespace vramd::api {
+
+// One complete JSON text. What it says of paths and scopes is what route() serves; a test compares.
+std::string openapi_json(std::string_view version);
+
+// components.schemas of the document.
+OrderedJson openapi_schemas();
+
+}  // namespace vramd::api
