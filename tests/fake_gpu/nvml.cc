@@ -23,6 +23,7 @@ constexpr int kNotSupported = 3;
 constexpr int kNotFound = 6;
 constexpr int kInsufficientSize = 7;
 constexpr int kDriverNotLoaded = 9;
+constexpr int kGpuIsLost = 15;
 constexpr int kVersionMismatch = 25;
 
 struct Memory {
@@ -61,7 +62,10 @@ int starts = 0;
 
 const fake_gpu::DeviceSet* the_set() {
   auto* shared = fake_gpu::set_of_environment();
-  return shared == nullptr ? nullptr : &shared->set();
+  if (shared == nullptr)
+    return nullptr;
+  shared->notice_ends();
+  return &shared->set();
 }
 
 // Handles are the addresses of the devices.
@@ -76,6 +80,8 @@ int check(const char* function, void* handle) {
   const auto* set = the_set();
   if (set == nullptr)
     return kDriverNotLoaded;
+  if (handle != nullptr && static_cast<Device*>(handle)->lost != 0)
+    return kGpuIsLost;
   return fake_gpu::fault_of(*set, function, handle == nullptr ? -1 : index_of(handle));
 }
 
@@ -84,7 +90,7 @@ std::vector<ProcessV1> processes_of(void* handle, Use use) {
   std::map<std::int32_t, std::uint64_t> sums;
   for (const Allocation& allocation : device.allocations) {
     // The driver forgets the process at once, and its memory later.
-    if (allocation.pid != 0 && allocation.free_at_ms == 0 && allocation.use == use)
+    if (allocation.pid > 0 && allocation.free_at_ms == 0 && allocation.use == use)
       sums[allocation.pid] += allocation.bytes;
   }
   std::vector<ProcessV1> list;
