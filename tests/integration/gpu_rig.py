@@ -103,7 +103,7 @@ class GpuRig:
     # The engine.
 
     def behave(self, model=None, **keys):
-        """Adds to what servers do from their next start on: of one model, or of all."""
+        """Adds to what servers do, of one model or of all: with their next request or start."""
         entry = (self.behaviour["default"] if model is None
                  else self.behaviour["models"].setdefault(model, {}))
         entry.update(keys)

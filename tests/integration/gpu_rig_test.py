@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import unittest
 
@@ -405,6 +406,33 @@ class Serving(RigTest):
             self.assertEqual(server.request("POST", "/slots/0?action=save", body)[0], 200)
             self.assertEqual(server.request("POST", "/slots/1?action=restore", body)[0], 200)
             self.assertEqual(server.request("POST", "/slots/1?action=erase")[0], 200)
+
+
+class Drivers(RigTest):
+    def test_a_stale_one_tells_for_ever_what_it_saw_first(self):
+        # One process, as the daemon is: it loads the library once.
+        program = """
+import ctypes, sys
+nvml = ctypes.CDLL("libnvidia-ml.so.1")
+nvml.nvmlInit_v2()
+card = ctypes.c_void_p()
+nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(card))
+memory = (ctypes.c_uint64 * 3)()
+for _ in range(2):
+    assert nvml.nvmlDeviceGetMemoryInfo(card, memory) == 0
+    print(memory[2] >> 20, flush=True)
+    sys.stdin.readline()
+"""
+        rig = self.rig()
+        for drivers, then in (("current", 1300), ("stale", 300)):
+            rig.control("release 0 7")
+            reader = subprocess.Popen(
+                [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                text=True, env=rig.environment(LD_LIBRARY_PATH=str(PROGRAMS / drivers)))
+            self.assertEqual(reader.stdout.readline(), "300\n", drivers)
+            rig.control("allocate 0 7 1000")
+            output, _ = reader.communicate("\n\n", timeout=10)
+            self.assertEqual(output, f"{then}\n", drivers)
 
 
 class Hog(RigTest):

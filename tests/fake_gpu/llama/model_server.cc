@@ -157,9 +157,9 @@ void ModelServer::handle(const HttpRequest& request, HttpReply& reply) {
 }
 
 // In the middle of the request that was named.
-void ModelServer::misbehave(HttpReply& reply) {
+void ModelServer::misbehave(const Behaviour& behaviour, HttpReply& reply) {
   const std::int64_t number = ++requests_;
-  if (number == behaviour_.hang_at) {
+  if (number == behaviour.hang_at) {
     hangs_ = true;
     wait_for_ever();
   }
@@ -168,12 +168,12 @@ void ModelServer::misbehave(HttpReply& reply) {
   const EngineDevice& device = devices_.front();
   for (const EngineDevice& each : devices_)
     memory_->touch(each);
-  if (number == behaviour_.grow_at)
-    memory_->allocate_in_use(device, mebibytes(behaviour_.grow_mib));
-  if (behaviour_.oom_at != 0 && number >= behaviour_.oom_at &&
-      set_->count("oom:" + name_) <= static_cast<std::uint64_t>(behaviour_.oom_times)) {
+  if (number == behaviour.grow_at)
+    memory_->allocate_in_use(device, mebibytes(behaviour.grow_mib));
+  if (behaviour.oom_at != 0 && number >= behaviour.oom_at &&
+      set_->count("oom:" + name_) <= static_cast<std::uint64_t>(behaviour.oom_times)) {
     // Requests that came with it get into it.
-    reply.wait_ms(static_cast<int>(behaviour_.token_ms));
+    reply.wait_ms(static_cast<int>(behaviour.token_ms));
     memory_->allocate_in_use(device, memory_->too_much(device));
   }
 }
@@ -192,13 +192,14 @@ void ModelServer::generate(const HttpRequest& request, HttpReply& reply, bool ch
   static std::atomic<std::int64_t> tasks = 0;
   const std::string task = "id  " + std::to_string(*slot) + " | task " + std::to_string(++tasks);
   say('I', "slot launch_slot_: " + task + " | processing task");
-  misbehave(reply);
+  const Behaviour behaviour = read_behaviour(arguments_.model);
+  misbehave(behaviour, reply);
   Answer answer(name_, *wanted);
   if (wanted->stream)
     reply.begin();
   bool there = true;
   while (there && answer.more()) {
-    there = reply.wait_ms(static_cast<int>(behaviour_.token_ms));
+    there = reply.wait_ms(static_cast<int>(behaviour.token_ms));
     for (const EngineDevice& device : devices_)
       memory_->touch(device);
     const std::string chunk = answer.next();
@@ -224,8 +225,9 @@ void ModelServer::embed(const HttpRequest& request, HttpReply& reply) {
   const auto slot = slots_.take(reply);
   if (!slot)
     return;
-  misbehave(reply);
-  if (reply.wait_ms(static_cast<int>(behaviour_.token_ms)))
+  const Behaviour behaviour = read_behaviour(arguments_.model);
+  misbehave(behaviour, reply);
+  if (reply.wait_ms(static_cast<int>(behaviour.token_ms)))
     reply.answer(200, embeddings_json(name_, request.body));
   slots_.give_back(*slot);
 }
@@ -236,8 +238,9 @@ void ModelServer::rerank(const HttpRequest& request, HttpReply& reply) {
   const auto slot = slots_.take(reply);
   if (!slot)
     return;
-  misbehave(reply);
-  if (reply.wait_ms(static_cast<int>(behaviour_.token_ms)))
+  const Behaviour behaviour = read_behaviour(arguments_.model);
+  misbehave(behaviour, reply);
+  if (reply.wait_ms(static_cast<int>(behaviour.token_ms)))
     reply.answer(200, rerank_json(name_, request.body));
   slots_.give_back(*slot);
 }

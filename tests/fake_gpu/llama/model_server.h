@@ -31,7 +31,7 @@ class ModelServer {
   bool load_caches(const MemoryPlan& plan);
   bool fail_load(const std::string& why) const;
   // Does wrong what is due with this request.
-  void misbehave(HttpReply& reply);
+  void misbehave(const Behaviour& behaviour, HttpReply& reply);
   void generate(const HttpRequest& request, HttpReply& reply, bool chat);
   void embed(const HttpRequest& request, HttpReply& reply);
   void rerank(const HttpRequest& request, HttpReply& reply);
@@ -41,7 +41,7 @@ class ModelServer {
   std::int64_t slot_context() const;
 
   const Arguments arguments_;
-  const Behaviour behaviour_;
+  const Behaviour behaviour_;  // as it was at the start; a request has its own
   const std::string name_;
   SharedSet* const set_;
   std::unique_ptr<DeviceMemory> memory_;
