@@ -84,6 +84,13 @@ class GpuRig:
     def used_mib(self, number=0):
         return self.device(number)["used"] // MIB
 
+    def device_of(self, pid):
+        """The number of a device on which a process holds memory, or None."""
+        for number, device in enumerate(self.report()["devices"]):
+            if str(pid) in device["processes"]:
+                return number
+        return None
+
     def refused(self, owner):
         """How often an owner's kind was refused, over all devices."""
         return sum(d["owners"][owner]["refused"] for d in self.report()["devices"])

@@ -306,7 +306,7 @@ class Serving(RigTest):
             status, text = wait_until(lambda: self.health(server), 10, "it answers")
             self.assertEqual(status, 503)
             self.assertEqual(json.loads(text)["error"]["message"], "Loading model")
-            self.assertGreater(rig.used_mib(), WEIGHTS_MIB)
+            wait_until(lambda: rig.used_mib() > WEIGHTS_MIB, 10, "it has its weights")
 
     def health(self, server):
         try:
