@@ -24,6 +24,8 @@ struct StartServer {
   ModelId model;
   Generation generation;
   Placement placement;
+  // The pool of each logical device of the server, in its order; empty: it runs without a GPU.
+  std::vector<PoolId> devices;
 
   friend bool operator==(const StartServer&, const StartServer&) = default;
 };
@@ -82,13 +84,41 @@ struct Decided {
   friend bool operator==(const Decided&, const Decided&) = default;
 };
 
+// A pool's pressure level changed. `level` and `before` are names; empty: below every level.
+struct LevelChanged {
+  PoolId pool;
+  std::string level;
+  std::string before;
+  Bytes used;
+  Bytes capacity;
+  bool notify = false;  // the level wants somebody told, beyond the log
+
+  friend bool operator==(const LevelChanged&, const LevelChanged&) = default;
+};
+
+// Give back what is kept only to be quick. `hard`: also what takes time to get back.
+struct Trim {
+  PoolId pool;
+  bool hard = false;
+
+  friend bool operator==(const Trim&, const Trim&) = default;
+};
+
+// A server has gone and its device memory has not come back: kill whatever is left of it.
+struct KillRemains {
+  ModelId model;
+  Generation generation;
+
+  friend bool operator==(const KillRemains&, const KillRemains&) = default;
+};
+
 // Shutdown is complete: no request, no server.
 struct Drained {
   friend bool operator==(const Drained&, const Drained&) = default;
 };
 
-using Action =
-    std::variant<Profile, StartServer, StopServer, Admit, Refuse, CommandDone, Decided, Drained>;
+using Action = std::variant<Profile, StartServer, StopServer, Admit, Refuse, CommandDone, Decided,
+                            Drained, LevelChanged, Trim, KillRemains>;
 using Actions = std::vector<Action>;
 
 }  // namespace vramd

@@ -26,6 +26,9 @@ enum class DecisionKind : std::uint8_t {
   fail,     // a load, a dry run or a server failed
   stall,    // a load takes longer than it should; others stop waiting for it
   pin,      // an operator's hold was set or released
+  level,    // a pool's pressure level changed
+  recover,  // a step was taken after a failure for want of memory
+  leak,     // device memory of a server that ended did not come back
 };
 
 enum class ReasonCode : std::uint8_t {
@@ -65,12 +68,24 @@ enum class ReasonCode : std::uint8_t {
   config_changed,    // its configuration changed; it comes back with the new one
   model_removed,     // the configuration names it no more
   budget_shrunk,     // models hold more than the budget now allows
+  pressure,          // the pool's pressure level asks for it
+  pressure_over,     // use fell below the restore mark: what pressure took comes back
+  foreign_growth,    // other programs grew into what was meant to stay free
+  after_release,     // tried again once the memory of the last attempt was back
+  more_room,         // tried again with more room, for which others give way
+  lesser_placement,  // tried again with the next placement down
+  device_failures,   // too many failures on the device: it runs on the CPU
+  cooled_down,       // long enough since the last failure: the device may be used again
+  cleared,           // an operator cleared its failures
+  device_lost,       // the device can be seen no more
+  not_returned,      // a server's device memory was not seen free in time
 };
 
 // A row of the arithmetic of a refusal or a wait.
 struct PlacementNeed {
   Placement placement;
   Bytes need;
+  PoolId pool = kHostPool;  // where it lacks most
 
   friend bool operator==(const PlacementNeed&, const PlacementNeed&) = default;
 };
@@ -94,7 +109,7 @@ struct Decision {
   Duration waited{};
   Duration retry_after{};              // for refusals: when asking again makes sense
   std::optional<FailureKind> failure;  // what went wrong, where something did
-  std::string text;                    // a failure's own words
+  std::string text;                    // a failure's own words, or a pressure level's name
 
   friend bool operator==(const Decision&, const Decision&) = default;
 };

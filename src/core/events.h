@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -80,10 +81,12 @@ struct ServerUnresponsive {
 };
 
 // What one server's process tree holds now: anonymous, shared and locked memory, without its
-// mapped weight files.
+// mapped weight files, and what its processes hold in each device pool.
 struct ServerSampled {
   Generation generation;
   Bytes host_anon;
+  // Index is PoolId - 1. Empty where no source tells what a process holds on a device.
+  std::vector<Bytes> device_bytes;
 
   friend bool operator==(const ServerSampled&, const ServerSampled&) = default;
 };
@@ -93,8 +96,33 @@ struct PoolSampled {
   PoolId pool;
   Bytes capacity;
   Bytes foreign;
+  Bytes used;  // everything in use that cannot be reclaimed: ours and foreign
+  // The part of `foreign` that no process holds: a driver that has not given it back yet, a leak.
+  // Empty where no source tells the processes of a device.
+  std::optional<Bytes> orphaned;
+  // What living programs of others held lately beyond what they hold now. They may take it again,
+  // so no load counts on it; nothing is stopped for it.
+  Bytes expected;
 
   friend bool operator==(const PoolSampled&, const PoolSampled&) = default;
+};
+
+// A device can be seen no more: it fell off the bus, or its driver is gone. Nothing is placed there
+// until it is sampled again.
+struct PoolLost {
+  PoolId pool;
+  std::string text;  // for people
+
+  friend bool operator==(const PoolLost&, const PoolLost&) = default;
+};
+
+// Share of the last 10 s that some, or all, tasks of the machine or of our cgroup stood still for
+// want of host memory, whichever is worse (PSI).
+struct StallSampled {
+  std::int64_t some_permille = 0;
+  std::int64_t full_permille = 0;
+
+  friend bool operator==(const StallSampled&, const StallSampled&) = default;
 };
 
 // The configuration changed. Models keep their ids: new ones come after the known ones, and those
@@ -129,6 +157,13 @@ struct PinModel {
 
   friend bool operator==(const PinModel&, const PinModel&) = default;
 };
+// Forgets what went wrong with a model: it may use its device again, and does not rest.
+struct ClearModel {
+  CommandId command;
+  ModelId model;
+
+  friend bool operator==(const ClearModel&, const ClearModel&) = default;
+};
 // Unloads everything that no request uses and nobody pinned.
 struct Flush {
   CommandId command;
@@ -146,9 +181,9 @@ struct Timer {
   friend bool operator==(const Timer&, const Timer&) = default;
 };
 
-using Event =
-    std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
-                 ServerReady, ServerExited, ServerUnresponsive, ServerSampled, PoolSampled,
-                 LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer, PolicyChanged>;
+using Event = std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
+                           ServerReady, ServerExited, ServerUnresponsive, ServerSampled,
+                           PoolSampled, LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer,
+                           PolicyChanged, PoolLost, StallSampled, ClearModel>;
 
 }  // namespace vramd

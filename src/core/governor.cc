@@ -33,6 +33,9 @@ PlanAnswer Governor::plan(const PlanQuery& query, Tick now) const {
 std::optional<std::int32_t> Governor::queue_place(RequestId request) const {
   return impl_->queue_place(request);
 }
+bool Governor::awaits_release(PoolId pool) const {
+  return impl_->awaits_release(pool);
+}
 const Policy& Governor::policy() const {
   return impl_->policy();
 }
@@ -64,6 +67,7 @@ Governor::Impl::Impl(Policy policy, Tick now)
       ledger_(policy_.pools),
       eviction_(make_eviction_policy(policy_.residency.eviction)),
       now_(now) {
+  pressure_.resize(policy_.pools.size());
   models_.resize(policy_.models.size());
   for (std::size_t i = 0; i < models_.size(); ++i) {
     models_[i].id = ModelId(static_cast<std::uint32_t>(i));

@@ -71,6 +71,10 @@ class Governor {
   // models that will be loaded first; empty when the request does not wait.
   std::optional<std::int32_t> queue_place(RequestId request) const;
 
+  // Whether a server that ended held memory there that was not seen free yet: samples are wanted
+  // soon and often.
+  bool awaits_release(PoolId pool) const;
+
   const Policy& policy() const;
 
   // Everything it remembers; between two steps.

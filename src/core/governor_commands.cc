@@ -46,6 +46,7 @@ void Governor::Impl::on(const UnloadModel& event) {
   }
   finish_load_commands(*model, false, "it was unloaded by an operator");
   model->reload_for.reset();
+  model->pressed_at.reset();
   if (!model->generation) {
     emit(CommandDone{event.command, true, "it was not loaded"});
     return;

@@ -12,6 +12,7 @@
 #include "core/governor.h"
 #include "core/ledger.h"
 #include "core/planner.h"
+#include "core/pressure.h"
 #include "core/residency.h"
 #include "core/state.h"
 
@@ -29,6 +30,7 @@ class Governor::Impl {
   std::vector<Violation> violations() const;
   PlanAnswer plan(const PlanQuery& query, Tick now) const;
   std::optional<std::int32_t> queue_place(RequestId request) const;
+  bool awaits_release(PoolId pool) const;
   const Policy& policy() const { return policy_; }
 
  private:
@@ -42,11 +44,18 @@ class Governor::Impl {
     ModelId model;
   };
 
+  // What is tried next after a failure for want of memory.
+  struct RecoveryStep {
+    ReasonCode reason = ReasonCode::more_room;
+    std::size_t row = 0;     // that is tried
+    std::int32_t count = 0;  // failures within the window, this one included
+  };
+
   // governor_requests.cc
   void on(const RequestArrived& event);
   void on(const RequestEnded& event);
   void on(const ClientGone& event);
-  std::optional<ModelId> most_recent_llm() const;
+  std::optional<ModelId> resident() const;
   bool can_admit(const ModelRecord& model, const Request& request) const;
   bool may_grow(const ModelRecord& model, const Request& request) const;
   void admit(RequestId id, Request& request, ModelRecord& model);
@@ -70,13 +79,45 @@ class Governor::Impl {
   void on(const ServerUnresponsive& event);
   void on(const ServerSampled& event);
   void on(const PoolSampled& event);
+  void on(const StallSampled& event);
   void end_profile(ModelRecord& model);
   void count_crash(ModelRecord& model, Generation generation);
+  void forgive_crash(ModelRecord& model, Generation generation);
   void server_gone(ModelRecord& model);
   void load_failed(ModelRecord& model, Failure failure);
   void crashed(ModelRecord& model, Failure failure);
   void rest(ModelRecord& model, bool refuses);
   ModelRecord* by_generation(Generation generation);
+
+  // governor_recovery.cc
+  void on(const PoolLost& event);
+  void on(const ClearModel& event);
+  std::optional<RecoveryStep> recovery_step(const ModelRecord& model, FailureKind kind) const;
+  void recover(ModelRecord& model, const Failure& failure, const RecoveryStep& step,
+               Generation generation, bool was_ready);
+  void take_step(ModelRecord& model, const RecoveryStep& step, Generation generation);
+  void run_recovery_timers(ModelRecord& model);
+  void forget_failures(ModelRecord& model);
+  void watch_releases();
+  void recovery_deadlines();
+
+  // governor_pressure.cc
+  PressureReading reading_of(PoolId pool) const;
+  const PressureLevel* level_of(PoolId pool) const;
+  const PressureStep* pressure_step(PoolId pool, PressureStepKind kind) const;
+  bool any_pool_at(PressureStepKind kind) const;
+  bool admission_stopped(const Charge& charge) const;
+  void judge_pressure();
+  void judge_pressure(PoolId pool);
+  void enter_level(PoolId pool, const std::string& before, bool worse);
+  void hold_back(PoolId pool);
+  void reset_peaks();
+  void apply_pressure();
+  void press_out(ModelRecord& model, PoolId pool, const PressureLevel& level, ReasonCode reason);
+  void relieve(PoolId pool, const PressureLevel& level);
+  void press_busy(PoolId pool, const PressureStep& step);
+  void restore_pressed();
+  void pressure_deadlines();
 
   // governor_commands.cc
   void on(const LoadModel& event);
@@ -124,6 +165,7 @@ class Governor::Impl {
 
   // governor_snapshot.cc
   ModelSnapshot model_snapshot(const ModelRecord& model, Tick now) const;
+  PoolSnapshot pool_snapshot(PoolId pool, Tick now) const;
   void add_problems(const ModelRecord& model, Tick now, Snapshot& snapshot) const;
 
   // governor.cc
@@ -147,6 +189,9 @@ class Governor::Impl {
   std::vector<ModelRecord> models_;
   Requests requests_;
   std::vector<FlushState> flushes_;
+  std::vector<ReleaseWatch> releases_;
+  std::vector<PoolPressure> pressure_;  // index is PoolId
+  StallSampled stall_;
   std::optional<ModelId> profiling_;
   std::uint64_t next_generation_ = 1;
   std::int32_t waiting_ = 0;

@@ -91,6 +91,13 @@ void Governor::Impl::shrink_to_budget() {
     ModelRecord& model = models_[id.value];
     Decision d = decision(DecisionKind::unload, ReasonCode::budget_shrunk, model);
     d.need = ledger_.reserved(kHostPool) - ledger_.budget(kHostPool);
+    for (std::uint32_t i = 1; i < ledger_.pool_count(); ++i) {
+      const Bytes over = ledger_.reserved(PoolId(i)) - ledger_.budget(PoolId(i));
+      if (over > d.need && model.charged->charge.own[i] > Bytes{0}) {
+        d.need = over;
+        d.pool = PoolId(i);
+      }
+    }
     decide(std::move(d));
     ++model.evictions;
     stop_server(model, false);

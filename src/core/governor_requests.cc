@@ -22,7 +22,7 @@ void Governor::Impl::on(const RequestArrived& event) {
     refuse(event.request, RefusalStatus::unavailable, std::move(d));
     return;
   }
-  const std::optional<ModelId> id = event.model ? event.model : most_recent_llm();
+  const std::optional<ModelId> id = event.model ? event.model : resident();
   ModelRecord* model = id ? find(*id) : nullptr;
   if (model == nullptr) {
     d.reason = ReasonCode::no_resident;
@@ -78,15 +78,25 @@ void Governor::Impl::on(const RequestArrived& event) {
   enqueue(event.request, placed->second, *model);
 }
 
-// `resident`: the most recently used ready LLM that admits new work.
-std::optional<ModelId> Governor::Impl::most_recent_llm() const {
+// `resident`: the most recently used ready LLM that admits new work. Under pressure that asks for
+// it the smallest of them, or the fallback model.
+std::optional<ModelId> Governor::Impl::resident() const {
+  if (policy_.pressure.fallback && any_pool_at(PressureStepKind::fallback))
+    return policy_.pressure.fallback;
+  const bool small = any_pool_at(PressureStepKind::prefer_small);
+  const auto size = [](const ModelRecord& m) {
+    Bytes sum = m.charged->charge.weights_size;
+    for (const Bytes own : m.charged->charge.own)
+      sum += own;
+    return sum;
+  };
   const ModelRecord* best = nullptr;
   for (const ModelRecord& m : models_) {
     if (m.state != ResidencyState::ready)
       continue;
     if (policy_.models[m.id.value].type != ModelType::llm)
       continue;
-    if (best == nullptr || m.last_used > best->last_used)
+    if (best == nullptr || (small ? size(m) < size(*best) : m.last_used > best->last_used))
       best = &m;
   }
   return best == nullptr ? std::nullopt : std::optional(best->id);
@@ -97,6 +107,8 @@ bool Governor::Impl::can_admit(const ModelRecord& model, const Request& request)
     return false;
   if (!request.counted)
     return true;
+  if (admission_stopped(model.charged->charge))
+    return false;
   if (request.context_needed > model.placement.context)
     return false;
   if (request.suspect)
@@ -206,7 +218,8 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   d.request = id;
   d.text = model.failure.text;
   request.admitted = false;
-  ++request.replays;
+  if (model.failed_for_memory != request.generation)
+    ++request.replays;
   if (shutting_down_) {
     d.reason = ReasonCode::shutting_down;
     refuse(id, RefusalStatus::unavailable, std::move(d));

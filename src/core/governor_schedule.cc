@@ -17,6 +17,8 @@ std::optional<ReasonCode> leaves_for(DrainCause cause) {
       return ReasonCode::config_changed;
     case DrainCause::removing:
       return ReasonCode::model_removed;
+    case DrainCause::pressing:
+      return ReasonCode::pressure;
     case DrainCause::none:
     case DrainCause::yielding:
     case DrainCause::holding:
@@ -40,8 +42,11 @@ void Governor::Impl::schedule() {
         expire_load_commands(model);
       }
     }
-    for (ModelRecord& model : models_)
+    for (ModelRecord& model : models_) {
       run_model_timers(model);
+      run_recovery_timers(model);
+    }
+    watch_releases();
     end_pointless_yields();
     for (ModelRecord& model : models_) {
       if (model.state == ResidencyState::ready)
@@ -51,7 +56,10 @@ void Governor::Impl::schedule() {
       progress_shutdown();
     } else {
       shrink_to_budget();
+      judge_pressure();
+      apply_pressure();
       make_room();
+      restore_pressed();
       move_up_degraded();
       profile_ahead();
     }
@@ -184,7 +192,8 @@ void Governor::Impl::make_room() {
       refuse_load(model, plan, query.context_needed);
       continue;
     }
-    const bool can_go = plan.verdict == LoadVerdict::fits || plan.verdict == LoadVerdict::evicts;
+    const bool goes = plan.verdict == LoadVerdict::fits || plan.verdict == LoadVerdict::evicts;
+    const bool can_go = goes && !admission_stopped(plan.charge);
     if (can_go && !busy) {
       carry_out(model, plan, profile, busy);
       continue;
@@ -368,7 +377,9 @@ void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {
   model.generation = generation;
   model.row = plan.row;
   model.placement = model.rows[plan.row].placement;
+  model.devices = plan.devices;
   model.degraded = plan.degraded;
+  model.pressed_at.reset();
   model.loading_since = now_;
   model.stalled = false;
   model.wait_noted = false;
@@ -391,7 +402,7 @@ void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {
     d.waited = now_ - oldest->since;
   }
   decide(std::move(d));
-  emit(StartServer{model.id, generation, model.placement});
+  emit(StartServer{model.id, generation, model.placement, model.devices});
 }
 
 void Governor::Impl::stop_server(ModelRecord& model, bool kill_at_once) {
@@ -425,6 +436,8 @@ void Governor::Impl::move_up_degraded() {
 }
 
 void Governor::Impl::update_deadline() {
+  recovery_deadlines();
+  pressure_deadlines();
   for (const ModelRecord& model : models_) {
     if (const auto oldest = model.queue.oldest()) {
       deadline_at(oldest->since + policy_.queue.queue_timeout);

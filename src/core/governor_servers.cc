@@ -1,5 +1,6 @@
 // Servers: profiles, readiness, exits, failures and samples.
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "base/check.h"
@@ -97,10 +98,15 @@ void Governor::Impl::on(const ServerSampled& event) {
   if (model == nullptr)
     return;
   model->measured = event.host_anon;
-  const Bytes before = ledger_.reserved(kHostPool);
-  ledger_.measured(event.generation, event.host_anon);
-  if (ledger_.reserved(kHostPool) != before)
+  model->device_measured = event.device_bytes;
+  model->device_measured.resize(std::min(event.device_bytes.size(), ledger_.pool_count() - 1));
+  PoolAmounts own{};
+  own[kHostPool.value] = event.host_anon;
+  std::ranges::copy(model->device_measured, own.begin() + 1);
+  if (ledger_.measured(event.generation, own)) {
     dirty_ = true;
+    judge_pressure();
+  }
 }
 
 void Governor::Impl::on(const PoolSampled& event) {
@@ -108,10 +114,24 @@ void Governor::Impl::on(const PoolSampled& event) {
     return;
   const Bytes headroom = ledger_.headroom(event.pool);
   const Bytes empty = ledger_.empty(event.pool);
-  ledger_.sample(event.pool, event.capacity, event.foreign, now_);
+  PoolSample sample;
+  sample.capacity = event.capacity;
+  sample.foreign = event.foreign;
+  sample.used = event.used;
+  sample.orphaned = event.orphaned;
+  sample.expected = std::max(Bytes{0}, event.expected);
+  sample.sampled_at = now_;
+  ledger_.sample(event.pool, sample, policy_.recovery.release_permille);
+  watch_releases();
+  judge_pressure(event.pool);
   // With the same headroom an empty pool may hold less than before, and somebody waits in vain.
   if (ledger_.headroom(event.pool) != headroom || ledger_.empty(event.pool) != empty)
     dirty_ = true;
+}
+
+void Governor::Impl::on(const StallSampled& event) {
+  stall_ = event;
+  judge_pressure(kHostPool);
 }
 
 void Governor::Impl::on(const ServerUnresponsive& event) {
@@ -137,11 +157,17 @@ void Governor::Impl::on(const ServerExited& event) {
   const bool was_ready = before == ResidencyState::ready || before == ResidencyState::draining ||
                          (before == ResidencyState::stopping && killed_for &&
                           killed_for->kind == FailureKind::unresponsive);
-  if (was_ready)
+  const bool failed = was_ready || before == ResidencyState::loading || killed_for;
+  const auto step = failed && failure ? recovery_step(*model, failure->kind) : std::nullopt;
+  if (was_ready && step)
+    forgive_crash(*model, event.generation);
+  else if (was_ready)
     count_crash(*model, event.generation);
   server_gone(*model);
   flush_gone(event.generation);
-  if (was_ready) {
+  if (step) {
+    recover(*model, *failure, *step, event.generation, was_ready);
+  } else if (was_ready) {
     crashed(*model, failure.value_or(Failure{FailureKind::exited, "it ended unasked"}));
   } else if (before == ResidencyState::loading || killed_for) {
     load_failed(*model,
@@ -185,8 +211,25 @@ void Governor::Impl::count_crash(ModelRecord& model, Generation generation) {
   }
 }
 
+// A server that ran out of memory takes nobody's chances: those that it lost are replayed for free.
+void Governor::Impl::forgive_crash(ModelRecord& model, Generation generation) {
+  model.queue.for_each([&](const RequestQueue::Waiting& w) {
+    Request& request = requests_.at(w.request);
+    if (!request.lost_from || request.generation != generation)
+      return;
+    request.lost_from = false;
+    request.replays = std::max(0, request.replays - 1);
+  });
+}
+
 void Governor::Impl::server_gone(ModelRecord& model) {
+  const bool on_device = std::ranges::any_of(model.charged->charge.own | std::views::drop(1),
+                                             [](Bytes own) { return own > Bytes{0}; });
+  if (on_device)
+    releases_.push_back({*model.generation, model.id, now_});
   ledger_.release(*model.generation);
+  model.devices.clear();
+  model.device_measured.clear();
   model.charged = nullptr;
   model.generation.reset();
   model.leased.clear();

@@ -20,7 +20,7 @@ ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) con
   out.id = policy.id;
   out.type = policy.type;
   out.state = m.state;
-  out.tier = m.generation ? Tier::host : Tier::disk;
+  out.tier = !m.generation ? Tier::disk : m.devices.empty() ? Tier::host : Tier::gpu;
   out.generation = m.generation;
   out.pinned = m.pinned;
   out.stalled = m.stalled;
@@ -30,6 +30,16 @@ ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) con
   if (m.generation) {
     out.placement = m.placement;
     out.reserved = m.charged->charge.own[kHostPool.value];
+    out.devices = m.devices;
+    const auto& own = m.charged->charge.own;
+    for (std::size_t i = 1; i < ledger_.pool_count(); ++i)
+      out.device_reserved.push_back(own[i]);
+    out.device_predicted.resize(out.device_reserved.size());
+    for (std::size_t i = 0; i < m.devices.size() && i < m.rows[m.row].device_bytes.size(); ++i) {
+      if (m.devices[i] != kHostPool)
+        out.device_predicted[m.devices[i].value - 1] += m.rows[m.row].device_bytes[i];
+    }
+    out.device_measured = m.device_measured;
   }
   const auto target = planner().target_row(m.id, 0);
   if (target)
@@ -53,6 +63,13 @@ ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) con
   if (m.state == ResidencyState::failed)
     out.retry_in = std::max(Duration{0}, m.retry_at - now);
   out.failure = m.failure.text;
+  if (m.failures > 0)
+    out.failure_kind = m.failure.kind;
+  out.device_failures = static_cast<std::int32_t>(m.memory_failures.size());
+  out.cpu_only = m.cpu_since.has_value();
+  if (m.cpu_since && policy_.recovery.cooldown)
+    out.cpu_for = std::max(Duration{0}, *m.cpu_since + *policy_.recovery.cooldown - now);
+  out.taken_by_pressure = m.pressed_at.has_value();
   return out;
 }
 
@@ -70,6 +87,42 @@ void Governor::Impl::add_problems(const ModelRecord& m, Tick now, Snapshot& s) c
   }
 }
 
+PoolSnapshot Governor::Impl::pool_snapshot(PoolId pool, Tick now) const {
+  const PoolSample& seen = ledger_.seen(pool);
+  const PoolPressure& pressure = pressure_[pool.value];
+  PoolSnapshot out;
+  out.pool = pool;
+  out.name = policy_.pools[pool.value].name;
+  out.unified = pool == kHostPool && policy_.unified_devices > 0;
+  out.lost = seen.lost;
+  out.capacity = seen.capacity;
+  out.budget = ledger_.budget(pool);
+  out.foreign = seen.foreign;
+  out.reserved = ledger_.reserved(pool);
+  if (pool == kHostPool)
+    out.reserved_weights = ledger_.reserved_weights();
+  out.headroom = ledger_.headroom(pool);
+  out.used = std::max(seen.used, seen.foreign);
+  out.ours = out.used - seen.foreign;
+  out.orphaned = seen.orphaned;
+  out.expected = seen.expected;
+  out.releasing = ledger_.releasing(pool);
+  if (const PressureLevel* level = level_of(pool))
+    out.level = level->name;
+  out.level_for = now - pressure.since;
+  if (pool == kHostPool) {
+    out.stall_some_permille = stall_.some_permille;
+    out.stall_full_permille = stall_.full_permille;
+  }
+  if (seen.sampled_at)
+    out.sample_age = now - *seen.sampled_at;
+  return out;
+}
+
+bool Governor::Impl::awaits_release(PoolId pool) const {
+  return pool.value < ledger_.pool_count() && ledger_.releasing(pool) > Bytes{0};
+}
+
 Snapshot Governor::Impl::snapshot(Tick now) const {
   Snapshot s;
   s.at = now;
@@ -84,26 +137,22 @@ Snapshot Governor::Impl::snapshot(Tick now) const {
     s.models.push_back(model_snapshot(m, now));
     const ModelSnapshot& shown = s.models.back();
     s.leases += shown.leases;
-    if (m.generation)
+    if (m.generation) {
       measured[kHostPool.value] += shown.measured.value_or(shown.reserved);
+      for (std::size_t i = 0; i + 1 < ledger_.pool_count(); ++i) {
+        measured[i + 1] +=
+            i < shown.device_measured.size() ? shown.device_measured[i] : shown.device_reserved[i];
+      }
+    }
     add_problems(m, now, s);
   }
+  s.preset = policy_.pressure.preset;
   for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
-    const PoolId pool(i);
-    PoolSnapshot out;
-    out.pool = pool;
-    out.name = policy_.pools[i].name;
-    out.capacity = ledger_.capacity(pool);
-    out.budget = ledger_.budget(pool);
-    out.foreign = ledger_.foreign(pool);
-    out.reserved = ledger_.reserved(pool);
-    if (pool == kHostPool)
-      out.reserved_weights = ledger_.reserved_weights();
+    PoolSnapshot out = pool_snapshot(PoolId(i), now);
     out.measured = measured[i];
-    out.headroom = ledger_.headroom(pool);
-    if (const auto at = ledger_.sampled_at(pool))
-      out.sample_age = now - *at;
-    if (!out.sample_age || *out.sample_age > kProbeStale) {
+    if (out.lost) {
+      s.problems.push_back({"device_lost", "the device of pool " + out.name + " has gone"});
+    } else if (!out.sample_age || *out.sample_age > kProbeStale) {
       s.problems.push_back({"probe_stale", "pool " + out.name + " has no recent sample"});
     }
     s.pools.push_back(std::move(out));

@@ -22,6 +22,12 @@ class Inspection {
     const std::size_t pools = state_.policy.pools.size();
     if (pools == 0 || pools > kPoolsMax || state_.ledger.pools.size() != pools)
       return "it has " + std::to_string(pools) + " pools";
+    if (state_.pressure.size() != pools)
+      return "its pressure levels are not those of its pools";
+    for (const ReleaseWatch& watch : state_.releases) {
+      if (!known(watch.model))
+        return "it awaits the memory of no model";
+    }
     if (state_.models.size() != state_.policy.models.size())
       return "its models are not those of its policy";
     for (std::size_t i = 0; i < state_.models.size(); ++i) {
@@ -52,6 +58,10 @@ class Inspection {
       return name + " runs in a placement that is not in its ladder";
     if (model.rows.size() > kPlacementRowsMax || model.next_rows.size() > kPlacementRowsMax)
       return name + " has too many placements";
+    for (const PoolId pool : model.devices) {
+      if (pool.value >= state_.policy.pools.size())
+        return name + " runs on a pool that is not there";
+    }
     if (model.yielding_to && !known(*model.yielding_to))
       return name + " yields to no model";
     return std::nullopt;
@@ -72,6 +82,9 @@ Governor::Impl::Impl(GovernorState state)
       eviction_(make_eviction_policy(policy_.residency.eviction)),
       requests_(std::move(state.requests)),
       flushes_(std::move(state.flushes)),
+      releases_(std::move(state.releases)),
+      pressure_(std::move(state.pressure)),
+      stall_(state.stall),
       profiling_(state.profiling),
       next_generation_(state.next_generation),
       shutting_down_(state.shutting_down),
@@ -116,6 +129,9 @@ GovernorState Governor::Impl::state() const {
   state.models.assign(models_.begin(), models_.end());
   state.requests = requests_;
   state.flushes = flushes_;
+  state.releases = releases_;
+  state.pressure = pressure_;
+  state.stall = stall_;
   state.profiling = profiling_;
   state.next_generation = next_generation_;
   state.deadline = deadline_;

@@ -19,9 +19,10 @@ Ledger::Ledger(std::vector<PoolPolicy> pools) {
 Ledger::Ledger(std::vector<PoolPolicy> pools, const LedgerState& state) : Ledger(std::move(pools)) {
   VRAMD_CHECK(state.pools.size() == pools_.size(), "a sample for each pool");
   for (std::size_t i = 0; i < pools_.size(); ++i) {
-    pools_[i].capacity = state.pools[i].capacity;
-    pools_[i].foreign = state.pools[i].foreign;
-    pools_[i].sampled_at = state.pools[i].sampled_at;
+    pools_[i].seen = state.pools[i];
+    for (const auto& [generation, held] : state.pools[i].release.held)
+      pools_[i].releasing += held;
+    pools_[i].reserved += pools_[i].releasing;
   }
   for (const auto& [generation, charged] : state.charges)
     charge(generation, charged);
@@ -31,7 +32,7 @@ Ledger::Ledger(std::vector<PoolPolicy> pools, const LedgerState& state) : Ledger
 LedgerState Ledger::state() const {
   LedgerState state;
   for (const Pool& pool : pools_)
-    state.pools.push_back({pool.capacity, pool.foreign, pool.sampled_at});
+    state.pools.push_back(pool.seen);
   for (const auto& [generation, entry] : charges_)
     state.charges.emplace(generation, entry.charge);
   state.profile_hold = profile_hold_;
@@ -54,11 +55,37 @@ Ledger::Pool& Ledger::at(PoolId pool) {
   return pools_[pool.value];
 }
 
-void Ledger::sample(PoolId pool, Bytes capacity, Bytes foreign, Tick at_tick) {
+void Ledger::sample(PoolId pool, const PoolSample& sample, std::int64_t release_permille) {
   Pool& p = at(pool);
-  p.capacity = std::max(Bytes{0}, capacity);
-  p.foreign = std::max(Bytes{0}, foreign);
-  p.sampled_at = at_tick;
+  Release release = std::move(p.seen.release);
+  const Bytes held_back = p.seen.held_back;
+  p.seen = sample;
+  p.seen.held_back = held_back;
+  p.seen.capacity = std::max(Bytes{0}, sample.capacity);
+  p.seen.foreign = std::max(Bytes{0}, sample.foreign);
+  p.seen.lost = false;
+  p.seen.release = std::move(release);
+  if (p.releasing == Bytes{0})
+    return;
+  // The parts of one release are told apart by nobody, so they end together.
+  if (not_returned(p) <= permille_of(p.releasing, 1000 - release_permille))
+    end_release(p);
+}
+
+void Ledger::lose(PoolId pool) {
+  at(pool).seen.lost = true;
+}
+
+// Of what is being released, what a sample still shows in use.
+Bytes Ledger::not_returned(const Pool& pool) {
+  const Bytes more = unowned(pool.seen) - pool.seen.release.unowned_before;
+  return std::clamp(more, Bytes{0}, pool.releasing);
+}
+
+void Ledger::end_release(Pool& pool) {
+  pool.reserved -= pool.releasing;
+  pool.releasing = Bytes{0};
+  pool.seen.release = Release{};
 }
 
 const LedgerEntry* Ledger::charge(Generation generation, const Charge& charge) {
@@ -84,8 +111,16 @@ void Ledger::release(Generation generation) {
   if (found == charges_.end())
     return;
   const Charge& charge = found->second.charge;
-  for (std::size_t i = 0; i < pools_.size(); ++i)
-    pools_[i].reserved -= charge.own[i];
+  pools_[kHostPool.value].reserved -= charge.own[kHostPool.value];
+  for (std::size_t i = 1; i < pools_.size(); ++i) {
+    if (charge.own[i] == Bytes{0})
+      continue;
+    Pool& pool = pools_[i];
+    if (pool.releasing == Bytes{0})
+      pool.seen.release.unowned_before = unowned(pool.seen);
+    pool.seen.release.held.emplace(generation, charge.own[i]);
+    pool.releasing += charge.own[i];
+  }
   if (charge.weights_size > Bytes{0}) {
     const auto file = files_.find(charge.weights);
     VRAMD_CHECK(file != files_.end() && file->second.users > 0, "a charged file has users");
@@ -98,15 +133,56 @@ void Ledger::release(Generation generation) {
   charges_.erase(found);
 }
 
-void Ledger::measured(Generation generation, Bytes host_own) {
+std::optional<Ledger::Missing> Ledger::missing(Generation generation, PoolId pool) const {
+  const Pool& p = at(pool);
+  const auto found = p.seen.release.held.find(generation);
+  if (found == p.seen.release.held.end())
+    return std::nullopt;
+  return Missing{found->second, std::max(Bytes{0}, found->second - not_returned(p))};
+}
+
+void Ledger::write_off(Generation generation) {
+  for (Pool& pool : pools_) {
+    const auto found = pool.seen.release.held.find(generation);
+    if (found == pool.seen.release.held.end())
+      continue;
+    const Bytes lost = std::min(found->second, not_returned(pool));
+    pool.reserved -= found->second;
+    pool.releasing -= found->second;
+    pool.seen.release.unowned_before += lost;
+    pool.seen.release.held.erase(found);
+    if (pool.seen.release.held.empty())
+      pool.seen.release = Release{};
+  }
+}
+
+bool Ledger::measured(Generation generation, const PoolAmounts& measured) {
+  const auto found = charges_.find(generation);
+  if (found == charges_.end())
+    return false;
+  bool raised = false;
+  for (std::size_t i = 0; i < pools_.size(); ++i) {
+    Bytes& own = found->second.charge.own[i];
+    if (measured[i] <= own)
+      continue;
+    pools_[i].reserved += measured[i] - own;
+    own = measured[i];
+    raised = true;
+  }
+  return raised;
+}
+
+void Ledger::lower(Generation generation, const PoolAmounts& amounts) {
   const auto found = charges_.find(generation);
   if (found == charges_.end())
     return;
-  Bytes& own = found->second.charge.own[kHostPool.value];
-  if (host_own <= own)
-    return;
-  pools_[kHostPool.value].reserved += host_own - own;
-  own = host_own;
+  for (std::size_t i = 0; i < pools_.size(); ++i) {
+    Bytes& own = found->second.charge.own[i];
+    if (amounts[i] >= own)
+      continue;
+    pools_[i].reserved -= own - amounts[i];
+    own = amounts[i];
+  }
 }
 
 void Ledger::hold_for_profile(Bytes amount) {
@@ -127,21 +203,51 @@ const LedgerEntry* Ledger::find(Generation generation) const {
 
 Bytes Ledger::budget(PoolId pool) const {
   const Pool& p = at(pool);
-  return budget_of(p.policy, p.capacity);
+  return p.seen.lost ? Bytes{0} : budget_of(p.policy, p.seen.capacity);
+}
+
+Bytes Ledger::empty(PoolId pool) const {
+  const Pool& p = at(pool);
+  return p.seen.lost ? Bytes{0} : budget(pool) + p.policy.deficit_tolerance;
 }
 
 Bytes Ledger::headroom(PoolId pool) const {
-  return empty_now(pool) - at(pool).reserved;
+  const Pool& p = at(pool);
+  return empty_now(pool) - p.reserved - p.seen.held_back;
 }
 
 Bytes Ledger::empty_now(PoolId pool) const {
   const Pool& p = at(pool);
-  return std::min(budget_of(p.policy, p.capacity), usable_of(p.policy, p.capacity) - p.foreign);
+  if (p.seen.lost)
+    return Bytes{0};
+  // What is being released is reserved still.
+  const Bytes others = p.seen.foreign - not_returned(p) + p.seen.expected;
+  return std::min(budget_of(p.policy, p.seen.capacity),
+                  usable_of(p.policy, p.seen.capacity) - others) +
+         p.policy.deficit_tolerance;
 }
 
 bool Ledger::over_budget() const {
-  return std::ranges::any_of(
-      pools_, [](const Pool& p) { return p.reserved > budget_of(p.policy, p.capacity); });
+  return std::ranges::any_of(pools_, [](const Pool& p) {
+    if (p.seen.lost)
+      return false;
+    return p.reserved - p.releasing >
+           budget_of(p.policy, p.seen.capacity) + p.policy.deficit_tolerance;
+  });
+}
+
+Bytes Ledger::overrun(PoolId pool) const {
+  const Pool& p = at(pool);
+  if (p.seen.lost || !p.seen.sampled_at)
+    return Bytes{0};
+  // What is being released shows up as foreign use until it is back.
+  return p.seen.foreign + p.reserved - p.releasing - usable_of(p.policy, p.seen.capacity) -
+         p.policy.deficit_tolerance;
+}
+
+Bytes Ledger::kept_free(PoolId pool) const {
+  const Pool& p = at(pool);
+  return p.seen.capacity - usable_of(p.policy, p.seen.capacity);
 }
 
 Bytes Ledger::added(const Charge& charge, PoolId pool) const {
@@ -176,6 +282,14 @@ std::vector<std::string> Ledger::verify() const {
   if (weights != weights_)
     broken.push_back("the sum of weight files is wrong");
   totals[kHostPool.value] += weights + profile_hold_;
+  for (std::size_t i = 0; i < pools_.size(); ++i) {
+    Bytes releasing{0};
+    for (const auto& [generation, held] : pools_[i].seen.release.held)
+      releasing += held;
+    if (releasing != pools_[i].releasing)
+      broken.push_back("pool " + pools_[i].policy.name + " has a wrong sum of releases");
+    totals[i] += releasing;
+  }
   for (std::size_t i = 0; i < pools_.size(); ++i) {
     if (totals[i] != pools_[i].reserved) {
       broken.push_back("pool " + pools_[i].policy.name + " reserves " +

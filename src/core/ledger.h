@@ -46,11 +46,27 @@ struct LedgerEntry {
   }
 };
 
+// Device memory of servers that ended, until it is seen free.
+struct Release {
+  std::map<Generation, Bytes> held;
+  // What nobody could be made to answer for when the first of them ended. What is more than that
+  // now has not come back.
+  Bytes unowned_before;
+
+  friend bool operator==(const Release&, const Release&) = default;
+};
+
 // What a probe last said of a pool.
 struct PoolSample {
   Bytes capacity;
   Bytes foreign;
+  Bytes used;
+  std::optional<Bytes> orphaned;
+  Bytes expected;
+  bool lost = false;
   std::optional<Tick> sampled_at;
+  Release release;
+  Bytes held_back;  // free, but not for a new charge
 
   friend bool operator==(const PoolSample&, const PoolSample&) = default;
 };
@@ -66,7 +82,8 @@ struct LedgerState {
 
 // Reserve before load, correct after: a charge is made before its server starts, raised when more
 // is measured, and released only when the memory is seen free. Weights that are mapped from a file
-// are charged to the host once per file, at full size, while any charge names them.
+// are charged to the host once per file, at full size, while any charge names them. Host memory is
+// free when a process is gone; device memory stays reserved until a sample shows it free.
 class Ledger {
  public:
   explicit Ledger(std::vector<PoolPolicy> pools);
@@ -85,15 +102,35 @@ class Ledger {
 
   std::size_t pool_count() const { return pools_.size(); }
 
-  // A probe's view of a pool, with its time.
-  void sample(PoolId pool, Bytes capacity, Bytes foreign, Tick at);
+  // A probe's view of a pool, with its time. Ends the release of what `release_permille` of has
+  // come back; the rest is foreign from then on.
+  void sample(PoolId pool, const PoolSample& sample, std::int64_t release_permille = 750);
+  // Its device can be seen no more: nothing fits there until it is sampled again.
+  void lose(PoolId pool);
 
   const LedgerEntry* charge(Generation generation, const Charge& charge);
+  // Its process has gone. Device memory stays reserved, as releasing, until it is seen free.
   void release(Generation generation);
+  // What a generation's release still lacks in a pool, and what of it has come back.
+  struct Missing {
+    Bytes held;
+    Bytes returned;
+  };
+  std::optional<Missing> missing(Generation generation, PoolId pool) const;
+  // Gives up waiting: the rest counts as what the samples say it is.
+  void write_off(Generation generation);
 
-  // A measurement of one server's own host memory: raises its charge when it holds more than was
-  // predicted, and never lowers it, because memory that was freed for a moment grows back.
-  void measured(Generation generation, Bytes host_own);
+  // A measurement of one server's own memory per pool: raises its charge where it holds more than
+  // was predicted, and never lowers it, because memory that was freed for a moment grows back.
+  // Says whether anything changed.
+  bool measured(Generation generation, const PoolAmounts& own);
+
+  // Lowers a charge to what is given where that is less; weights stay as they are.
+  void lower(Generation generation, const PoolAmounts& own);
+
+  // What a new charge may not count on, though it is free (derating under pressure).
+  void hold_back(PoolId pool, Bytes amount) { at(pool).seen.held_back = amount; }
+  Bytes held_back(PoolId pool) const { return at(pool).seen.held_back; }
 
   // Dry runs hold memory too.
   void hold_for_profile(Bytes amount);
@@ -101,12 +138,14 @@ class Ledger {
 
   const LedgerEntry* find(Generation generation) const;
 
-  Bytes capacity(PoolId pool) const { return at(pool).capacity; }
-  Bytes foreign(PoolId pool) const { return at(pool).foreign; }
+  Bytes capacity(PoolId pool) const { return at(pool).seen.capacity; }
+  Bytes foreign(PoolId pool) const { return at(pool).seen.foreign; }
   Bytes budget(PoolId pool) const;
   Bytes reserved(PoolId pool) const { return at(pool).reserved; }
   Bytes reserved_weights() const { return weights_; }
-  std::optional<Tick> sampled_at(PoolId pool) const { return at(pool).sampled_at; }
+  std::optional<Tick> sampled_at(PoolId pool) const { return at(pool).seen.sampled_at; }
+  const PoolSample& seen(PoolId pool) const { return at(pool).seen; }
+  Bytes releasing(PoolId pool) const { return at(pool).releasing; }
 
   // What a new charge may take now: the smaller of budget - reserved, and of what the machine has
   // left under the reserve once foreign use and all reservations are taken off. A limit therefore
@@ -115,10 +154,16 @@ class Ledger {
 
   // The headroom that a pool without any of our servers would have: with and without foreign use.
   Bytes empty_now(PoolId pool) const;
-  Bytes empty(PoolId pool) const { return budget(pool); }
+  Bytes empty(PoolId pool) const;
 
   // Whether more is reserved in a pool than its budget: it shrank after the reservations were made.
   bool over_budget() const;
+
+  // How far reservations and foreign use together go beyond what may be in use: what others have
+  // taken of the reserve. Negative while there is room.
+  Bytes overrun(PoolId pool) const;
+  // What is meant to stay free: the reserve.
+  Bytes kept_free(PoolId pool) const;
 
   // What `charge` would add to a pool: a file that is already charged adds nothing.
   Bytes added(const Charge& charge, PoolId pool) const;
@@ -135,14 +180,18 @@ class Ledger {
  private:
   struct Pool {
     PoolPolicy policy;
-    Bytes capacity;
-    Bytes foreign;
-    Bytes reserved;
-    std::optional<Tick> sampled_at;
+    PoolSample seen;  // with its release
+    Bytes reserved;   // releasing included
+    Bytes releasing;
   };
 
   const Pool& at(PoolId pool) const;
   Pool& at(PoolId pool);
+  static Bytes unowned(const PoolSample& sample) {
+    return sample.orphaned.value_or(sample.foreign);
+  }
+  static Bytes not_returned(const Pool& pool);
+  static void end_release(Pool& pool);
 
   std::vector<Pool> pools_;
   std::map<Generation, LedgerEntry> charges_;

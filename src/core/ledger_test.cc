@@ -9,6 +9,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "core/ledger_fixture.h"
+
 namespace vramd {
 namespace {
 
@@ -33,7 +35,7 @@ Charge mapping(std::uint64_t file, Bytes weights, Bytes bytes) {
 
 TEST(Ledger, AFileIsChargedOnceWhileAnybodyMapsIt) {
   Ledger ledger(one_pool());
-  ledger.sample(kHostPool, 10_GiB, 0_B, Tick{1s});
+  ledger.sample(kHostPool, seen(10_GiB, 0_B, Tick{1s}));
   const Charge a = mapping(7, 3_GiB, 1_GiB);
   const Charge b = mapping(7, 3_GiB, 2_GiB);
   EXPECT_EQ(ledger.added(a, kHostPool), 4_GiB);
@@ -54,9 +56,9 @@ TEST(Ledger, AFileIsChargedOnceWhileAnybodyMapsIt) {
 TEST(Ledger, AMeasurementOnlyRaises) {
   Ledger ledger(one_pool());
   ledger.charge(Generation(1), own(2_GiB));
-  ledger.measured(Generation(1), 1_GiB);
+  ledger.measured(Generation(1), on_host(1_GiB));
   EXPECT_EQ(ledger.reserved(kHostPool), 2_GiB);
-  ledger.measured(Generation(1), 3_GiB);
+  ledger.measured(Generation(1), on_host(3_GiB));
   EXPECT_EQ(ledger.reserved(kHostPool), 3_GiB);
   ledger.release(Generation(1));
   EXPECT_EQ(ledger.reserved(kHostPool), 0_B);
@@ -64,7 +66,7 @@ TEST(Ledger, AMeasurementOnlyRaises) {
 
 TEST(Ledger, WhatItDoesNotKnowIsIgnored) {
   Ledger ledger(one_pool());
-  ledger.measured(Generation(9), 1_GiB);
+  ledger.measured(Generation(9), on_host(1_GiB));
   ledger.release(Generation(9));
   EXPECT_EQ(ledger.reserved(kHostPool), 0_B);
   EXPECT_EQ(ledger.find(Generation(9)), nullptr);
@@ -73,7 +75,7 @@ TEST(Ledger, WhatItDoesNotKnowIsIgnored) {
 
 TEST(Ledger, ADryRunHoldsMemoryUntilItIsReleased) {
   Ledger ledger(one_pool());
-  ledger.sample(kHostPool, 1_GiB, 0_B, Tick{1s});
+  ledger.sample(kHostPool, seen(1_GiB, 0_B, Tick{1s}));
   ledger.hold_for_profile(100_MiB);
   ledger.hold_for_profile(200_MiB);
   EXPECT_EQ(ledger.headroom(kHostPool), 824_MiB) << "the second hold replaces the first";
@@ -84,11 +86,11 @@ TEST(Ledger, ADryRunHoldsMemoryUntilItIsReleased) {
 
 TEST(Ledger, ALimitBoundsOursAndForeignUseBoundsBoth) {
   Ledger ledger(one_pool(4_GiB));
-  ledger.sample(kHostPool, 10_GiB, 5_GiB, Tick{1s});
+  ledger.sample(kHostPool, seen(10_GiB, 5_GiB, Tick{1s}));
   EXPECT_EQ(ledger.budget(kHostPool), 4_GiB);
   EXPECT_EQ(ledger.empty(kHostPool), 4_GiB);
   EXPECT_EQ(ledger.empty_now(kHostPool), 4_GiB) << "5 GiB are free, 4 of them ours";
-  ledger.sample(kHostPool, 10_GiB, 7_GiB, Tick{2s});
+  ledger.sample(kHostPool, seen(10_GiB, 7_GiB, Tick{2s}));
   EXPECT_EQ(ledger.empty_now(kHostPool), 3_GiB);
   EXPECT_EQ(ledger.empty(kHostPool), 4_GiB);
   ledger.charge(Generation(1), own(3584_MiB));
@@ -98,17 +100,17 @@ TEST(Ledger, ALimitBoundsOursAndForeignUseBoundsBoth) {
 
 TEST(Ledger, NegativeSamplesCountAsNothing) {
   Ledger ledger(one_pool());
-  ledger.sample(kHostPool, 1_GiB, -1_GiB, Tick{1s});
+  ledger.sample(kHostPool, seen(1_GiB, -1_GiB, Tick{1s}));
   EXPECT_EQ(ledger.foreign(kHostPool), 0_B);
-  ledger.sample(kHostPool, -1_GiB, 0_B, Tick{1s});
+  ledger.sample(kHostPool, seen(-1_GiB, 0_B, Tick{1s}));
   EXPECT_EQ(ledger.capacity(kHostPool), 0_B);
 }
 
 TEST(Ledger, PoolsAreApart) {
   Ledger ledger(
       {{.name = "host", .reserve = {}, .limit = {}}, {.name = "gpu0", .reserve = {}, .limit = {}}});
-  ledger.sample(kHostPool, 8_GiB, 0_B, Tick{1s});
-  ledger.sample(PoolId(1), 4_GiB, 1_GiB, Tick{1s});
+  ledger.sample(kHostPool, seen(8_GiB, 0_B, Tick{1s}));
+  ledger.sample(PoolId(1), seen(4_GiB, 1_GiB, Tick{1s}));
   Charge charge = mapping(1, 2_GiB, 1_GiB);
   charge.own[1] = 2_GiB;
   ledger.charge(Generation(1), charge);
@@ -148,7 +150,7 @@ struct Twin {
 RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
   Ledger ledger(one_pool());
   Twin twin;
-  ledger.sample(kHostPool, 64_GiB, 0_B, Tick{1s});
+  ledger.sample(kHostPool, seen(64_GiB, 0_B, Tick{1s}));
   std::uint64_t next = 1;
   const int steps = *rc::gen::inRange(1, 60);
   for (int i = 0; i < steps; ++i) {
@@ -177,7 +179,7 @@ RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
         break;
       }
       case 2:
-        ledger.measured(generation, bytes);
+        ledger.measured(generation, on_host(bytes));
         if (twin.charges.contains(generation)) {
           Bytes& held = twin.charges[generation].own[0];
           held = std::max(held, bytes);
@@ -207,7 +209,7 @@ RC_GTEST_PROP(LedgerProperty, PoolsAddUpApart, ()) {
                  {.name = "gpu1", .reserve = {}, .limit = {}}});
   std::map<std::uint64_t, std::pair<Bytes, Bytes>> held;
   for (std::uint32_t i = 0; i < 3; ++i)
-    ledger.sample(PoolId(i), 64_GiB, 0_B, Tick{1s});
+    ledger.sample(PoolId(i), seen(64_GiB, 0_B, Tick{1s}));
   const auto draw = [] { return Bytes(*rc::gen::inRange<std::int64_t>(0, 1000)); };
   const auto steps = *rc::gen::inRange<std::uint64_t>(1, 40);
   for (std::uint64_t step = 1; step <= steps; ++step) {
@@ -221,7 +223,7 @@ RC_GTEST_PROP(LedgerProperty, PoolsAddUpApart, ()) {
         held.erase(other);
         break;
       case 1:
-        ledger.measured(Generation(other), draw());
+        ledger.measured(Generation(other), on_host(draw()));
         break;
       default:
         ledger.charge(Generation(step), charge);

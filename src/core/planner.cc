@@ -12,41 +12,12 @@ bool holds_memory(const ModelRecord& model) {
   return model.generation.has_value();
 }
 
-std::int64_t margin_permille(const MarginPolicy& margin, FootprintSource source) {
-  switch (source) {
-    case FootprintSource::analytic:
-      return margin.analytic_permille;
-    case FootprintSource::dry_run:
-      return margin.dry_run_permille;
-    case FootprintSource::learned:
-      return margin.learned_permille;
-    case FootprintSource::declared:
-      return 0;
-  }
-  return margin.analytic_permille;
-}
-
 }  // namespace
-
-Charge Planner::charge_of(const PlacementRow& row) const {
-  const std::int64_t permille = 1000 + margin_permille(policy_.margin, row.source);
-  Charge charge;
-  charge.weights = row.weights;
-  charge.weights_size = row.weights_size;
-  const auto with_margin = [&](PoolId pool, Bytes bare) {
-    const Bytes mapped = pool == kHostPool ? row.weights_size : Bytes{0};
-    const Bytes most = std::max(bare, ledger_.empty_now(pool) - mapped);
-    charge.own[pool.value] = std::min(permille_of(bare, permille), most);
-  };
-  with_margin(kHostPool, row.host_anon);
-  for (std::size_t i = 0; i < row.device_bytes.size() && i + 1 < pools(); ++i) {
-    with_margin(PoolId(static_cast<std::uint32_t>(i + 1)), row.device_bytes[i]);
-  }
-  return charge;
-}
 
 bool Planner::fits_within(const Charge& charge, const PoolAmounts& room) const {
   for (std::size_t i = 0; i < pools(); ++i) {
+    if (!touches(charge, i))
+      continue;
     const Bytes mapped = i == kHostPool.value ? charge.weights_size : Bytes{0};
     if (charge.own[i] + mapped > room[i])
       return false;
@@ -130,8 +101,29 @@ std::vector<ModelId> Planner::must_leave(ModelId id) const {
   return leaving;
 }
 
+// Whether nobody else would have a server once `victims` have gone.
+bool Planner::leaves_alone(const LoadQuery& query, std::span<const ModelId> victims) const {
+  return std::ranges::none_of(models_, [&](const ModelRecord& m) {
+    return m.id != query.model && holds_memory(m) && m.state != ResidencyState::stopping &&
+           std::ranges::find(victims, m.id) == victims.end();
+  });
+}
+
+// What is held back under pressure is no reason not to run at all: a model may have it alone.
 Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
                                 std::span<const ModelId> leaving) const {
+  Room room = room_within(query, charge, with_busy, leaving, false);
+  bool held_back = false;
+  for (std::uint32_t i = 0; i < pools(); ++i)
+    held_back = held_back || (touches(charge, i) && ledger_.held_back(PoolId(i)) > Bytes{0});
+  if (room.enough || !held_back)
+    return room;
+  const Room all = room_within(query, charge, with_busy, leaving, true);
+  return all.enough && leaves_alone(query, all.victims) ? all : room;
+}
+
+Planner::Room Planner::room_within(const LoadQuery& query, const Charge& charge, bool with_busy,
+                                   std::span<const ModelId> leaving, bool all_of_it) const {
   Room room;
   PoolAmounts lacking{};
   const PoolAmounts coming = returning();
@@ -153,8 +145,11 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
   bool now = true;
   bool after_stops = true;
   for (std::uint32_t i = 0; i < pools(); ++i) {
+    if (!touches(charge, i))
+      continue;
+    const Bytes held_back = all_of_it ? ledger_.held_back(PoolId(i)) : Bytes{0};
     lacking[i] = ledger_.added(charge, PoolId(i)) -
-                 (ledger_.headroom(PoolId(i)) - query.claimed[i]) - forced_freed[i];
+                 (ledger_.headroom(PoolId(i)) + held_back - query.claimed[i]) - forced_freed[i];
     now = now && lacking[i] <= Bytes{0};
     lacking[i] -= coming[i];
     after_stops = after_stops && lacking[i] <= Bytes{0};
@@ -178,18 +173,19 @@ Planner::Room Planner::room_for(const LoadQuery& query, const Charge& charge, bo
   return room;
 }
 
-LoadPlan Planner::finish(LoadPlan plan, const LoadQuery& query, const Charge& charge,
+LoadPlan Planner::finish(LoadPlan plan, const LoadQuery& query, const Way& way,
                          const Room& room) const {
-  plan.charge = charge;
+  plan.charge = way.charge;
+  plan.devices = way.devices;
   Bytes tightest{0};
   for (std::uint32_t i = 0; i < pools(); ++i) {
     const PoolId pool(i);
-    const Bytes lack = ledger_.added(charge, pool) - ledger_.headroom(pool);
-    if (i > 0 && lack <= tightest)
+    const Bytes lack = ledger_.added(plan.charge, pool) - ledger_.headroom(pool);
+    if (i > 0 && (!touches(plan.charge, i) || lack <= tightest))
       continue;
     tightest = lack;
     plan.pool = pool;
-    plan.need = ledger_.added(charge, pool);
+    plan.need = ledger_.added(plan.charge, pool);
     plan.headroom = ledger_.headroom(pool) - query.claimed[i];
     plan.usable = ledger_.empty(pool);
   }
@@ -209,31 +205,36 @@ LoadPlan Planner::refuse(ReasonCode reason, const LoadQuery& query) const {
   LoadPlan plan;
   plan.verdict = LoadVerdict::refused;
   plan.reason = reason;
-  plan.usable = ledger_.empty(kHostPool);
-  plan.headroom = ledger_.headroom(kHostPool);
-  for (const PlacementRow& row : model(query.model).rows) {
-    const Charge charge = charge_of(row);
-    const Bytes need = charge.own[kHostPool.value] + charge.weights_size;
-    plan.tried.push_back({row.placement, need});
-    if (plan.tried.size() == 1 || need < plan.need)
-      plan.need = need;
+  const ModelRecord& m = model(query.model);
+  for (const PlacementRow& row : m.rows) {
+    const auto maps = mappings(row.device_bytes.size());
+    const std::vector<PoolId> devices = maps.empty() ? std::vector<PoolId>{} : maps.front();
+    const Charge charge = charge_of(m, row, devices);
+    PlacementNeed tried{row.placement, charge.own[kHostPool.value] + charge.weights_size,
+                        kHostPool};
+    for (std::uint32_t i = 1; i < pools(); ++i) {
+      const Bytes lack = charge.own[i] - ledger_.empty(PoolId(i));
+      if (lack > Bytes{0} && lack > tried.need - ledger_.empty(tried.pool)) {
+        tried.need = charge.own[i];
+        tried.pool = PoolId(i);
+      }
+    }
+    plan.tried.push_back(tried);
+    if (plan.tried.size() > 1 && tried.need >= plan.need)
+      continue;
+    plan.need = tried.need;
+    plan.pool = tried.pool;
   }
+  plan.usable = ledger_.empty(plan.pool);
+  plan.headroom = ledger_.headroom(plan.pool);
   return plan;
 }
 
 std::optional<std::size_t> Planner::target_row(ModelId id, std::int32_t context_needed) const {
   const PoolAmounts empty = empty_amounts(false);
-  const auto& rows = model(id).rows;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].placement.context < context_needed)
-      continue;
-    Charge bare;
-    bare.own[kHostPool.value] = rows[i].host_anon;
-    bare.weights_size = rows[i].weights_size;
-    for (std::size_t d = 0; d < rows[i].device_bytes.size() && d + 1 < pools(); ++d) {
-      bare.own[d + 1] = rows[i].device_bytes[d];
-    }
-    if (fits_within(bare, empty))
+  const ModelRecord& m = model(id);
+  for (std::size_t i = 0; i < m.rows.size(); ++i) {
+    if (m.rows[i].placement.context >= context_needed && row_fits(m, m.rows[i], empty, false))
       return i;
   }
   return std::nullopt;
@@ -244,7 +245,7 @@ std::optional<std::size_t> Planner::target_row(ModelId id, std::int32_t context_
 PoolAmounts Planner::reach_of(const LoadQuery& query) const {
   PoolAmounts reach{};
   for (std::uint32_t i = 0; i < pools(); ++i) {
-    reach[i] = ledger_.headroom(PoolId(i)) - query.claimed[i];
+    reach[i] = ledger_.headroom(PoolId(i)) + ledger_.held_back(PoolId(i)) - query.claimed[i];
   }
   for (const ModelRecord& m : models_) {
     if (!m.generation)
@@ -281,42 +282,37 @@ LoadPlan Planner::plan_load(const LoadQuery& query) const {
     now[i] -= pinned[i];
     unpinned[i] -= pinned[i];
   }
+  const ModelRecord& m = model(query.model);
   const auto usable_row = [&](std::size_t i) {
-    return rows[i].placement.context >= query.context_needed;
+    return rows[i].placement.context >= query.context_needed && is_allowed(m, i);
   };
   std::optional<std::size_t> target;
   bool fits_beside_pins = false;
   for (std::size_t i = *best; i < rows.size() && !target; ++i) {
     if (!usable_row(i))
       continue;
-    const Charge charge = charge_of(rows[i]);
-    if (fits_within(charge, now))
+    if (row_fits(m, rows[i], now, true))
       target = i;
-    fits_beside_pins = fits_beside_pins || fits_within(charge, unpinned);
+    fits_beside_pins = fits_beside_pins || row_fits(m, rows[i], unpinned, true);
   }
   if (!target) {
     // A margin alone is no reason to refuse; then it waits until everything else has gone.
-    if (!fits_beside_pins && fits_within(charge_of(rows[*best]), empty_amounts(true)) &&
+    if (!fits_beside_pins && row_fits(m, rows[*best], empty_amounts(true), true) &&
         pinned != PoolAmounts{}) {
       return refuse(ReasonCode::pinned_models, query);
     }
     LoadPlan plan;
     plan.row = *best;
     plan.reason = ReasonCode::foreign_use;
-    return finish(plan, query, charge_of(rows[*best]), Room{});
+    return finish(plan, query, ways(m, *best).front(), Room{});
   }
   const PoolAmounts reach = reach_of(query);
   const auto attempt = [&](std::size_t row, ReasonCode reason) {
-    LoadPlan plan;
-    plan.row = row;
+    LoadPlan plan = best_way(query, row, reach, leaving);
     plan.degraded = row != *best;
-    plan.reason = reason;
-    const Charge charge = charge_of(rows[row]);
-    for (std::uint32_t p = 0; p < pools(); ++p) {
-      if (ledger_.added(charge, PoolId(p)) > reach[p])
-        return finish(plan, query, charge, Room{});
-    }
-    return finish(plan, query, charge, room_for(query, charge, false, leaving));
+    plan.reason =
+        m.cpu_since && rows[row].device_bytes.empty() ? ReasonCode::device_failures : reason;
+    return plan;
   };
   LoadPlan plan = attempt(
       *target, *target == *best ? ReasonCode::fits_headroom : ReasonCode::never_fits_better);
@@ -350,7 +346,7 @@ LoadPlan Planner::plan_profile(const LoadQuery& query) const {
   LoadPlan plan;
   plan.profile = true;
   plan.reason = room.victims.empty() ? ReasonCode::fits_headroom : ReasonCode::made_room;
-  plan = finish(plan, query, charge, room);
+  plan = finish(plan, query, {{}, charge}, room);
   if (plan.verdict == LoadVerdict::waits)
     plan.reason = ReasonCode::busy_models;
   return plan;
@@ -367,16 +363,20 @@ bool Planner::better_row_fits(ModelId id) const {
   const auto best = target_row(id, 0);
   if (!best || !m.generation)
     return false;
+  PoolAmounts room{};
+  for (std::uint32_t p = 0; p < pools(); ++p) {
+    // Its own weights stay charged in `headroom`, and it maps them again: compare own bytes only.
+    room[p] = ledger_.headroom(PoolId(p)) + m.charged->charge.own[p];
+  }
   for (std::size_t i = *best; i < m.row; ++i) {
-    const Charge charge = charge_of(m.rows[i]);
-    bool fits = true;
-    for (std::uint32_t p = 0; p < pools(); ++p) {
-      // Its own weights stay charged in `headroom`, and it maps them again: compare own bytes only.
-      const Bytes own = m.charged->charge.own[p];
-      fits = fits && charge.own[p] - own <= ledger_.headroom(PoolId(p));
+    if (!is_allowed(m, i))
+      continue;
+    for (const Way& way : ways(m, i)) {
+      Charge own = way.charge;
+      own.weights_size = Bytes{0};
+      if (fits_within(own, room))
+        return true;
     }
-    if (fits)
-      return true;
   }
   return false;
 }

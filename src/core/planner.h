@@ -22,6 +22,12 @@ struct LoadQuery {
   bool may_evict = true;  // false: only headroom beyond what is claimed may be used
 };
 
+// One way to put a row on this machine's pools.
+struct Way {
+  std::vector<PoolId> devices;  // of each logical device
+  Charge charge;
+};
+
 enum class LoadVerdict : std::uint8_t {
   fits,     // start now
   evicts,   // stop `victims`, then it fits
@@ -37,6 +43,7 @@ struct LoadPlan {
   bool degraded = false;
   bool profile = false;  // the room is for a dry run, not for a load
   Charge charge;
+  std::vector<PoolId> devices;
   PoolId pool = kHostPool;  // where it is tightest; need, headroom and usable are of this pool
   Bytes need;
   Bytes headroom;
@@ -72,9 +79,19 @@ class Planner {
   // Whether a better row than the running one would fit once its own server has gone.
   bool better_row_fits(ModelId model) const;
 
-  // The footprint of a row with its margin. The margin never makes the difference between running
-  // and refusing: it shrinks to what an empty pool has.
-  Charge charge_of(const PlacementRow& row) const;
+  // The footprint of a row with its margin, its logical devices being `devices`. The margin never
+  // makes the difference between running and refusing: it shrinks to what an empty pool has.
+  Charge charge_of(const ModelRecord& model, const PlacementRow& row,
+                   std::span<const PoolId> devices) const;
+
+  // Whether recovery lets the model use this row: not one that failed for want of memory, nor a
+  // device after too many failures there. Never forbids all rows.
+  bool is_allowed(const ModelRecord& model, std::size_t row) const;
+
+  // Idle models in `pool` that pressure may take: least valuable first, none within its grace.
+  std::vector<ModelId> idle_in(PoolId pool, Duration idle_for) const;
+  // Of these as many, least valuable first, as free `lacking` of the pool; all if that is too few.
+  std::vector<ModelId> relief(PoolId pool, Bytes lacking) const;
 
   Duration min_residency(const ModelRecord& model) const;
 
@@ -90,12 +107,26 @@ class Planner {
   };
 
   bool fits_within(const Charge& charge, const PoolAmounts& room) const;
+  // Every way to choose pools for so many logical devices, in a fixed order.
+  std::vector<std::vector<PoolId>> mappings(std::size_t devices) const;
+  Charge bare_charge(const PlacementRow& row, std::span<const PoolId> devices) const;
+  bool row_fits(const ModelRecord& model, const PlacementRow& row, const PoolAmounts& room,
+                bool with_margin) const;
+  std::vector<Way> ways(const ModelRecord& model, std::size_t row) const;
+  LoadPlan best_way(const LoadQuery& query, std::size_t row, const PoolAmounts& reach,
+                    std::span<const ModelId> leaving) const;
+  bool touches(const Charge& charge, std::size_t pool) const {
+    return pool == kHostPool.value || charge.own[pool] > Bytes{0};
+  }
+  bool leaves_alone(const LoadQuery& query, std::span<const ModelId> victims) const;
   PoolAmounts returning() const;
   PoolAmounts empty_amounts(bool minus_foreign) const;
   PoolAmounts pinned_amounts(ModelId except) const;
   PoolAmounts reach_of(const LoadQuery& query) const;
   Room room_for(const LoadQuery& query, const Charge& charge, bool with_busy,
                 std::span<const ModelId> leaving) const;
+  Room room_within(const LoadQuery& query, const Charge& charge, bool with_busy,
+                   std::span<const ModelId> leaving, bool all_of_it) const;
   std::vector<ModelId> must_leave(ModelId model) const;
   // The file that the load itself maps is needed afterwards, whoever had it before: `kept`.
   std::vector<ModelId> choose_victims(const std::vector<ModelId>& usable, PoolAmounts lacking,
@@ -108,8 +139,7 @@ class Planner {
     return same ? m.charged->charge.own[pool.value] : m.charged->freed(pool);
   }
   Candidate candidate(const ModelRecord& model, PoolId pool, const Charge& kept) const;
-  LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Charge& charge,
-                  const Room& room) const;
+  LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Way& way, const Room& room) const;
   LoadPlan refuse(ReasonCode reason, const LoadQuery& query) const;
   bool is_busy_victim(const ModelRecord& model, ModelId for_model) const;
   const ModelRecord& model(ModelId id) const { return models_[id.value]; }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/ledger_fixture.h"
 #include "core/planner.h"
 
 namespace vramd {
@@ -30,7 +31,7 @@ struct Machine {
     for (std::uint32_t i = 0; i < count; ++i)
       models[i].id = ModelId(i);
     ledger = std::make_unique<Ledger>(policy.pools);
-    ledger->sample(kHostPool, capacity, 0_B, kNow);
+    ledger->sample(kHostPool, seen(capacity, 0_B, kNow));
     eviction = make_eviction_policy(kind);
   }
 

@@ -37,7 +37,7 @@ Drawn draw() {
   Drawn drawn{Machine(count, capacity, kind), capacity, {}, {.model = kAsked}};
   Machine& m = drawn.machine;
   drawn.foreign = Bytes(*rc::gen::element<std::int64_t>(0, 0, 3, 9) * kMiB);
-  m.ledger->sample(kHostPool, capacity, drawn.foreign, kNow);
+  m.ledger->sample(kHostPool, seen(capacity, drawn.foreign, kNow));
   const FileId file(*rc::gen::inRange<std::uint64_t>(0, 4));
   for (int rungs = *rc::gen::inRange(1, 5); rungs > 0; --rungs)
     m.models[0].rows.push_back(draw_row(file));

@@ -108,9 +108,11 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
   return shared ? prune_exactly(std::move(chosen), lacking, kept) : chosen;
 }
 
-// What servers that are stopping will give back.
+// What servers that are stopping, and those that have just gone, will give back.
 PoolAmounts Planner::returning() const {
   PoolAmounts amounts{};
+  for (std::uint32_t i = 0; i < pools(); ++i)
+    amounts[i] = ledger_.releasing(PoolId(i));
   for (const ModelRecord& m : models_) {
     if (m.state != ResidencyState::stopping)
       continue;
@@ -121,13 +123,46 @@ PoolAmounts Planner::returning() const {
   return amounts;
 }
 
+std::vector<ModelId> Planner::idle_in(PoolId pool, Duration idle_for) const {
+  const Duration least = std::max(idle_for, policy_.residency.grace);
+  std::vector<Candidate> idle;
+  for (const ModelRecord& m : models_) {
+    if (!is_idle_victim(m, std::nullopt) || now_ - m.last_used < least)
+      continue;
+    if (m.charged->freed(pool) > Bytes{0})
+      idle.push_back(candidate(m, pool, Charge{}));
+  }
+  std::ranges::sort(idle, [](const Candidate& a, const Candidate& b) {
+    return a.value != b.value ? a.value < b.value : a.model < b.model;
+  });
+  std::vector<ModelId> models;
+  models.reserve(idle.size());
+  for (const Candidate& c : idle)
+    models.push_back(c.model);
+  return models;
+}
+
+std::vector<ModelId> Planner::relief(PoolId pool, Bytes lacking) const {
+  const std::vector<ModelId> usable = idle_in(pool, Duration{0});
+  PoolAmounts wanted{};
+  wanted[pool.value] = lacking - returning()[pool.value];
+  if (wanted[pool.value] <= Bytes{0})
+    return {};
+  std::vector<ModelId> chosen = choose_victims(usable, wanted, Charge{});
+  return chosen.empty() ? usable : chosen;
+}
+
 std::vector<ModelId> Planner::victims_over_budget() const {
   if (!ledger_.over_budget())
     return {};
   const PoolAmounts coming = returning();
   PoolAmounts lacking{};
-  for (std::uint32_t i = 0; i < pools(); ++i)
-    lacking[i] = ledger_.reserved(PoolId(i)) - ledger_.budget(PoolId(i)) - coming[i];
+  for (std::uint32_t i = 0; i < pools(); ++i) {
+    if (ledger_.seen(PoolId(i)).lost)
+      continue;
+    lacking[i] = ledger_.reserved(PoolId(i)) - ledger_.releasing(PoolId(i)) -
+                 ledger_.empty(PoolId(i)) - coming[i];
+  }
   if (std::ranges::all_of(lacking, [](Bytes bytes) { return bytes <= Bytes{0}; }))
     return {};
   std::vector<ModelId> usable;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/pressure_policy.h"
 #include "core/types.h"
 
 namespace vramd {
@@ -24,6 +25,9 @@ struct PoolPolicy {
   Reserve reserve;                   // never given away
   std::int64_t max_permille = 1000;  // of capacity; the smaller of this and 1 - reserve holds
   std::optional<Bytes> limit;        // absolute bound of what vramd's models may use
+  // A load may lack this much and is started all the same. For unified memory, whose kernel makes
+  // room; zero everywhere else.
+  Bytes deficit_tolerance;
 
   friend bool operator==(const PoolPolicy&, const PoolPolicy&) = default;
 };
@@ -108,6 +112,26 @@ struct MarginPolicy {
   friend bool operator==(const MarginPolicy&, const MarginPolicy&) = default;
 };
 
+// What is tried after a server failed for want of memory.
+struct RecoveryPolicy {
+  // So many memory failures on a device within the window, and the model runs on the CPU: until the
+  // cool-down has passed or an operator clears it.
+  std::int32_t device_failures_max = 3;
+  Duration failure_window = 10min;
+  std::optional<Duration> cooldown = 30min;  // empty: only an operator
+  // A retry reserves this much more of what failed, so that somebody else gives way.
+  std::int64_t retry_extra_permille = 125;
+  // What a server held on a device is free when it is seen free. What is not back after this long
+  // is recorded as a leak.
+  Duration release_timeout = 5s;
+  // Of what a server held, this much has to come back before the rest counts as foreign.
+  std::int64_t release_permille = 750;
+  // Where less than this came back of more, what is left of the server is killed.
+  Bytes release_min = 512_MiB;
+
+  friend bool operator==(const RecoveryPolicy&, const RecoveryPolicy&) = default;
+};
+
 struct Policy {
   std::vector<PoolPolicy> pools;    // index is PoolId; pools[0] is the host
   std::vector<ModelPolicy> models;  // index is ModelId
@@ -115,6 +139,10 @@ struct Policy {
   ResidencyPolicy residency;
   LoadPolicy load;
   MarginPolicy margin;
+  RecoveryPolicy recovery;
+  PressurePolicy pressure;
+  // Devices whose memory is the host's (integrated GPUs). Where there are any there is one pool.
+  std::int32_t unified_devices = 0;
 
   friend bool operator==(const Policy&, const Policy&) = default;
 };

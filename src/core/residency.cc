@@ -48,6 +48,8 @@ std::string_view to_text(DrainCause cause) {
       return "replacing";
     case DrainCause::removing:
       return "removing";
+    case DrainCause::pressing:
+      return "pressing";
   }
   return "none";
 }

@@ -35,6 +35,7 @@ enum class DrainCause : std::uint8_t {
   holding,    // a connection to it broke; its exit is awaited
   replacing,  // its configuration changed; it comes back with the new one
   removing,   // the configuration names it no more
+  pressing,   // memory pressure wants it gone
 };
 
 std::string_view to_text(DrainCause cause);
@@ -63,6 +64,7 @@ struct ModelState {
   std::optional<Generation> generation;
   std::size_t row = 0;  // its placement in rows
   Placement placement;
+  std::vector<PoolId> devices;  // the pool of each logical device of the server
   bool degraded = false;
   Tick loading_since;
   Tick ready_since;
@@ -73,6 +75,7 @@ struct ModelState {
   std::optional<ModelId> yielding_to;
   Tick hold_until;  // with DrainCause::holding
   std::optional<Bytes> measured;
+  std::vector<Bytes> device_measured;  // index is PoolId - 1; empty where nobody can tell
 
   bool wait_noted = false;           // the wait for memory was recorded once
   std::optional<Tick> wanted_since;  // first demand since it last was ready
@@ -97,6 +100,16 @@ struct ModelState {
   bool refuses = false;                // while failed: demand is told so at once
   Tick retry_at;
   Failure failure;
+
+  // Recovery: what failures for want of memory have led to.
+  std::vector<Tick> memory_failures;            // within the window, oldest first
+  std::optional<Tick> cpu_since;                // after too many of them on a device
+  std::size_t least_row = 0;                    // better rows failed
+  std::int64_t retry_extra_permille = 0;        // asked for beyond the footprint and its margin
+  std::optional<Generation> failed_for_memory;  // requests lost with it are replayed for free
+
+  // It left because of memory pressure, and comes back when that is over.
+  std::optional<Tick> pressed_at;
 
   friend bool operator==(const ModelState&, const ModelState&) = default;
 };

@@ -30,6 +30,8 @@ std::string_view to_text(Tier tier);
 struct PoolSnapshot {
   PoolId pool;
   std::string name;
+  bool unified = false;  // GPU and host are one memory
+  bool lost = false;     // its device can be seen no more
   Bytes capacity;
   Bytes budget;
   Bytes foreign;
@@ -37,6 +39,15 @@ struct PoolSnapshot {
   Bytes reserved_weights;
   Bytes measured;  // the servers' latest samples, plus weights
   Bytes headroom;
+  Bytes used;  // as a probe saw it: ours and foreign, without what can be reclaimed
+  Bytes ours;  // used - foreign
+  std::optional<Bytes> orphaned;         // held by no process; empty: nobody can tell
+  Bytes expected;                        // what others held lately and may take again
+  Bytes releasing;                       // of servers that ended, not seen free yet
+  std::string level;                     // pressure; empty: below every level
+  Duration level_for{};                  // since it changed
+  std::int64_t stall_some_permille = 0;  // host only
+  std::int64_t stall_full_permille = 0;
   std::optional<Duration> sample_age;  // empty: never sampled
 };
 
@@ -68,6 +79,16 @@ struct ModelSnapshot {
   std::optional<Duration> loading_for;
   std::optional<Duration> retry_in;  // while failed
   std::string failure;               // the last failure's words
+  std::optional<FailureKind> failure_kind;
+  std::vector<PoolId> devices;  // of its server, by logical device
+  // Per device pool (index is PoolId - 1), of the running or starting server.
+  std::vector<Bytes> device_predicted;
+  std::vector<Bytes> device_reserved;
+  std::vector<Bytes> device_measured;  // empty where nobody can tell
+  std::int32_t device_failures = 0;    // for want of memory, within the window
+  bool cpu_only = false;               // after too many of them
+  std::optional<Duration> cpu_for;     // until the cool-down has passed
+  bool taken_by_pressure = false;      // comes back when pressure is over
 };
 
 struct HealthProblem {
@@ -82,6 +103,7 @@ struct Snapshot {
   std::int32_t waiting = 0;
   std::int32_t leases = 0;
   bool shutting_down = false;
+  std::string preset;                   // of the pressure levels
   std::vector<HealthProblem> problems;  // empty: the scheduler moves
 };
 

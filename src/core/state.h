@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "core/events.h"
 #include "core/ledger.h"
 #include "core/policy.h"
+#include "core/pressure.h"
 #include "core/residency.h"
 #include "core/types.h"
 
@@ -43,6 +45,16 @@ struct FlushState {
   friend bool operator==(const FlushState&, const FlushState&) = default;
 };
 
+// A server that ended and whose device memory is not back.
+struct ReleaseWatch {
+  Generation generation;
+  ModelId model;
+  Tick since;
+  bool killed = false;  // what might be left of it was
+
+  friend bool operator==(const ReleaseWatch&, const ReleaseWatch&) = default;
+};
+
 struct GovernorState {
   Policy policy;
   Tick now;
@@ -50,6 +62,9 @@ struct GovernorState {
   std::vector<ModelState> models;  // index is ModelId
   std::map<RequestId, RequestState> requests;
   std::vector<FlushState> flushes;
+  std::vector<ReleaseWatch> releases;
+  std::vector<PoolPressure> pressure;  // index is PoolId
+  StallSampled stall;
   std::optional<ModelId> profiling;
   std::uint64_t next_generation = 1;
   std::optional<Tick> deadline;

@@ -80,6 +80,8 @@ std::string_view to_text(FailureKind kind) {
       return "exited";
     case FailureKind::out_of_memory:
       return "out_of_memory";
+    case FailureKind::out_of_device_memory:
+      return "out_of_device_memory";
     case FailureKind::load_timeout:
       return "load_timeout";
     case FailureKind::unresponsive:

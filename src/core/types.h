@@ -48,7 +48,8 @@ struct Placement {
 // One line of a model's ladder with its predicted footprint, before any margin.
 struct PlacementRow {
   Placement placement;
-  std::vector<Bytes> device_bytes;     // per logical device of the server; empty without a GPU
+  // Per logical device of the server; empty without a GPU. The core chooses which pools they are.
+  std::vector<Bytes> device_bytes;
   Bytes host_anon;                     // memory in the host that only this server holds
   FileId weights;                      // the mapped file; meaningless while weights_size is zero
   Bytes weights_size;                  // full size of the mapped file, charged once per file
@@ -63,15 +64,16 @@ inline constexpr std::size_t kPlacementRowsMax = 64;
 
 // What went wrong with a model server or with a dry run.
 enum class FailureKind : std::uint8_t {
-  crashed,        // ended by a signal, cause unknown
-  exited,         // ended by itself with an error status
-  out_of_memory,  // its last words, its exit status or the kernel say so
-  load_timeout,   // never became ready
-  unresponsive,   // stopped answering health probes, or in state T
-  bad_model,      // the file is missing, corrupt, truncated or of an unknown architecture
-  bad_setup,      // missing library, bad flag, unwritable socket: not the model's fault
-  spawn_failed,   // no process came to be
-  stale_profile,  // the file changed since it was profiled
+  crashed,               // ended by a signal, cause unknown
+  exited,                // ended by itself with an error status
+  out_of_memory,         // of the host: its last words, its exit status or the kernel say so
+  load_timeout,          // never became ready
+  unresponsive,          // stopped answering health probes, or in state T
+  bad_model,             // the file is missing, corrupt, truncated or of an unknown architecture
+  bad_setup,             // missing library, bad flag, unwritable socket: not the model's fault
+  spawn_failed,          // no process came to be
+  stale_profile,         // the file changed since it was profiled
+  out_of_device_memory,  // a GPU had not enough; out_of_memory is the host's
 };
 
 struct Failure {

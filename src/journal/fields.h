@@ -1,5 +1,6 @@
-// Fields<T>: the names of everything that a journal writes of events, actions and the policy. One
-// list for each type, used for writing and for reading. The core's state is in state_fields.h.
+// Fields<T>: the names of everything that a journal writes of events and actions. One list for each
+// type, used for writing and for reading. The policy's are in policy_fields.h and those of the
+// core's state in state_fields.h.
 #pragma once
 
 #include <string_view>
@@ -43,19 +44,23 @@ inline constexpr int kValues<KvType> = static_cast<int>(KvType::iq4_nl) + 1;
 template <>
 inline constexpr int kValues<FootprintSource> = static_cast<int>(FootprintSource::declared) + 1;
 template <>
-inline constexpr int kValues<FailureKind> = static_cast<int>(FailureKind::stale_profile) + 1;
+inline constexpr int kValues<FailureKind> = static_cast<int>(FailureKind::out_of_device_memory) + 1;
 template <>
 inline constexpr int kValues<RequestOutcome> = static_cast<int>(RequestOutcome::broken) + 1;
 template <>
 inline constexpr int kValues<ResidencyState> = static_cast<int>(ResidencyState::failed) + 1;
 template <>
-inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::removing) + 1;
+inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::pressing) + 1;
 template <>
-inline constexpr int kValues<DecisionKind> = static_cast<int>(DecisionKind::pin) + 1;
+inline constexpr int kValues<DecisionKind> = static_cast<int>(DecisionKind::leak) + 1;
 template <>
-inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::budget_shrunk) + 1;
+inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::not_returned) + 1;
 template <>
 inline constexpr int kValues<RefusalStatus> = static_cast<int>(RefusalStatus::not_found) + 1;
+template <>
+inline constexpr int kValues<PressureBasis> = static_cast<int>(PressureBasis::overrun) + 1;
+template <>
+inline constexpr int kValues<PressureStepKind> = static_cast<int>(PressureStepKind::fallback) + 1;
 template <>
 inline constexpr int kValues<EvictionKind> = static_cast<int>(EvictionKind::value) + 1;
 
@@ -90,8 +95,8 @@ struct Fields<Failure> {
 template <>
 struct Fields<PlacementNeed> {
   using T = PlacementNeed;
-  static constexpr auto kList =
-      std::tuple{Field{"placement", &T::placement}, Field{"need", &T::need}};
+  static constexpr auto kList = std::tuple{Field{"placement", &T::placement},
+                                           Field{"need", &T::need}, Field{"pool", &T::pool}};
 };
 
 template <>
@@ -121,92 +126,6 @@ template <>
 struct Fields<Usage::Memory> {
   using T = Usage::Memory;
   static constexpr auto kList = std::tuple{Field{"count", &T::count}, Field{"at", &T::at}};
-};
-
-// The policy.
-
-template <>
-struct Fields<Reserve> {
-  using T = Reserve;
-  static constexpr auto kList =
-      std::tuple{Field{"permille", &T::permille}, Field{"size", &T::size}};
-};
-
-template <>
-struct Fields<PoolPolicy> {
-  using T = PoolPolicy;
-  static constexpr auto kList =
-      std::tuple{Field{"name", &T::name}, Field{"reserve", &T::reserve},
-                 Field{"max", &T::max_permille}, Field{"limit", &T::limit}};
-};
-
-template <>
-struct Fields<ModelPolicy> {
-  using T = ModelPolicy;
-  static constexpr auto kList = std::tuple{Field{"id", &T::id},
-                                           Field{"type", &T::type},
-                                           Field{"priority", &T::priority},
-                                           Field{"pinned", &T::pinned},
-                                           Field{"removed", &T::removed},
-                                           Field{"heavy", &T::heavy},
-                                           Field{"ttl", &T::ttl},
-                                           Field{"in_flight_max", &T::in_flight_max}};
-};
-
-template <>
-struct Fields<QueuePolicy> {
-  using T = QueuePolicy;
-  static constexpr auto kList =
-      std::tuple{Field{"waiting_max", &T::waiting_max},
-                 Field{"waiting_per_model_max", &T::waiting_per_model_max},
-                 Field{"queue_timeout", &T::queue_timeout},
-                 Field{"yield_after", &T::yield_after},
-                 Field{"degrade_after", &T::degrade_after},
-                 Field{"replays_max", &T::replays_max},
-                 Field{"lost_hold", &T::lost_hold}};
-};
-
-template <>
-struct Fields<ResidencyPolicy> {
-  using T = ResidencyPolicy;
-  static constexpr auto kList = std::tuple{Field{"grace", &T::grace},
-                                           Field{"grace_on_demand", &T::grace_on_demand},
-                                           Field{"min_residency_min", &T::min_residency_min},
-                                           Field{"min_residency_max", &T::min_residency_max},
-                                           Field{"heavy_slot", &T::heavy_slot},
-                                           Field{"single_model", &T::single_model},
-                                           Field{"eviction", &T::eviction}};
-};
-
-template <>
-struct Fields<LoadPolicy> {
-  using T = LoadPolicy;
-  static constexpr auto kList = std::tuple{Field{"stall_after", &T::stall_after},
-                                           Field{"timeout", &T::timeout},
-                                           Field{"retry_backoff_min", &T::retry_backoff_min},
-                                           Field{"retry_backoff_max", &T::retry_backoff_max},
-                                           Field{"attempts_max", &T::attempts_max},
-                                           Field{"bandwidth_prior", &T::bandwidth_prior_mib_per_s},
-                                           Field{"profile_reservation", &T::profile_reservation},
-                                           Field{"profile_ahead", &T::profile_ahead},
-                                           Field{"stop_timeout", &T::stop_timeout},
-                                           Field{"drain_timeout", &T::drain_timeout}};
-};
-
-template <>
-struct Fields<MarginPolicy> {
-  using T = MarginPolicy;
-  static constexpr auto kList =
-      std::tuple{Field{"analytic", &T::analytic_permille}, Field{"dry_run", &T::dry_run_permille},
-                 Field{"learned", &T::learned_permille}};
-};
-
-template <>
-struct Fields<Policy> {
-  using T = Policy;
-  static constexpr auto kList = std::tuple{
-      Field{"pools", &T::pools},         Field{"models", &T::models}, Field{"queue", &T::queue},
-      Field{"residency", &T::residency}, Field{"load", &T::load},     Field{"margin", &T::margin}};
 };
 
 // Events.
@@ -279,15 +198,32 @@ struct Fields<ServerSampled> {
   using T = ServerSampled;
   static constexpr std::string_view kType = "server_sampled";
   static constexpr auto kList =
-      std::tuple{Field{"generation", &T::generation}, Field{"host_anon", &T::host_anon}};
+      std::tuple{Field{"generation", &T::generation}, Field{"host_anon", &T::host_anon},
+                 Field{"device_bytes", &T::device_bytes}};
 };
 
 template <>
 struct Fields<PoolSampled> {
   using T = PoolSampled;
   static constexpr std::string_view kType = "pool_sampled";
-  static constexpr auto kList = std::tuple{Field{"pool", &T::pool}, Field{"capacity", &T::capacity},
-                                           Field{"foreign", &T::foreign}};
+  static constexpr auto kList = std::tuple{
+      Field{"pool", &T::pool}, Field{"capacity", &T::capacity}, Field{"foreign", &T::foreign},
+      Field{"used", &T::used}, Field{"orphaned", &T::orphaned}, Field{"expected", &T::expected}};
+};
+
+template <>
+struct Fields<PoolLost> {
+  using T = PoolLost;
+  static constexpr std::string_view kType = "pool_lost";
+  static constexpr auto kList = std::tuple{Field{"pool", &T::pool}, Field{"text", &T::text}};
+};
+
+template <>
+struct Fields<StallSampled> {
+  using T = StallSampled;
+  static constexpr std::string_view kType = "stall_sampled";
+  static constexpr auto kList =
+      std::tuple{Field{"some", &T::some_permille}, Field{"full", &T::full_permille}};
 };
 
 template <>
@@ -320,6 +256,14 @@ struct Fields<PinModel> {
   static constexpr std::string_view kType = "pin_model";
   static constexpr auto kList = std::tuple{Field{"command", &T::command}, Field{"model", &T::model},
                                            Field{"pinned", &T::pinned}};
+};
+
+template <>
+struct Fields<ClearModel> {
+  using T = ClearModel;
+  static constexpr std::string_view kType = "clear_model";
+  static constexpr auto kList =
+      std::tuple{Field{"command", &T::command}, Field{"model", &T::model}};
 };
 
 template <>
@@ -356,7 +300,7 @@ struct Fields<StartServer> {
   static constexpr std::string_view kType = "start_server";
   static constexpr auto kList =
       std::tuple{Field{"model", &T::model}, Field{"generation", &T::generation},
-                 Field{"placement", &T::placement}};
+                 Field{"placement", &T::placement}, Field{"devices", &T::devices}};
 };
 
 template <>
@@ -397,6 +341,30 @@ struct Fields<Decided> {
   using T = Decided;
   static constexpr std::string_view kType = "decided";
   static constexpr auto kList = std::tuple{Field{"decision", &T::decision}};
+};
+
+template <>
+struct Fields<LevelChanged> {
+  using T = LevelChanged;
+  static constexpr std::string_view kType = "level_changed";
+  static constexpr auto kList = std::tuple{
+      Field{"pool", &T::pool}, Field{"level", &T::level},       Field{"before", &T::before},
+      Field{"used", &T::used}, Field{"capacity", &T::capacity}, Field{"notify", &T::notify}};
+};
+
+template <>
+struct Fields<Trim> {
+  using T = Trim;
+  static constexpr std::string_view kType = "trim";
+  static constexpr auto kList = std::tuple{Field{"pool", &T::pool}, Field{"hard", &T::hard}};
+};
+
+template <>
+struct Fields<KillRemains> {
+  using T = KillRemains;
+  static constexpr std::string_view kType = "kill_remains";
+  static constexpr auto kList =
+      std::tuple{Field{"model", &T::model}, Field{"generation", &T::generation}};
 };
 
 template <>

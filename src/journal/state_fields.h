@@ -5,6 +5,7 @@
 
 #include "core/state.h"
 #include "journal/fields.h"
+#include "journal/policy_fields.h"
 
 namespace vramd::journal {
 
@@ -16,11 +17,24 @@ struct Fields<Charge> {
 };
 
 template <>
+struct Fields<Release> {
+  using T = Release;
+  static constexpr auto kList =
+      std::tuple{Field{"held", &T::held}, Field{"unowned_before", &T::unowned_before}};
+};
+
+template <>
 struct Fields<PoolSample> {
   using T = PoolSample;
-  static constexpr auto kList =
-      std::tuple{Field{"capacity", &T::capacity}, Field{"foreign", &T::foreign},
-                 Field{"sampled_at", &T::sampled_at}};
+  static constexpr auto kList = std::tuple{Field{"capacity", &T::capacity},
+                                           Field{"foreign", &T::foreign},
+                                           Field{"used", &T::used},
+                                           Field{"orphaned", &T::orphaned},
+                                           Field{"expected", &T::expected},
+                                           Field{"lost", &T::lost},
+                                           Field{"sampled_at", &T::sampled_at},
+                                           Field{"release", &T::release},
+                                           Field{"held_back", &T::held_back}};
 };
 
 template <>
@@ -49,6 +63,7 @@ struct Fields<ModelState> {
                                            Field{"generation", &T::generation},
                                            Field{"row", &T::row},
                                            Field{"placement", &T::placement},
+                                           Field{"devices", &T::devices},
                                            Field{"degraded", &T::degraded},
                                            Field{"loading_since", &T::loading_since},
                                            Field{"ready_since", &T::ready_since},
@@ -59,6 +74,7 @@ struct Fields<ModelState> {
                                            Field{"yielding_to", &T::yielding_to},
                                            Field{"hold_until", &T::hold_until},
                                            Field{"measured", &T::measured},
+                                           Field{"device_measured", &T::device_measured},
                                            Field{"wait_noted", &T::wait_noted},
                                            Field{"wanted_since", &T::wanted_since},
                                            Field{"room_made", &T::room_made},
@@ -77,7 +93,13 @@ struct Fields<ModelState> {
                                            Field{"failures_in_a_row", &T::failures_in_a_row},
                                            Field{"refuses", &T::refuses},
                                            Field{"retry_at", &T::retry_at},
-                                           Field{"failure", &T::failure}};
+                                           Field{"failure", &T::failure},
+                                           Field{"memory_failures", &T::memory_failures},
+                                           Field{"cpu_since", &T::cpu_since},
+                                           Field{"least_row", &T::least_row},
+                                           Field{"retry_extra", &T::retry_extra_permille},
+                                           Field{"failed_for_memory", &T::failed_for_memory},
+                                           Field{"pressed_at", &T::pressed_at}};
 };
 
 template <>
@@ -106,6 +128,22 @@ struct Fields<FlushState> {
 };
 
 template <>
+struct Fields<ReleaseWatch> {
+  using T = ReleaseWatch;
+  static constexpr auto kList =
+      std::tuple{Field{"generation", &T::generation}, Field{"model", &T::model},
+                 Field{"since", &T::since}, Field{"killed", &T::killed}};
+};
+
+template <>
+struct Fields<PoolPressure> {
+  using T = PoolPressure;
+  static constexpr auto kList =
+      std::tuple{Field{"level", &T::level}, Field{"since", &T::since},
+                 Field{"exceeded_at", &T::exceeded_at}, Field{"relieved_at", &T::relieved_at}};
+};
+
+template <>
 struct Fields<GovernorState> {
   using T = GovernorState;
   static constexpr auto kList = std::tuple{Field{"policy", &T::policy},
@@ -114,6 +152,9 @@ struct Fields<GovernorState> {
                                            Field{"models", &T::models},
                                            Field{"requests", &T::requests},
                                            Field{"flushes", &T::flushes},
+                                           Field{"releases", &T::releases},
+                                           Field{"pressure", &T::pressure},
+                                           Field{"stall", &T::stall},
                                            Field{"profiling", &T::profiling},
                                            Field{"next_generation", &T::next_generation},
                                            Field{"deadline", &T::deadline},

@@ -243,6 +243,10 @@ void Books::on(Tick now, const PinModel& event) {
   models_[event.model.value].pinned = event.pinned;
 }
 
+void Books::on(Tick now, const ClearModel& event) {
+  open_command(now, event.command, CommandKind::clear, event.model);
+}
+
 void Books::on(Tick now, const Flush& event) {
   open_command(now, event.command, CommandKind::flush, std::nullopt);
 }

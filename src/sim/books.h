@@ -73,7 +73,7 @@ class Books {
     std::optional<Tick> rests_until;    // at least, after several of these
   };
 
-  enum class CommandKind : std::uint8_t { load, unload, pin, flush };
+  enum class CommandKind : std::uint8_t { load, unload, pin, clear, flush };
   struct Command {
     CommandKind kind = CommandKind::load;
     std::optional<ModelId> model;
@@ -131,6 +131,9 @@ class Books {
   void on(Tick now, const Shutdown& event);
   void on(Tick, const Timer&) {}
   void on(Tick now, const PolicyChanged& event);
+  void on(Tick, const PoolLost&) {}
+  void on(Tick, const StallSampled&) {}
+  void on(Tick now, const ClearModel& event);
 
   void on(Tick now, const Profile& action);
   void on(Tick now, const StartServer& action);
@@ -140,6 +143,9 @@ class Books {
   void on(Tick now, const CommandDone& action);
   void on(Tick now, const Decided& action);
   void on(Tick now, const Drained& action);
+  void on(Tick, const LevelChanged&) {}
+  void on(Tick, const Trim&) {}
+  void on(Tick, const KillRemains&) {}
 
   void start_waiting(RequestId id, Request& request);
   void stop_waiting(RequestId id, Request& request);

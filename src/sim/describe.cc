@@ -7,13 +7,14 @@ namespace vramd::sim {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<Event>> kEventNames = {
-    "RequestArrived", "RequestEnded", "ClientGone",         "ModelProfiled", "ProfileFailed",
-    "ServerReady",    "ServerExited", "ServerUnresponsive", "ServerSampled", "PoolSampled",
-    "LoadModel",      "UnloadModel",  "PinModel",           "Flush",         "Shutdown",
-    "Timer",          "PolicyChanged"};
+    "RequestArrived", "RequestEnded",  "ClientGone",         "ModelProfiled", "ProfileFailed",
+    "ServerReady",    "ServerExited",  "ServerUnresponsive", "ServerSampled", "PoolSampled",
+    "LoadModel",      "UnloadModel",   "PinModel",           "Flush",         "Shutdown",
+    "Timer",          "PolicyChanged", "PoolLost",           "StallSampled",  "ClearModel"};
 
 constexpr std::array<std::string_view, std::variant_size_v<Action>> kActionNames = {
-    "Profile", "StartServer", "StopServer", "Admit", "Refuse", "CommandDone", "Decided", "Drained"};
+    "Profile", "StartServer", "StopServer",   "Admit", "Refuse",     "CommandDone",
+    "Decided", "Drained",     "LevelChanged", "Trim",  "KillRemains"};
 
 // How ids are written in lines.
 struct Names {
@@ -27,6 +28,10 @@ struct Names {
   static std::string r(RequestId id) { return "r" + std::to_string(id.value); }
   static std::string g(Generation id) { return "g" + std::to_string(id.value); }
   static std::string c(CommandId id) { return "c" + std::to_string(id.value); }
+  std::string pool(PoolId id) const {
+    return id.value < policy.pools.size() ? policy.pools[id.value].name
+                                          : "pool " + std::to_string(id.value);
+  }
   static std::string failure(const Failure& f) {
     return std::string(to_text(f.kind)) + (f.text.empty() ? "" : ": " + f.text);
   }
@@ -67,11 +72,28 @@ struct EventLine : Names {
     return "unresponsive " + g(e.generation) + " " + failure(e.failure);
   }
   std::string operator()(const ServerSampled& e) const {
-    return "sample " + g(e.generation) + " " + to_text(e.host_anon);
+    std::string text = "sample " + g(e.generation) + " " + to_text(e.host_anon);
+    for (std::size_t i = 0; i < e.device_bytes.size(); ++i) {
+      text +=
+          " " + pool(PoolId(static_cast<std::uint32_t>(i + 1))) + " " + to_text(e.device_bytes[i]);
+    }
+    return text;
   }
   std::string operator()(const PoolSampled& e) const {
-    return "pool " + policy.pools[e.pool.value].name + " capacity " + to_text(e.capacity) +
-           " foreign " + to_text(e.foreign);
+    std::string text = "pool " + pool(e.pool) + " capacity " + to_text(e.capacity) + " foreign " +
+                       to_text(e.foreign);
+    if (e.used > Bytes{0})
+      text += " used " + to_text(e.used);
+    if (e.orphaned && *e.orphaned > Bytes{0})
+      text += " orphaned " + to_text(*e.orphaned);
+    return text;
+  }
+  std::string operator()(const PoolLost& e) const {
+    return "pool " + pool(e.pool) + " lost: " + e.text;
+  }
+  std::string operator()(const StallSampled& e) const {
+    return "stalls some " + std::to_string(e.some_permille) + " full " +
+           std::to_string(e.full_permille);
   }
   std::string operator()(const LoadModel& e) const {
     return "command " + c(e.command) + " load " + name(e.model) + (e.may_evict ? "" : " sparing");
@@ -81,6 +103,9 @@ struct EventLine : Names {
   }
   std::string operator()(const PinModel& e) const {
     return "command " + c(e.command) + (e.pinned ? " pin " : " unpin ") + name(e.model);
+  }
+  std::string operator()(const ClearModel& e) const {
+    return "command " + c(e.command) + " clear " + name(e.model);
   }
   std::string operator()(const Flush& e) const { return "command " + c(e.command) + " flush"; }
   std::string operator()(const Shutdown&) const { return "shutdown"; }
@@ -96,7 +121,11 @@ struct EventLine : Names {
 struct ActionLine : Names {
   std::string operator()(const Profile& a) const { return "profile " + name(a.model); }
   std::string operator()(const StartServer& a) const {
-    return "load " + name(a.model) + " " + g(a.generation) + " (" + describe(a.placement) + ")";
+    std::string text =
+        "load " + name(a.model) + " " + g(a.generation) + " (" + describe(a.placement) + ")";
+    for (std::size_t i = 0; i < a.devices.size(); ++i)
+      text += (i == 0 ? " on " : ", ") + pool(a.devices[i]);
+    return text;
   }
   std::string operator()(const StopServer& a) const {
     return std::string(a.kill_at_once ? "kill " : "stop ") + name(a.model) + " " + g(a.generation);
@@ -116,6 +145,16 @@ struct ActionLine : Names {
            std::string(vramd::to_text(a.decision.reason)) + ": " + explain(a.decision, policy);
   }
   std::string operator()(const Drained&) const { return "drained"; }
+  std::string operator()(const LevelChanged& a) const {
+    return "level of " + pool(a.pool) + " is " + (a.level.empty() ? "normal" : a.level) +
+           (a.notify ? ", told" : "");
+  }
+  std::string operator()(const Trim& a) const {
+    return std::string(a.hard ? "trim hard " : "trim ") + pool(a.pool);
+  }
+  std::string operator()(const KillRemains& a) const {
+    return "kill remains of " + name(a.model) + " " + g(a.generation);
+  }
 };
 
 }  // namespace
@@ -139,6 +178,8 @@ std::string describe(Tick at) {
 std::string describe(const Placement& placement) {
   std::string text = "context " + std::to_string(placement.context) + ", " +
                      std::to_string(placement.slots) + (placement.slots == 1 ? " slot" : " slots");
+  if (placement.gpu_layers > 0)
+    text += ", " + std::to_string(placement.gpu_layers) + " layers on the GPU";
   if (placement.kv != KvType::f16)
     text += ", kv " + std::string(to_text(placement.kv));
   return text;

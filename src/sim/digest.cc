@@ -48,7 +48,7 @@ struct DigestFields {
 
   void put(const Placement& p) { all(p.gpu_layers, p.context, p.slots, p.kv); }
   void put(const Failure& f) { all(f.kind, f.text); }
-  void put(const PlacementNeed& n) { all(n.placement, n.need); }
+  void put(const PlacementNeed& n) { all(n.placement, n.need, n.pool); }
   void put(const PlacementRow& r) {
     all(r.placement, r.device_bytes, r.host_anon, r.weights, r.weights_size, r.speed_permille,
         r.source);
@@ -69,24 +69,32 @@ struct DigestFields {
   void put(const ServerReady& e) { all(e.generation); }
   void put(const ServerExited& e) { all(e.generation, e.failure); }
   void put(const ServerUnresponsive& e) { all(e.generation, e.failure); }
-  void put(const ServerSampled& e) { all(e.generation, e.host_anon); }
-  void put(const PoolSampled& e) { all(e.pool, e.capacity, e.foreign); }
+  void put(const ServerSampled& e) { all(e.generation, e.host_anon, e.device_bytes); }
+  void put(const PoolSampled& e) {
+    all(e.pool, e.capacity, e.foreign, e.used, e.orphaned, e.expected);
+  }
+  void put(const PoolLost& e) { all(e.pool, e.text); }
+  void put(const StallSampled& e) { all(e.some_permille, e.full_permille); }
   void put(const LoadModel& e) { all(e.command, e.model, e.may_evict); }
   void put(const UnloadModel& e) { all(e.command, e.model); }
   void put(const PinModel& e) { all(e.command, e.model, e.pinned); }
+  void put(const ClearModel& e) { all(e.command, e.model); }
   void put(const Flush& e) { all(e.command); }
   void put(const Shutdown&) {}
   void put(const Timer&) {}
   void put(const PolicyChanged& e) { all(e.changed); }
 
   void put(const Profile& a) { all(a.model); }
-  void put(const StartServer& a) { all(a.model, a.generation, a.placement); }
+  void put(const StartServer& a) { all(a.model, a.generation, a.placement, a.devices); }
   void put(const StopServer& a) { all(a.model, a.generation, a.kill_at_once); }
   void put(const Admit& a) { all(a.request, a.model, a.generation); }
   void put(const Refuse& a) { all(a.request, a.status, a.decision); }
   void put(const CommandDone& a) { all(a.command, a.ok, a.text); }
   void put(const Decided& a) { all(a.decision); }
   void put(const Drained&) {}
+  void put(const LevelChanged& a) { all(a.pool, a.level, a.before, a.used, a.capacity, a.notify); }
+  void put(const Trim& a) { all(a.pool, a.hard); }
+  void put(const KillRemains& a) { all(a.model, a.generation); }
 };
 
 void Digest::add(Tick now, const Event& event) {
