@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <stdexcept>
 
@@ -19,8 +20,6 @@ namespace fake_gpu {
 namespace {
 
 constexpr std::uint32_t kVersion = 2;
-// A look at each process of the set costs more than all the rest of a reading.
-constexpr std::uint64_t kLookEveryMs = 5;
 
 template <std::size_t Size>
 void set_text(char (&to)[Size], std::string_view from) {
@@ -163,16 +162,27 @@ void SharedSet::give_back(std::size_t device, std::int32_t pid) {
 }
 
 void SharedSet::notice_ends() {
-  if (set_->real_clock != 0 && time_ms(*set_) < set_->looked_at_ms + kLookEveryMs)
+  // Most looks find all alive, and need no lock. Each process is looked at once.
+  std::map<std::int32_t, bool> lives;
+  const auto has_ended = [&](const Allocation& allocation) {
+    const std::int32_t pid = allocation.pid;
+    if (pid <= 0 || allocation.free_at_ms != 0 || allocation.started == 0)
+      return false;
+    const auto [known, first] = lives.try_emplace(pid, true);
+    if (first)
+      known->second = process_lives(pid, allocation.started);
+    return !known->second;
+  };
+  const auto any_of = [&](const Device& device) {
+    return std::ranges::any_of(device.allocations, has_ended);
+  };
+  if (std::ranges::none_of(set_->devices, any_of))
     return;
   const Lock lock(*this);
-  set_->looked_at_ms = time_ms(*set_);
   for (Device& device : set_->devices) {
     for (const Allocation& allocation : device.allocations) {
-      if (allocation.pid > 0 && allocation.free_at_ms == 0 && allocation.started != 0 &&
-          !process_lives(allocation.pid, allocation.started)) {
+      if (has_ended(allocation))
         release_locked(device, allocation.pid);
-      }
     }
   }
 }

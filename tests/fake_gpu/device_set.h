@@ -98,7 +98,6 @@ struct DeviceSet {
   std::uint32_t padding;
   std::uint64_t now_ms;  // without a real clock: moved by whoever drives the set
   std::uint64_t release_lag_ms;
-  std::uint64_t looked_at_ms;   // when it was last looked for processes that have ended
   std::uint64_t refusal_count;  // the latest kRefusalsKept of them are in `refusals`
   Fault faults[kFaultsMax];
   Refusal refusals[kRefusalsKept];

@@ -1,15 +1,22 @@
 #include "process_life.h"
 
-#include <fstream>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <sstream>
 #include <string>
 
 namespace fake_gpu {
 
 std::optional<std::uint64_t> process_started(std::int32_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(file, line);
+  const int fd = ::open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return std::nullopt;
+  std::array<char, 1024> buffer{};
+  const auto count = ::read(fd, buffer.data(), buffer.size());
+  ::close(fd);
+  const std::string line(buffer.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
   // The name, in parentheses, may hold anything; what follows is "S 1 1 1 0 ...".
   const std::size_t name_end = line.rfind(')');
   if (name_end == std::string::npos)
