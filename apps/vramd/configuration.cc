@@ -24,6 +24,7 @@ struct FlagRow {
 
 constexpr FlagRow kFlagRows[] = {
     {"--budget", "budgets.host.limit", &ConfigurationFlags::budget},
+    {"--pressure", "pressure", &ConfigurationFlags::pressure},
     {"--listen", "listen", &ConfigurationFlags::listen},
     {"--context", "defaults.context", &ConfigurationFlags::context},
     {"--slots", "defaults.slots", &ConfigurationFlags::slots},
@@ -85,6 +86,11 @@ void add_configuration_flags(CLI::App& command, ConfigurationFlags& flags) {
       ->type_name("DIR");
   command.add_option("--budget", flags.budget, "Memory for all models together, such as 6GiB")
       ->type_name("SIZE");
+  command.add_flag("--cpu", flags.cpu, "Leave GPUs alone; run every model on the processor");
+  command
+      .add_option("--pressure", flags.pressure,
+                  "What is done when memory is short: demand (default), balanced, guard or unified")
+      ->type_name("PRESET");
   command.add_option("--listen", flags.listen, "Address and port; 127.0.0.1:8726 by default")
       ->type_name("ADDRESS");
   command
@@ -116,6 +122,8 @@ CommandResult<Config> load_configuration(const ConfigurationFlags& given,
     if (!value.empty())
       inputs.flags.push_back({row.flag, row.path, value});
   }
+  if (flags->cpu)
+    inputs.flags.push_back({"--cpu", "cpu", "true"});
   if (flags->insecure)
     inputs.flags.push_back({"--insecure", "insecure", "true"});
   if (!flags->models.empty()) {

@@ -21,10 +21,13 @@ struct ConfigurationFlags {
   std::string listen;
   std::string context;
   std::string slots;
+  std::string pressure;
+  bool cpu = false;
   bool insecure = false;
   std::string runtime_dir;
   std::string llama_server;
   std::string log_level;
+  bool cpu = false;   // no GPU is governed, and none is shown to servers
   bool demo = false;  // the demo models' folder and budget, where none is named
 };
 

@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "engine/llama.h"
+#include "engine/llama_devices.h"
 #include "probe/gpu/device_probe.h"
 #include "vramd/client.h"
 #include "vramd/configuration.h"
@@ -31,11 +32,11 @@ Result<LlamaPrograms> find_engine(const Config& config, const Environment& envir
 // list_llama_devices() says; empty when there is no engine to ask.
 std::vector<Diagnosis> diagnose_gpus(
     const DeviceSurvey& survey,
-    const std::optional<Result<std::vector<std::string>>>& engine_devices);
+    const std::optional<Result<std::vector<LlamaDevice>>>& engine_devices);
 // Looks at the GPUs, or at what the file of $VRAMD_DEVICES_FILE says of them.
 DeviceSurvey survey_gpus(const Environment& environment);
 // Empty when there is no engine to ask.
-std::optional<Result<std::vector<std::string>>> ask_engine_devices(const Config& config,
+std::optional<Result<std::vector<LlamaDevice>>> ask_engine_devices(const Config& config,
                                                                    const Environment& environment);
 Json gpus_json(const DeviceSurvey& survey);
 std::vector<Diagnosis> diagnose_memory(const Config& config);

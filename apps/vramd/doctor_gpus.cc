@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "engine/llama_devices.h"
+#include "probe/gpu/vulkan.h"
 #include "vramd/doctor.h"
 #include "vramd/fields.h"
 
@@ -89,27 +90,29 @@ Json device_json(const SurveyedDevice& device) {
 }  // namespace
 
 DeviceSurvey survey_gpus(const Environment& environment) {
-  return make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE")}).survey();
+  return make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE"),
+                            .vulkan_helper = {"/proc/self/exe", std::string(kVulkanHelperFlag)}})
+      .survey();
 }
 
-std::optional<Result<std::vector<std::string>>> ask_engine_devices(const Config& config,
+std::optional<Result<std::vector<LlamaDevice>>> ask_engine_devices(const Config& config,
                                                                    const Environment& environment) {
   const auto programs = find_engine(config, environment);
   if (!programs)
     return std::nullopt;
   boost::asio::io_context loop;
   ProcessRunner runner(loop);
-  Result<std::vector<std::string>> devices = fail("no answer from", programs->server.string());
+  Result<std::vector<LlamaDevice>> devices = fail("no answer from", programs->server.string());
   const auto env = llama_environment({.ld_library_path = variable(environment, "LD_LIBRARY_PATH")});
   list_llama_devices(runner, *programs, env,
-                     [&](Result<std::vector<std::string>> listed) { devices = std::move(listed); });
+                     [&](Result<std::vector<LlamaDevice>> listed) { devices = std::move(listed); });
   loop.run();
   return devices;
 }
 
 std::vector<Diagnosis> diagnose_gpus(
     const DeviceSurvey& survey,
-    const std::optional<Result<std::vector<std::string>>>& engine_devices) {
+    const std::optional<Result<std::vector<LlamaDevice>>>& engine_devices) {
   if (survey.devices.empty()) {
     const std::string asked = joined(survey.failed);
     return {{"gpu",
@@ -137,8 +140,8 @@ std::vector<Diagnosis> diagnose_gpus(
                      "build with one"});
   } else {
     std::string names;
-    for (const std::string& name : **engine_devices)
-      names += (names.empty() ? "" : ", ") + name;
+    for (const LlamaDevice& device : **engine_devices)
+      names += (names.empty() ? "" : ", ") + device.name;
     parts.push_back({"gpu", Health::ok, "the engine can use " + names, {}});
   }
   return parts;

@@ -80,7 +80,7 @@ DeviceSurvey one_gpu() {
   return {.devices = {{sample, {{"nvml", "cannot open it"}}}}, .failed = {}, .lost = {}};
 }
 
-using EngineDevices = Result<std::vector<std::string>>;
+using EngineDevices = Result<std::vector<LlamaDevice>>;
 
 TEST(Doctor, AGpuIsNamedWithItsNumbersAndWhyBetterSourcesFailed) {
   const auto parts = diagnose_gpus(one_gpu(), std::nullopt);
@@ -113,8 +113,8 @@ TEST(Doctor, AGpuThatNothingMeasuresIsAWarning) {
 }
 
 TEST(Doctor, AGpuThatTheEngineCannotUseIsAFailureWithARemedy) {
-  EXPECT_FALSE(any_failed(diagnose_gpus(one_gpu(), EngineDevices({"CUDA0"}))));
-  const auto parts = diagnose_gpus(one_gpu(), EngineDevices(std::vector<std::string>{}));
+  EXPECT_FALSE(any_failed(diagnose_gpus(one_gpu(), std::vector<LlamaDevice>{{"CUDA0", ""}})));
+  const auto parts = diagnose_gpus(one_gpu(), EngineDevices(std::vector<LlamaDevice>{}));
   EXPECT_TRUE(any_failed(parts));
   EXPECT_NE(parts.back().remedy.find("llama-server"), std::string::npos);
   const auto unknown = diagnose_gpus(one_gpu(), EngineDevices(fail("it printed none")));

@@ -118,6 +118,36 @@ struct HistoryConfig {
   friend bool operator==(const HistoryConfig&, const HistoryConfig&) = default;
 };
 
+// How the memory of devices is watched.
+struct ProbeConfig {
+  Duration interval{};                 // between two surveys while nothing happens
+  Duration active_interval{};          // while a model works, loads or leaves
+  std::filesystem::path devices_file;  // says what there is instead of the drivers; empty: none
+
+  friend bool operator==(const ProbeConfig&, const ProbeConfig&) = default;
+};
+
+// A budget of one device; what is empty is as for every device.
+struct DeviceBudget {
+  std::string device;  // "gpu0", or the id of a survey: a UUID or PCI address
+  std::optional<Reserve> reserve;
+  std::optional<std::int64_t> max_permille;
+  std::optional<Bytes> limit;
+  std::optional<Bytes> deficit_tolerance;
+
+  friend bool operator==(const DeviceBudget&, const DeviceBudget&) = default;
+};
+
+// A device that the daemon found at its start, and its pool.
+struct DevicePool {
+  std::string name;  // "gpu0"
+  std::string id;    // of a survey
+  Bytes capacity;    // what may be used of it: without the driver's share
+  bool unified = false;
+
+  friend bool operator==(const DevicePool&, const DevicePool&) = default;
+};
+
 // Which models a start brings back without being asked.
 enum class Resume : std::uint8_t { none, last };
 
@@ -139,8 +169,16 @@ struct Setting {
 };
 
 struct Config {
-  Policy policy;                    // pools[0] is the host
+  // pools[0] is the host; apply_devices adds those of devices.
+  Policy policy;
   std::vector<ModelConfig> models;  // same index as policy.models
+  PoolPolicy gpu;                   // of every device; its name is "gpu"
+  std::vector<DeviceBudget> device_budgets;
+  std::vector<DevicePool> devices;  // set by apply_devices
+  bool cpu = false;                 // devices are left alone
+  bool park = true;                 // false: idle models are unloaded, never parked
+  ProbeConfig probe;
+  std::optional<Duration> report_interval;  // of the state of memory in the log; empty: none
   Listen listen;
   std::vector<ApiKey> keys;                // empty: no key is asked for
   std::vector<std::string> allowed_hosts;  // Host headers accepted beside the loopback names

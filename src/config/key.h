@@ -30,16 +30,23 @@ struct ApiKeyDraft {
   std::string key_env;
 };
 
+struct PressureDraft;  // config/pressure_reader.h
+struct LevelDraft;
+
 // What a key's value is written into. Only the pointer of the key's own scope is set, but for
-// KeyScope::global, where `model` is the draft that every model starts from.
+// KeyScope::global, where `model` is the draft that every model starts from, and `pressure` what
+// the levels are made of.
 struct KeyTarget {
   Config* config = nullptr;
   ModelDraft* model = nullptr;
   ApiKeyDraft* api_key = nullptr;
   LadderStep* step = nullptr;
+  PressureDraft* pressure = nullptr;
+  LevelDraft* level = nullptr;
+  DeviceBudget* device = nullptr;
 };
 
-enum class KeyScope : std::uint8_t { global, model, api_key, step };
+enum class KeyScope : std::uint8_t { global, model, api_key, step, level, device };
 
 enum class ValueType : std::uint8_t {
   boolean,
@@ -60,6 +67,10 @@ enum class ValueType : std::uint8_t {
   models,    // a map from id to a map of model keys
   api_keys,  // a list of maps of api_key keys
   ladder,    // a list of maps of step keys
+  pressure,  // one of KeySpec::choices, a list of levels, or a map
+  levels,    // a list of maps of level keys
+  actions,   // a list of what a level asks for
+  devices,   // a map from device to a map of device keys
 };
 
 using TextList = std::vector<std::string>;
@@ -81,7 +92,7 @@ struct KeySpec {
   std::span<const std::string_view> choices = {};  // in the order of the enumeration they become
   bool inherited = false;          // a model key that `defaults` may set for all models
   std::string_view also = {};      // another path that is accepted and means the same
-  std::string_view founding = {};  // an environment name from before VRAMD_..., a bare fraction
+  std::string_view founding = {};  // an environment name from before VRAMD_...
 
   // The rare fields of a row, for tables that read as sentences.
   KeySpec at_least(std::int64_t least) const;
@@ -97,6 +108,8 @@ std::span<const KeySpec> key_table();
 
 // Its parts; one file each.
 std::span<const KeySpec> global_keys();
+std::span<const KeySpec> memory_keys();  // those of global_keys() about memory
+std::span<const KeySpec> level_keys();   // level and device
 std::span<const KeySpec> model_keys();
 std::span<const KeySpec> client_keys();  // api_key and step
 

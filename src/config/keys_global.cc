@@ -1,4 +1,4 @@
-// The rows of the key table that are set once for the daemon.
+// The rows of the key table that are set once for the daemon, but for those about memory.
 #include <array>
 
 #include "config/key_store.h"
@@ -28,16 +28,12 @@ void store_min_residency(KeyTarget& t, const Value& v) {
       std::min(ResidencyPolicy{}.min_residency_min, residency.min_residency_max);
 }
 
-PoolPolicy& host(KeyTarget& t) {
-  return t.config->policy.pools.at(kHostPool.value);
-}
-
 constexpr KeySpec row(std::string_view path, ValueType type, std::string_view fallback,
                       std::string_view doc, void (*store)(T&, V)) {
   return {KeyScope::global, path, type, fallback, doc, store};
 }
 
-const KeySpec kRows[] = {
+const KeySpec kDoorRows[] = {
     row("listen", ValueType::listen, "127.0.0.1:8726",
         "Address and port of the one HTTP door. Port 0 lets the kernel choose. An address that "
         "other machines can reach needs `keys` or `insecure`.",
@@ -85,21 +81,9 @@ const KeySpec kRows[] = {
         "minutes; whatever this says, the file stays below 64 MiB.",
         [](T& t, V v) { set(t.config->history.keep, v); })
         .within(us(1h), 3650 * kDay),
-    row("budgets.host.reserve", ValueType::reserve, "min(20%, 8GiB)",
-        "Host memory that always stays free for the system: a percentage, a size, or the smaller "
-        "of both.",
-        [](T& t, V v) { set(host(t).reserve, v); })
-        .founded_as("CPU_MEMORY_RESERVE_PERCENT"),
-    row("budgets.host.max", ValueType::percent, "100%",
-        "The largest share of host memory that models may use, beside the reserve.",
-        [](T& t, V v) { set(host(t).max_permille, v); })
-        .within(1, 1000)
-        .founded_as("CPU_MEMORY_MAX_PERCENT"),
-    row("budgets.host.limit", ValueType::bytes, "",
-        "The most that models may use of host memory, as a size. The smallest of limit, max and "
-        "reserve holds.",
-        [](T& t, V v) { set(host(t).limit, v); })
-        .at_least(kMiB),
+};
+
+const KeySpec kWorkRows[] = {
     row("queue.max_waiting", ValueType::integer, "512",
         "Requests that may wait, over all models. One more is answered with 503 at once.",
         [](T& t, V v) { set(t.config->policy.queue.waiting_max, v); })
@@ -155,6 +139,11 @@ const KeySpec kRows[] = {
         "and time to bring back are worth the least per byte.",
         [](T& t, V v) { set(t.config->policy.residency.eviction, v); })
         .one_of(kEvictions),
+    row("residency.park", ValueType::boolean, "true",
+        "Under pressure idle models may be parked in host memory. `false` unloads them instead, "
+        "which is also what happens where an engine cannot be parked.",
+        [](T& t, V v) { set(t.config->park, v); })
+        .founded_as("ENABLE_CPU_OFFLOAD"),
     row("load.stall_after", ValueType::duration, "20s",
         "A load that takes longer is shown by /health, and loads of other models stop waiting for "
         "it.",
@@ -261,7 +250,14 @@ const KeySpec kRows[] = {
 }  // namespace
 
 std::span<const KeySpec> global_keys() {
-  return kRows;
+  static const std::vector<KeySpec> rows = [] {
+    std::vector<KeySpec> all;
+    for (const std::span<const KeySpec> part :
+         {std::span<const KeySpec>(kDoorRows), memory_keys(), std::span<const KeySpec>(kWorkRows)})
+      all.insert(all.end(), part.begin(), part.end());
+    return all;
+  }();
+  return rows;
 }
 
 }  // namespace vramd

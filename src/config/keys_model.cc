@@ -179,9 +179,7 @@ const KeySpec kClientRows[] = {
 };
 
 const PlannedKey kPlanned[] = {
-    {KeyScope::global, "budgets.gpu", "GPU pools come"},
     {KeyScope::global, "budgets.host.warm_max", "parking models in memory comes"},
-    {KeyScope::global, "pressure", "pressure levels come"},
     {KeyScope::global, "router", "the router comes"},
     {KeyScope::global, "team", "the router comes"},
     {KeyScope::global, "tls", "TLS comes"},

@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "config/clients_reader.h"
+#include "config/device_pools.h"
 #include "config/document.h"
 #include "config/key.h"
 #include "config/models_reader.h"
 #include "config/overlay.h"
+#include "config/pressure_reader.h"
 #include "config/reader.h"
 
 extern char** environ;
@@ -41,6 +43,10 @@ void check_whole(const Config& config, const Sources& sources, Problems& problem
               to_text(load.retry_backoff_max));
   require(load.stall_after <= load.timeout, problems, sources, "load.stall_after",
           to_text(load.stall_after) + " is longer than load.timeout, " + to_text(load.timeout));
+  require(config.probe.active_interval <= config.probe.interval, problems, sources,
+          "probe.active_interval",
+          to_text(config.probe.active_interval) + " is longer than probe.interval, " +
+              to_text(config.probe.interval));
   require(config.journal.segment_max <= config.journal.total_max, problems, sources,
           "journal.segment_max",
           to_text(config.journal.segment_max) + " is larger than journal.total_max, " +
@@ -63,19 +69,22 @@ class Parsing {
   explicit Parsing(const ConfigInputs& inputs)
       : inputs_(inputs),
         environment_(inputs),
-        reader_(problems_, sources_, inputs.file_name, file_paths(inputs)) {
+        reader_(problems_, sources_, inputs.file_name, file_paths(inputs)),
+        pressure_reader_(reader_, pressure_) {
     config_.file = inputs.file_name;
+    config_.gpu.name = "gpu";
     config_.policy.pools = {PoolPolicy{.name = "host"}};
   }
 
   std::expected<Config, Problems> run() {
-    KeyTarget target{.config = &config_, .model = &start_};
+    KeyTarget target{.config = &config_, .model = &start_, .pressure = &pressure_};
     store_defaults(KeyScope::global, "", target, &sources_);
     store_defaults(KeyScope::model, "defaults.", target, &sources_);
     config_.runtime_dir = default_runtime_dir(inputs_.environment, inputs_.uid);
     sources_.record("runtime_dir", config_.runtime_dir.string(), {"default"});
 
     const auto nested = read_file(target);
+    read_memory(nested);
     environment_.apply_global(reader_, target, config_.warnings);
     apply_flags(inputs_, reader_, target);
     if (config_.state_dir.empty()) {
@@ -84,10 +93,10 @@ class Parsing {
     }
     read_models(nested);
     for (const NestedNode& node : nested) {
-      if (node.spec->type != ValueType::api_keys)
-        continue;
-      read_clients(reader_, node, inputs_.environment, names_, config_);
+      if (node.spec->type == ValueType::api_keys)
+        read_clients(reader_, node, inputs_.environment, names_, config_);
     }
+    pressure_reader_.finish(names_, config_);
     environment_.warn_unused(config_.warnings);
     if (problems_.empty())
       check_whole(config_, sources_, problems_);
@@ -123,6 +132,15 @@ class Parsing {
     return reader_.read(document_, {}, target);
   }
 
+  void read_memory(const std::vector<NestedNode>& nested) {
+    for (const NestedNode& node : nested) {
+      if (node.spec->type == ValueType::pressure || node.spec->type == ValueType::levels)
+        pressure_reader_.read_levels(node);
+      if (node.spec->type == ValueType::devices)
+        read_device_budgets(reader_, node, config_);
+    }
+  }
+
   void read_models(const std::vector<NestedNode>& nested) {
     // What follows says whether the model itself asks for a context.
     start_.config.context_given = false;
@@ -150,6 +168,8 @@ class Parsing {
   Sources sources_;
   EnvironmentOverlay environment_;
   KeyReader reader_;
+  PressureDraft pressure_;
+  PressureReader pressure_reader_;
   Node document_;
   Config config_;
   ModelDraft start_;

@@ -44,8 +44,13 @@ TEST(LoadErrors, UnknownKeysNameTheNearest) {
       {"budgets: {hots: {}}", "1:11: unknown key 'hots' in budgets; did you mean 'host'?"},
       {"keys: [{name: a, key: 12345678, scope: [read]}]",
        "1:33: unknown key 'scope' in keys[1]; did you mean 'scopes'?"},
-      {"budgets: {gpu: {reserve: 10%}}",
-       "1:11: 'gpu' in budgets: GPU pools come with a later version; remove it for now"},
+      {"budgets: {gpu0: {reserve: 10%}}",
+       "1:11: unknown key 'gpu0' in budgets; budgets of single GPUs are 'budgets: {devices: {gpu0: "
+       "{...}}}'"},
+      {"budgets: {gup: {reserve: 10%}}", "1:11: unknown key 'gup' in budgets; did you mean 'gpu'?"},
+      {"router: {}",
+       "1:1: 'router' at the top level: the router comes with a later version; "
+       "remove it for now"},
   };
   expect_each(kCases, beside_a_model);
 }

@@ -32,6 +32,23 @@ const KeySpec* find_flag_key(std::string_view path) {
   return nullptr;
 }
 
+// A founding variable's value as the file would say it: shares were fractions and times a number of
+// seconds. A problem is a sentence.
+std::expected<std::string, std::string> founding_text(ValueType type, const std::string& value) {
+  if (type == ValueType::duration) {
+    const bool bare = !value.empty() && value.find_first_not_of("0123456789.") == std::string::npos;
+    return bare ? value + "s" : value;
+  }
+  if (type != ValueType::percent && type != ValueType::reserve)
+    return value;
+  const auto permille = parse_fraction(value);
+  if (!permille) {
+    const Error& e = permille.error();
+    return std::unexpected(e.object + " is " + e.what + ": " + e.why + "; write 0.20 or 20%");
+  }
+  return std::to_string(*permille / 10) + "." + std::to_string(*permille % 10) + "%";
+}
+
 }  // namespace
 
 PathBase outside_paths(const ConfigInputs& inputs) {
@@ -93,21 +110,19 @@ void EnvironmentOverlay::apply_founding(KeyReader& reader, const KeySpec& spec, 
     return;
   const std::string name = environment_name(spec.path);
   if (inputs_.environment.contains(name)) {
+    used_.try_emplace(std::string(spec.founding), std::string(spec.path));
     warnings.push_back("environment " + std::string(spec.founding) + " is ignored: " + name +
                        " says the same and wins");
     return;
   }
   const Origin where{"environment " + std::string(spec.founding)};
-  const auto permille = parse_fraction(found->second);
-  if (!permille) {
-    const Error& e = permille.error();
-    reader.problems().add(where, e.object + " is " + e.what + ": " + e.why + "; write 0.20 or 20%");
+  const auto text = founding_text(spec.type, found->second);
+  if (!text) {
+    reader.problems().add(where, text.error());
     return;
   }
-  // From here on it is what the file would say.
-  const std::string percent =
-      std::to_string(*permille / 10) + "." + std::to_string(*permille % 10) + "%";
-  reader.store(spec, std::string(spec.path), scalar(percent), where, {}, target);
+  used_.try_emplace(std::string(spec.founding), std::string(spec.path));
+  reader.store(spec, std::string(spec.path), scalar(*text), where, outside_paths(inputs_), target);
 }
 
 void EnvironmentOverlay::apply_global(KeyReader& reader, KeyTarget& target,
@@ -143,8 +158,11 @@ void EnvironmentOverlay::warn_unused(std::vector<std::string>& warnings) const {
   for (const KeySpec& spec : key_table()) {
     if (!settable(spec))
       continue;
-    if (spec.scope == KeyScope::global)
+    if (spec.scope == KeyScope::global) {
       known.push_back(environment_name(spec.path));
+      if (spec.founding.starts_with("VRAMD_"))
+        known.emplace_back(spec.founding);
+    }
     if (spec.scope == KeyScope::model && spec.inherited) {
       known.push_back(environment_name(std::string(kDefaultsPrefix) + std::string(spec.path)));
     }

@@ -44,6 +44,45 @@ TEST(Overlay, ListsAndMapsAreWrittenInOneLine) {
             "wanted\n");
 }
 
+TEST(Overlay, TheFoundingNamesOfGpusTimesAndFiles) {
+  EXPECT_EQ(config_of(with("GPU_MEMORY_RESERVE_PERCENT", "0.10")).gpu.reserve,
+            (Reserve{.permille = 100, .size = {}}));
+  EXPECT_EQ(config_of(with("GPU_MEMORY_MAX_PERCENT", "0.90")).gpu.max_permille, 900);
+  EXPECT_FALSE(config_of(with("ENABLE_CPU_OFFLOAD", "false")).park);
+  EXPECT_TRUE(config_of(with("ENABLE_CPU_OFFLOAD", "true")).park);
+  EXPECT_EQ(
+      problems_of(with("ENABLE_CPU_OFFLOAD", "maybe")),
+      "environment ENABLE_CPU_OFFLOAD: residency.park: 'maybe' is not a yes or no; write true "
+      "or false\n");
+  const Config file = config_of(with("VRAMD_DEVICES_FILE", "cards.json"));
+  EXPECT_EQ(file.probe.devices_file, "/here/cards.json");
+  EXPECT_TRUE(file.warnings.empty());
+  const Config near = config_of(with("VRAMD_DEVICE_FILE", "cards.json"));
+  ASSERT_EQ(near.warnings.size(), 1U);
+  EXPECT_NE(near.warnings[0].find("did you mean 'VRAMD_DEVICES_FILE'?"), std::string::npos)
+      << near.warnings[0];
+}
+
+TEST(Overlay, TheFoundingIdleTimeIsThatOfBalanced) {
+  ConfigInputs inputs = with("EVICTION_IDLE_THRESHOLD_SECONDS", "20");
+  inputs.environment["VRAMD_PRESSURE"] = "balanced";
+  const Config config = config_of(inputs);
+  const auto& levels = config.policy.pressure.levels;
+  ASSERT_EQ(levels.size(), 3U);
+  EXPECT_EQ(levels[0].steps, (std::vector<PressureStep>{{PressureStepKind::park_idle, 20s}}));
+  // A more severe level is no more patient.
+  EXPECT_EQ(levels[1].steps[1], (PressureStep{PressureStepKind::park_idle, 20s}));
+  EXPECT_TRUE(config.warnings.empty());
+
+  inputs.environment["EVICTION_IDLE_THRESHOLD_SECONDS"] = "300";
+  EXPECT_EQ(config_of(inputs).policy.pressure.levels[0].steps[0].after, Duration(300s));
+  EXPECT_EQ(config_of(inputs).policy.pressure.levels[1].steps[1].after, Duration(30s));
+
+  const Config demand = config_of(with("EVICTION_IDLE_THRESHOLD_SECONDS", "300"));
+  ASSERT_EQ(demand.warnings.size(), 1U);
+  EXPECT_NE(demand.warnings[0].find("no level of 'demand' parks"), std::string::npos);
+}
+
 TEST(Overlay, TheFoundingNamesAreExactFractions) {
   EXPECT_EQ(config_of(with("CPU_MEMORY_RESERVE_PERCENT", "0.25")).policy.pools[0].reserve,
             (Reserve{.permille = 250, .size = {}}));

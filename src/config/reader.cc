@@ -34,12 +34,14 @@ bool in_scope(const KeySpec& spec, const MapPlace& place) {
 std::vector<std::string> names_at(const MapPlace& place) {
   std::vector<std::string> names;
   for (const KeySpec& spec : key_table()) {
-    if (!in_scope(spec, place) || !spec.path.starts_with(place.prefix))
-      continue;
-    const std::string_view rest = spec.path.substr(place.prefix.size());
-    const std::string name{rest.substr(0, rest.find('.'))};
-    if (std::ranges::find(names, name) == names.end())
-      names.push_back(name);
+    for (const std::string_view path : {spec.path, spec.also}) {
+      if (!in_scope(spec, place) || path.empty() || !path.starts_with(place.prefix))
+        continue;
+      const std::string_view rest = path.substr(place.prefix.size());
+      const std::string name{rest.substr(0, rest.find('.'))};
+      if (std::ranges::find(names, name) == names.end())
+        names.push_back(name);
+    }
   }
   return names;
 }
@@ -60,6 +62,16 @@ std::string elsewhere(std::string_view name, const MapPlace& place) {
     }
   }
   return {};
+}
+
+// "budgets.gpu0" is what people try first.
+std::string single_device(const std::string& path) {
+  constexpr std::string_view kPrefix = "budgets.gpu";
+  if (!path.starts_with(kPrefix) || path.size() == kPrefix.size() ||
+      path.find_first_not_of("0123456789", kPrefix.size()) != std::string::npos)
+    return {};
+  return "; budgets of single GPUs are 'budgets: {devices: {gpu" + path.substr(kPrefix.size()) +
+         ": {...}}}'";
 }
 
 const KeySpec* find_spec(const MapPlace& place, std::string_view path) {
@@ -130,7 +142,13 @@ void KeyReader::read_entry(const NodeEntry& entry, const MapPlace& place, KeyTar
   const std::string full = place.name.empty() ? entry.key.text : place.name + "." + entry.key.text;
   const Origin where = origin(entry.value, entry.key);
 
-  if (const KeySpec* spec = find_spec(place, path)) {
+  const KeySpec* spec = find_spec(place, path);
+  // `pressure` is a value, a list and a section.
+  if (spec != nullptr && spec->type == ValueType::pressure && spec->path == path &&
+      entry.value.kind == Node::Kind::map) {
+    spec = nullptr;
+  }
+  if (spec != nullptr) {
     const auto [first, fresh] = seen.try_emplace(spec, Written{full, where});
     if (!fresh) {
       problems_.add(where, full + " means the same as " + first->second.path +
@@ -141,7 +159,8 @@ void KeyReader::read_entry(const NodeEntry& entry, const MapPlace& place, KeyTar
     if (spec->type == ValueType::defaults && entry.value.kind == Node::Kind::map) {
       const MapPlace defaults{KeyScope::model, "", full, true};
       read_into(entry.value, defaults, target, nested, seen);
-    } else if (spec->store == nullptr) {
+    } else if (spec->store == nullptr ||
+               (spec->type == ValueType::pressure && entry.value.kind == Node::Kind::list)) {
       nested.push_back({spec, &entry.value, where});
     } else {
       store(*spec, full, entry.value, where, paths_, target);
@@ -172,7 +191,9 @@ void KeyReader::report_unknown(const NodeEntry& entry, const MapPlace& place) {
     return;
   }
   const std::vector<std::string> names = names_at(place);
-  std::string hint = elsewhere(entry.key.text, place);
+  std::string hint = single_device(path);
+  if (hint.empty())
+    hint = elsewhere(entry.key.text, place);
   if (hint.empty())
     hint = did_you_mean(entry.key.text, names);
   if (hint.empty()) {

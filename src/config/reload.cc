@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/device_pools.h"
+
 namespace vramd {
 namespace {
 
@@ -43,6 +45,7 @@ class StartKeys {
 
 void keep_start_keys(const Config& running, Config& next, std::vector<std::string>& later) {
   StartKeys keys(running, next, later);
+  keys.keep(&Config::cpu, "cpu");
   keys.keep(&Config::listen, "listen");
   keys.keep(&Config::runtime_dir, "runtime_dir");
   keys.keep(&Config::state_dir, "state_dir");
@@ -51,6 +54,10 @@ void keep_start_keys(const Config& running, Config& next, std::vector<std::strin
   keys.keep(&Config::llama_server, "engine.llama_server");
   keys.keep(&Config::spin_count, "engine.spin_count");
   keys.keep(&Config::log_format, "log.format");
+  if (next.probe.devices_file != running.probe.devices_file) {
+    later.emplace_back("probe.devices_file");
+    next.probe.devices_file = running.probe.devices_file;
+  }
   // The door's own bounds were given to it; those of requests are looked up each time.
   Limits limits = next.limits;
   limits.connect_timeout = running.limits.connect_timeout;
@@ -71,12 +78,19 @@ void keep_start_keys(const Config& running, Config& next, std::vector<std::strin
 MergedConfig merge_reload(const Config& running, Config next) {
   MergedConfig merged;
   keep_start_keys(running, next, merged.later);
+  // The devices are those of the start; their budgets and defaults are read anew.
+  apply_devices(next, running.devices);
+  const std::optional<ModelId> fallback = next.policy.pressure.fallback;
   std::vector<ModelPolicy> policies = running.policy.models;
   std::vector<ModelConfig> models = running.models;
   std::vector<bool> named(policies.size(), false);
   for (std::size_t i = 0; i < next.models.size(); ++i) {
     const std::string& id = next.policy.models[i].id;
+    const bool is_fallback = fallback && fallback->value == i;
     const auto known = std::ranges::find(policies, id, &ModelPolicy::id);
+    if (is_fallback) {
+      next.policy.pressure.fallback = ModelId(static_cast<std::uint32_t>(known - policies.begin()));
+    }
     if (known == policies.end()) {
       policies.push_back(next.policy.models[i]);
       models.push_back(next.models[i]);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "config/device_pools.h"
 #include "config/load.h"
 
 namespace vramd {
@@ -93,6 +94,37 @@ TEST(Reload, KeysOfTheStartStayAsTheyAreAndAreNamed) {
   EXPECT_EQ(merged.config.listen, running.listen);
   EXPECT_EQ(merged.config.limits.body_max, running.limits.body_max);
   EXPECT_EQ(merged.config.limits.request_timeout, Duration(9s));
+}
+
+TEST(Reload, LevelsAndBudgetsOfDevicesAreInForceAtOnce) {
+  Config running = config_of(kTwo);
+  apply_devices(running, {{.name = "gpu0", .id = "GPU-1", .capacity = 24_GiB}});
+  const MergedConfig merged = merge_reload(
+      running, config_of("pressure: {preset: guard, fallback: b}\nbudgets: {gpu: {limit: 4GiB}}\n"
+                         "models: {c: {gguf: c}, b: {gguf: b.gguf}}"));
+  EXPECT_EQ(merged.config.policy.pressure.preset, "guard");
+  // In the ids of the daemon that runs.
+  EXPECT_EQ(merged.config.policy.pressure.fallback, ModelId(1));
+  ASSERT_EQ(merged.config.policy.pools.size(), 2U);
+  EXPECT_EQ(merged.config.policy.pools[1].name, "gpu0");
+  EXPECT_EQ(merged.config.policy.pools[1].limit, 4_GiB);
+  EXPECT_EQ(merged.config.devices, running.devices);
+  EXPECT_THAT(merged.later, IsEmpty());
+  // The size of the card gave both the same default context.
+  EXPECT_THAT(merged.changed, IsEmpty());
+}
+
+TEST(Reload, WhichDevicesThereAreIsAQuestionOfTheStart) {
+  Config running = config_of(kTwo);
+  apply_devices(running, {{.name = "gpu0", .id = "GPU-1", .capacity = 8_GiB}});
+  const MergedConfig merged = merge_reload(
+      running,
+      config_of("cpu: true\nprobe: {interval: 9s, devices_file: x.json}\n" + std::string(kTwo)));
+  EXPECT_THAT(merged.later, ElementsAre("cpu", "probe.devices_file"));
+  EXPECT_FALSE(merged.config.cpu);
+  EXPECT_EQ(merged.config.policy.pools.size(), 2U);
+  EXPECT_EQ(merged.config.probe.interval, Duration(9s));
+  EXPECT_EQ(merged.config.probe.devices_file, "");
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "config/clients_reader.h"
+#include "config/device_pools.h"
 #include "config/key.h"
 #include "config/models_reader.h"
+#include "config/pressure_reader.h"
 #include "config/value.h"
 
 namespace vramd {
@@ -38,6 +40,45 @@ Json choices_of(const KeySpec& spec) {
 }
 
 Json map_of(KeyScope scope, bool only_inherited);
+
+Json levels_of(bool named) {
+  Json level = map_of(KeyScope::level, false);
+  level["required"] = named ? Json{"name"} : Json{"name", "actions"};
+  return {{"type", "array"},
+          {"items", std::move(level)},
+          {"minItems", 1},
+          {"maxItems", kPressureLevelsMax}};
+}
+
+// An action's name alone, or a map from it to its number.
+Json actions_of() {
+  Json alone = Json::array();
+  Json numbers = Json::object();
+  for (const std::string& name : pressure_action_names()) {
+    switch (action_number(*pressure_action(name))) {
+      case ActionNumber::none:
+        alone.push_back(name);
+        break;
+      case ActionNumber::idle_time:
+        alone.push_back(name);
+        [[fallthrough]];
+      case ActionNumber::wait:
+        numbers[name] = text_of(kDuration, true);
+        break;
+      case ActionNumber::share:
+        numbers[name] = text_of(kPercent, false);
+        break;
+    }
+  }
+  const Json valued = {{"type", "object"},
+                       {"additionalProperties", false},
+                       {"properties", std::move(numbers)},
+                       {"minProperties", 1},
+                       {"maxProperties", 1}};
+  return {{"type", "array"},
+          {"items", {{"anyOf", Json::array({Json{{"enum", std::move(alone)}}, valued})}}},
+          {"maxItems", kPressureActionsMax}};
+}
 
 Json value_of(const KeySpec& spec) {
   const Json scalar = {{"type", {"string", "number", "boolean"}}};
@@ -107,6 +148,18 @@ Json value_of(const KeySpec& spec) {
       step["minProperties"] = 1;
       return {{"type", "array"}, {"items", std::move(step)}, {"maxItems", kPlacementRowsMax - 1}};
     }
+    // The last form is the section of the keys below it; see place().
+    case ValueType::pressure:
+      return {
+          {"anyOf", Json::array({Json{{"enum", choices_of(spec)}}, levels_of(false), object()})}};
+    case ValueType::levels:
+      return levels_of(true);
+    case ValueType::actions:
+      return actions_of();
+    case ValueType::devices:
+      return {{"type", "object"},
+              {"maxProperties", kDeviceBudgetsMax},
+              {"additionalProperties", map_of(KeyScope::device, false)}};
   }
   return {};
 }
@@ -139,6 +192,8 @@ void place(Json& root, std::string_view path, const Json& leaf) {
     if (!properties.contains(section))
       properties[section] = object();
     at = &properties[section];
+    if (at->contains("anyOf"))
+      at = &at->at("anyOf").back();
     begin = dot + 1;
   }
   (*at)["properties"][std::string(path.substr(begin))] = leaf;
@@ -156,6 +211,10 @@ Json map_of(KeyScope scope, bool only_inherited) {
     place(root, spec.path, leaf);
     if (!spec.also.empty()) {
       leaf["description"] = "The same as " + std::string(spec.path) + ".";
+      if (spec.type == ValueType::pressure) {
+        leaf.erase("anyOf");
+        leaf["enum"] = choices_of(spec);
+      }
       place(root, spec.also, leaf);
     }
   }
@@ -183,6 +242,18 @@ std::string table_of(KeyScope scope) {
   return out;
 }
 
+const char* founding_form(ValueType type) {
+  switch (type) {
+    case ValueType::percent:
+    case ValueType::reserve:
+      return " as an exact fraction, such as 0.20";
+    case ValueType::duration:
+      return " in seconds";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 std::string config_schema() {
@@ -203,6 +274,8 @@ std::string config_reference() {
   }
   out += inherited + ".\n\n" + table_of(KeyScope::model);
   out += "\n### Of a step of a ladder\n\n" + table_of(KeyScope::step);
+  out += "\n### Of a pressure level\n\n" + table_of(KeyScope::level);
+  out += "\n### Of a device under `budgets.devices`\n\n" + table_of(KeyScope::device);
   out += "\n### Of a client key\n\n" + table_of(KeyScope::api_key);
   out +=
       "\n### Environment variables that are not keys\n\n| variable | what it does |\n|---|---|\n";
@@ -212,8 +285,8 @@ std::string config_reference() {
   for (const KeySpec& spec : key_table()) {
     if (spec.founding.empty())
       continue;
-    out += "| `" + std::string(spec.founding) + "` | `" + std::string(spec.path) +
-           "` as an exact fraction, such as 0.20. |\n";
+    out += "| `" + std::string(spec.founding) + "` | `" + std::string(spec.path) + "`" +
+           founding_form(spec.type) + ". |\n";
   }
   return out;
 }

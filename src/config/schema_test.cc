@@ -201,6 +201,20 @@ TEST(Schema, WhatTheSchemaRefusesTheParserRefuses) {
            "insecure: 3",
            "keys: [{key: 12345678}]",
            "allowed_hosts: x",
+           "budgets: {gpu: {warm: 1}}",
+           "budgets: {devices: {gpu0: {limt: 1GiB}}}",
+           "budgets: {devices: {gpu0: 1GiB}}",
+           "probe: {interval: 2}",
+           "pressure: calm",
+           "pressure: {preset: calm}",
+           "pressure: {level: []}",
+           "pressure: {levels: [{above: 80%}]}",
+           "pressure: [{name: a, above: 80, actions: [notify]}]",
+           "pressure: [{name: a, above: 80%, actions: [notfy]}]",
+           "pressure: [{name: a, above: 80%, actions: [derate]}]",
+           "pressure: [{name: a, above: 80%, actions: [{notify: 1s}]}]",
+           "pressure: [{name: a, above: 80%, pools: [disk], actions: [notify]}]",
+           "recovery: {cooldown: soon}",
        }) {
     EXPECT_NE(schema_violation(std::string(yaml) + "\n" + kOneModel), "") << yaml;
     EXPECT_NE(problems_of(std::string(yaml) + "\n" + kOneModel), "no problem") << yaml;
@@ -212,14 +226,27 @@ TEST(Schema, WhatTheSchemaRefusesTheParserRefuses) {
   }
 }
 
+TEST(Schema, TheFormsOfPressureAreValidForBoth) {
+  for (const char* yaml : {
+           "pressure: guard",
+           "pressure: {preset: guard, restore_below: 50%, levels: [{name: warning, above: 75%}]}",
+           "pressure: [{name: a, above: 80%, below: 70%, dwell: 5s, psi: {some: 20%, full: 5%}, "
+           "pools: [host], actions: [notify, {park_idle: 120s}, unload_idle, {derate: 5%}]}]",
+           "budgets: {gpu: {reserve: 10%}, devices: {gpu0: {limit: 6GiB}, GPU-1-2: {max: 80%}}}",
+       }) {
+    EXPECT_EQ(schema_violation(std::string(yaml) + "\n" + kOneModel), "") << yaml;
+    EXPECT_EQ(problems_of(std::string(yaml) + "\n" + kOneModel), "no problem") << yaml;
+  }
+}
+
 TEST(KeyTable, RowsAreDistinctAndDocumented) {
   std::set<std::pair<KeyScope, std::string_view>> paths;
   std::set<std::string> variables;
   for (const KeySpec& spec : key_table()) {
     EXPECT_TRUE(paths.emplace(spec.scope, spec.path).second) << spec.path;
     EXPECT_TRUE(spec.doc.ends_with('.')) << spec.path;
-    EXPECT_EQ(spec.type == ValueType::choice, !spec.choices.empty() && spec.path != "scopes")
-        << spec.path;
+    const bool chooses = spec.type == ValueType::choice || spec.type == ValueType::pressure;
+    EXPECT_EQ(chooses, !spec.choices.empty() && spec.type != ValueType::text_list) << spec.path;
     if (spec.scope == KeyScope::global) {
       EXPECT_TRUE(variables.insert(environment_name(spec.path)).second) << spec.path;
     }
@@ -237,6 +264,8 @@ std::string_view enumerated(std::string_view path, std::size_t i) {
     return to_text(static_cast<KvType>(i));
   if (path == "priority")
     return to_text(static_cast<Priority>(i));
+  if (path == "basis")
+    return to_text(static_cast<PressureBasis>(i));
   if (path == "resume")
     return to_text(static_cast<Resume>(i));
   if (path == "log.level")

@@ -81,12 +81,22 @@ Parsed parse_integer(const KeySpec& spec, std::string_view text) {
   return Value(number);
 }
 
+std::string join_choices(std::span<const std::string_view> choices) {
+  std::string out;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    if (i > 0)
+      out += i + 1 == choices.size() ? " or " : ", ";
+    out += choices[i];
+  }
+  return out;
+}
+
 Parsed parse_choice(const KeySpec& spec, std::string_view text) {
   const auto found = std::ranges::find(spec.choices, text);
   if (found == spec.choices.end()) {
     const std::vector<std::string> names(spec.choices.begin(), spec.choices.end());
     const std::string hint = did_you_mean(text, names);
-    return std::unexpected(in_quotes(text) + " is not one of " + wanted(spec) + hint);
+    return std::unexpected(in_quotes(text) + " is not one of " + join_choices(spec.choices) + hint);
   }
   return Value(static_cast<std::int64_t>(found - spec.choices.begin()));
 }
@@ -135,6 +145,7 @@ Parsed parse_scalar(const KeySpec& spec, std::string_view text, const PathBase& 
       return Value(*listen);
     }
     case ValueType::choice:
+    case ValueType::pressure:
       return parse_choice(spec, text);
     case ValueType::path: {
       const auto path = parse_path(text, paths);
@@ -192,22 +203,14 @@ Parsed parse_map(const Node& node) {
   return Value(std::move(map));
 }
 
-std::string join_choices(std::span<const std::string_view> choices) {
-  std::string out;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    if (i > 0)
-      out += i + 1 == choices.size() ? " or " : ", ";
-    out += choices[i];
-  }
-  return out;
-}
-
 bool is_list(ValueType type) {
-  return type == ValueType::text_list || type == ValueType::api_keys || type == ValueType::ladder;
+  return type == ValueType::text_list || type == ValueType::api_keys || type == ValueType::ladder ||
+         type == ValueType::levels || type == ValueType::actions;
 }
 
 bool is_map(ValueType type) {
-  return type == ValueType::text_map || type == ValueType::models || type == ValueType::defaults;
+  return type == ValueType::text_map || type == ValueType::models || type == ValueType::defaults ||
+         type == ValueType::devices;
 }
 
 }  // namespace
@@ -249,6 +252,14 @@ std::string wanted(const KeySpec& spec) {
       return "a list of keys, each a map";
     case ValueType::ladder:
       return "a list of steps, each a map";
+    case ValueType::pressure:
+      return join_choices(spec.choices) + ", a list of levels, or a map";
+    case ValueType::levels:
+      return "a list of levels, each a map";
+    case ValueType::actions:
+      return "a list of actions";
+    case ValueType::devices:
+      return "a map from devices to their keys";
   }
   return "";
 }

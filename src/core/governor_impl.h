@@ -116,6 +116,7 @@ class Governor::Impl {
   void press_out(ModelRecord& model, PoolId pool, const PressureLevel& level, ReasonCode reason);
   void relieve(PoolId pool, const PressureLevel& level);
   void press_busy(PoolId pool, const PressureStep& step);
+  void name_pressure(Decision& decision) const;
   void restore_pressed();
   void pressure_deadlines();
 
@@ -158,6 +159,8 @@ class Governor::Impl {
   std::int32_t needed_context(const ModelRecord& model) const;
   bool load_in_progress() const;
   bool only_spares(const ModelRecord& model) const;
+
+  // governor_deadlines.cc
   void update_deadline();
 
   // governor_state.cc

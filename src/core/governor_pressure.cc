@@ -108,9 +108,16 @@ void Governor::Impl::enter_level(PoolId pool, const std::string& before, bool wo
   d.reason = level == nullptr ? ReasonCode::pressure_over
              : others         ? ReasonCode::foreign_growth
                               : ReasonCode::pressure;
+  std::string words = d.text;
+  if (level != nullptr && stalls(*level, reading_of(pool))) {
+    words += " (tasks stood still for want of memory for " +
+             std::to_string(std::max(stall_.some_permille, stall_.full_permille) / 10) +
+             " % of the time)";
+  }
   const bool told = before.empty() ? pressure_step(pool, PressureStepKind::notify) != nullptr
                                    : level == nullptr || worse;
   emit(LevelChanged{pool, d.text, before, seen.used, seen.capacity, told});
+  d.text = std::move(words);
   decide(std::move(d));
   if (!worse)
     return;
@@ -166,8 +173,12 @@ void Governor::Impl::apply_pressure() {
       switch (step.kind) {
         case PressureStepKind::park_idle:
         case PressureStepKind::unload_idle:
-          for (const ModelId id : planner().idle_in(pool, step.after))
-            press_out(models_[id.value], pool, *level, ReasonCode::pressure);
+          for (const ModelId id : planner().idle_in(pool, step.after)) {
+            const bool kept =
+                id == policy_.pressure.fallback && any_pool_at(PressureStepKind::fallback);
+            if (!kept)
+              press_out(models_[id.value], pool, *level, ReasonCode::pressure);
+          }
           break;
         case PressureStepKind::relieve:
           relieve(pool, *level);
@@ -253,6 +264,17 @@ void Governor::Impl::press_busy(PoolId pool, const PressureStep& step) {
   d.pool = pool;
   d.text = level_of(pool)->name;
   decide(std::move(d));
+}
+
+// The pool whose level lets busy models go.
+void Governor::Impl::name_pressure(Decision& d) const {
+  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
+    if (pressure_step(PoolId(i), PressureStepKind::park_busy) == nullptr)
+      continue;
+    d.pool = PoolId(i);
+    d.text = level_of(PoolId(i))->name;
+    return;
+  }
 }
 
 // What pressure took comes back, most recently used first and one at a time, where it makes nobody

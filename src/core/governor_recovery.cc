@@ -8,6 +8,9 @@
 namespace vramd {
 namespace {
 
+// How long the rest of a server has to go once it was killed.
+constexpr Duration kRemainsTime = 1s;
+
 bool is_for_memory(FailureKind kind) {
   return kind == FailureKind::out_of_memory || kind == FailureKind::out_of_device_memory;
 }
@@ -48,6 +51,9 @@ std::optional<Governor::Impl::RecoveryStep> Governor::Impl::recovery_step(const 
 void Governor::Impl::recover(ModelRecord& model, const Failure& failure, const RecoveryStep& step,
                              Generation generation, bool was_ready) {
   ++model.failures;
+  // Where the steps end, these attempts count as well.
+  if (!was_ready)
+    ++model.attempts;
   model.failure = failure;
   Decision d = decision(DecisionKind::fail,
                         was_ready ? ReasonCode::server_failed : ReasonCode::load_failed, model);
@@ -68,6 +74,7 @@ void Governor::Impl::take_step(ModelRecord& model, const RecoveryStep& step,
                 [this](Tick at) { return now_ - at >= policy_.recovery.failure_window; });
   model.failed_for_memory = generation;
   Decision d = decision(DecisionKind::recover, step.reason, model);
+  d.generation = generation;
   d.placement = model.rows[step.row].placement;
   d.failure = model.failure.kind;
   switch (step.reason) {
@@ -156,7 +163,7 @@ void Governor::Impl::watch_releases() {
       dirty_ = true;
       continue;
     }
-    if (now_ < watch.since + policy_.recovery.release_timeout) {
+    if (now_ < watch.since + (watch.killed ? kRemainsTime : policy_.recovery.release_timeout)) {
       ++i;
       continue;
     }
@@ -172,7 +179,7 @@ void Governor::Impl::watch_releases() {
     d.generation = watch.generation;
     d.pool = pool;
     d.need = missing->held - missing->returned;
-    d.waited = policy_.recovery.release_timeout;
+    d.waited = policy_.recovery.release_timeout + (watch.killed ? kRemainsTime : Duration{0});
     decide(std::move(d));
     ledger_.write_off(watch.generation);
     releases_.erase(releases_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -199,7 +206,7 @@ void Governor::Impl::on(const PoolLost& event) {
 
 void Governor::Impl::recovery_deadlines() {
   for (const ReleaseWatch& watch : releases_)
-    deadline_at(watch.since + policy_.recovery.release_timeout);
+    deadline_at(watch.since + (watch.killed ? kRemainsTime : policy_.recovery.release_timeout));
   for (const ModelRecord& model : models_) {
     if (model.cpu_since && policy_.recovery.cooldown)
       deadline_at(*model.cpu_since + *policy_.recovery.cooldown);

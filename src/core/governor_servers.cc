@@ -124,6 +124,10 @@ void Governor::Impl::on(const PoolSampled& event) {
   ledger_.sample(event.pool, sample, policy_.recovery.release_permille);
   watch_releases();
   judge_pressure(event.pool);
+  // Each sample may be the one that lets a model come back.
+  if (policy_.pressure.restore_below_permille &&
+      std::ranges::any_of(models_, [](const ModelRecord& m) { return m.pressed_at.has_value(); }))
+    dirty_ = true;
   // With the same headroom an empty pool may hold less than before, and somebody waits in vain.
   if (ledger_.headroom(event.pool) != headroom || ledger_.empty(event.pool) != empty)
     dirty_ = true;

@@ -73,7 +73,9 @@ void Ledger::sample(PoolId pool, const PoolSample& sample, std::int64_t release_
 }
 
 void Ledger::lose(PoolId pool) {
-  at(pool).seen.lost = true;
+  Pool& p = at(pool);
+  p.seen.lost = true;
+  end_release(p);
 }
 
 // Of what is being released, what a sample still shows in use.
@@ -116,6 +118,10 @@ void Ledger::release(Generation generation) {
     if (charge.own[i] == Bytes{0})
       continue;
     Pool& pool = pools_[i];
+    if (pool.seen.lost) {
+      pool.reserved -= charge.own[i];
+      continue;
+    }
     if (pool.releasing == Bytes{0})
       pool.seen.release.unowned_before = unowned(pool.seen);
     pool.seen.release.held.emplace(generation, charge.own[i]);
@@ -213,6 +219,8 @@ Bytes Ledger::empty(PoolId pool) const {
 
 Bytes Ledger::headroom(PoolId pool) const {
   const Pool& p = at(pool);
+  if (p.seen.lost)
+    return Bytes{0};
   return empty_now(pool) - p.reserved - p.seen.held_back;
 }
 

@@ -245,7 +245,8 @@ std::optional<std::size_t> Planner::target_row(ModelId id, std::int32_t context_
 PoolAmounts Planner::reach_of(const LoadQuery& query) const {
   PoolAmounts reach{};
   for (std::uint32_t i = 0; i < pools(); ++i) {
-    reach[i] = ledger_.headroom(PoolId(i)) + ledger_.held_back(PoolId(i)) - query.claimed[i];
+    reach[i] = ledger_.headroom(PoolId(i)) + ledger_.held_back(PoolId(i)) +
+               ledger_.releasing(PoolId(i)) - query.claimed[i];
   }
   for (const ModelRecord& m : models_) {
     if (!m.generation)
@@ -261,7 +262,19 @@ PoolAmounts Planner::reach_of(const LoadQuery& query) const {
   return reach;
 }
 
+// What recovery asks for beyond the footprint makes others give way. Where nobody can, it is no
+// reason to wait.
 LoadPlan Planner::plan_load(const LoadQuery& query) const {
+  LoadPlan plan = plan_as_asked(query);
+  const bool extra = asks_extra_ && model(query.model).retry_extra_permille > 0;
+  if (!extra || plan.verdict != LoadVerdict::waits || !models_to_drain(query, plan).empty())
+    return plan;
+  Planner plain = *this;
+  plain.asks_extra_ = false;
+  return plain.plan_as_asked(query);
+}
+
+LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
   const auto& rows = model(query.model).rows;
   const auto best = target_row(query.model, query.context_needed);
   if (!best) {
@@ -283,8 +296,15 @@ LoadPlan Planner::plan_load(const LoadQuery& query) const {
     unpinned[i] -= pinned[i];
   }
   const ModelRecord& m = model(query.model);
+  const auto gives_context = [&](std::size_t i) {
+    return rows[i].placement.context >= query.context_needed;
+  };
+  // Where recovery left none that gives the context, its limits are no use.
+  bool limited = false;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    limited = limited || (gives_context(i) && is_allowed(m, i));
   const auto usable_row = [&](std::size_t i) {
-    return rows[i].placement.context >= query.context_needed && is_allowed(m, i);
+    return gives_context(i) && (!limited || is_allowed(m, i));
   };
   std::optional<std::size_t> target;
   bool fits_beside_pins = false;

@@ -12,16 +12,16 @@ PressureStep step(PressureStepKind kind, Duration after = Duration{0}) {
 // Our own models within the budget are no pressure, however full the pool is. Others that grow into
 // the reserve are, and so is a kernel that stalls tasks for want of memory.
 PressurePolicy demand() {
-  PressureLevel overrun;
-  overrun.name = "overrun";
-  overrun.basis = PressureBasis::overrun;
-  overrun.above_permille = 250;
-  overrun.below_permille = 0;
-  overrun.dwell = 10s;
-  overrun.stall_some_permille = 300;
-  overrun.stall_full_permille = 100;
-  overrun.steps = {step(notify), step(trim), step(relieve)};
-  return {.preset = "demand", .levels = {overrun}};
+  PressureLevel pressed;
+  pressed.name = "high";
+  pressed.basis = PressureBasis::overrun;
+  pressed.above_permille = 250;
+  pressed.below_permille = 0;
+  pressed.dwell = 10s;
+  pressed.stall_some_permille = 300;
+  pressed.stall_full_permille = 100;
+  pressed.steps = {step(notify), step(trim), step(relieve)};
+  return {.preset = "demand", .levels = {pressed}};
 }
 
 PressureLevel on_use(std::string name, std::int64_t above, std::int64_t below,

@@ -277,6 +277,14 @@ void ControlDesk::command_done(const CommandDone& action) {
                api::command_json(result, command.before, loop_.snapshot(), context()));
 }
 
+void ControlDesk::level_changed(const LevelChanged& action) {
+  const PoolPolicy& pool = loop_.policy().pools[action.pool.value];
+  const auto name = [](const std::string& level) { return level.empty() ? "normal" : level; };
+  spdlog::log(action.notify ? spdlog::level::warn : spdlog::level::info,
+              "memory pressure of {}: {}, was {}; {} of {} are used", pool.name, name(action.level),
+              name(action.before), to_text(action.used), to_text(action.capacity));
+}
+
 void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
                        ModelId model) {
   LogRing& ring = engines_.supervisor().log(model);

@@ -25,6 +25,7 @@
 #include "daemon/door.h"
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
+#include "daemon/gpu_start.h"
 #include "daemon/greeting.h"
 #include "daemon/history_keeper.h"
 #include "daemon/journal_keeper.h"
@@ -44,6 +45,8 @@ namespace {
 
 // Idle connections may stay open this long after the last server has gone.
 constexpr Duration kCloseGrace = 1s;
+
+constexpr int kConfigurationStatus = 2;
 
 int complain(const Error& error) {
   std::fprintf(stderr, "vramd: %s\n", error.text().c_str());
@@ -101,8 +104,7 @@ Config with_found_types(Config config) {
   return config;
 }
 
-LlamaSearch llama_search(const Config& config) {
-  const Environment environment = inputs_of_process().environment;
+LlamaSearch llama_search(const Config& config, const Environment& environment) {
   LlamaSearch search;
   search.configured = config.llama_server;
   if (const auto path = environment.find("PATH"); path != environment.end())
@@ -128,17 +130,21 @@ MetricsSetup metrics_setup(const Config& config) {
 // Owns the parts in the order in which they depend on each other.
 class Daemon final : public ActionSink {
  public:
-  Daemon(Config config, LlamaPrograms programs, RuntimeFolder folder, Reloader::Read read,
-         const ServiceOrder& service)
+  Daemon(Config config, LlamaPrograms programs, std::vector<std::string> environment, GpuStart gpus,
+         RuntimeFolder folder, Reloader::Read read, const ServiceOrder& service)
       : config_(std::move(config)),
+        gpus_(std::move(gpus)),
         folder_(std::move(folder)),
         directory_(config_),
         metrics_(metrics_setup(config_)),
         loop_(io_, config_.policy, *this),
         journal_(io_, config_, loop_.unix_us_at_zero()),
-        engines_(io_, config_, std::move(programs), folder_,
-                 [this](Event event) { loop_.post(std::move(event)); }),
-        memory_(io_, engines_, [this](Event event) { loop_.post(std::move(event)); }),
+        engines_(io_, config_, std::move(programs), std::move(environment), gpus_.pools, folder_,
+                 [this](Event event) { take_from_engines(std::move(event)); }),
+        memory_(io_, engines_, gpus_.pools, [probe = gpus_.probe] { return probe->survey(); },
+                {.post = [this](Event event) { loop_.post(std::move(event)); },
+                 .charges = [this] { return charges_of(loop_.snapshot()); },
+                 .awaits_release = [this] { return awaits_release(); }}),
         requests_(io_, config_, loop_, engines_, directory_, metrics_),
         reloader_(io_, std::move(read), [this](Config next) { return apply(std::move(next)); }),
         history_(io_, config_, [this] { return loop_.snapshot(); }),
@@ -165,7 +171,7 @@ class Daemon final : public ActionSink {
 
   Result<void> open() {
     raise_file_limit(server_.limits().file_descriptors_needed());
-    if (auto sampled = memory_.start(); !sampled)
+    if (auto sampled = memory_.start(gpus_.survey); !sampled)
       return sampled;
     const auto port = server_.listen_tcp(config_.listen.host, config_.listen.port, kPublicListener);
     if (!port)
@@ -199,7 +205,10 @@ class Daemon final : public ActionSink {
  private:
   void act(const Profile& a) { engines_.profile(a.model); }
   void act(const StartServer& a) { engines_.start(a); }
-  void act(const StopServer& a) { engines_.stop(a); }
+  void act(const StopServer& a) {
+    engines_.stop(a);
+    memory_.server_leaves();
+  }
   void act(const Admit& a) { requests_.admit(a); }
   void act(const Refuse& a) { requests_.refuse(a); }
   void act(const CommandDone& a) { control_.command_done(a); }
@@ -210,6 +219,9 @@ class Daemon final : public ActionSink {
     resume_.changed();
     control_.keep(a.decision);
   }
+  void act(const LevelChanged& a) { control_.level_changed(a); }
+  void act(const Trim& a) { engines_.trim(a); }
+  void act(const KillRemains& a) { engines_.kill_remains(a); }
   void act(const Drained&) {
     spdlog::info("drained: every request was answered and every server has ended");
     signals_.cancel();
@@ -218,6 +230,22 @@ class Daemon final : public ActionSink {
     history_.stop();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
+  }
+
+  // The core hears of it first, so that what is sampled then is news of a state that it knows.
+  void take_from_engines(Event event) {
+    const bool ready = std::holds_alternative<ServerReady>(event);
+    const bool exited = std::holds_alternative<ServerExited>(event);
+    loop_.post(std::move(event));
+    if (ready)
+      memory_.server_ready();
+    if (exited)
+      memory_.server_leaves();
+  }
+
+  bool awaits_release() const {
+    return std::ranges::any_of(loop_.snapshot().pools,
+                               [](const PoolSnapshot& pool) { return pool.releasing > Bytes(0); });
   }
 
   void wait_for_signal() {
@@ -308,6 +336,7 @@ class Daemon final : public ActionSink {
 
   boost::asio::io_context io_{1};
   Config config_;
+  GpuStart gpus_;
   RuntimeFolder folder_;
   Directory directory_;
   Metrics metrics_;
@@ -341,23 +370,40 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   const LogSession logging(config.log_level, config.log_format, STDERR_FILENO);
   for (const std::string& warning : config.warnings)
     spdlog::warn("{}", warning);
-  auto programs = find_llama(llama_search(config));
+  const Environment environment = inputs_of_process().environment;
+  auto programs = find_llama(llama_search(config, environment));
   if (!programs)
     return complain(programs.error());
+  std::vector<std::string> engine_env = engine_environment(config, environment);
+  Result<GpuStart> gpus = GpuStart{};
+  if (!options.cpu)
+    gpus = start_gpus(*programs, engine_env, environment);
+  if (!gpus) {
+    complain(gpus.error());
+    return kConfigurationStatus;
+  }
+  for (const std::string& left_out : gpus->pools.left_out())
+    spdlog::warn("not governed: {}", left_out);
   auto folder = RuntimeFolder::open(config.runtime_dir);
   if (!folder)
     return complain(folder.error());
   if (!folder->cleaned().empty()) {
     spdlog::warn("ended {} model servers that an earlier run left", folder->cleaned().size());
   }
-  Reloader::Read read = [reload = options.reload]() -> std::expected<Config, std::string> {
+  const auto complete = [pools = gpus->pools](Config raw) {
+    Config whole = with_found_types(std::move(raw));
+    pools.add_to(whole.policy, default_device_policy());
+    return whole;
+  };
+  Reloader::Read read = [reload = options.reload,
+                         complete]() -> std::expected<Config, std::string> {
     auto next = reload();
     if (next)
-      return with_found_types(std::move(*next));
+      return complete(std::move(*next));
     return next;
   };
-  Daemon daemon(with_found_types(config), std::move(*programs), std::move(*folder), std::move(read),
-                service);
+  Daemon daemon(complete(config), std::move(*programs), std::move(engine_env), std::move(*gpus),
+                std::move(*folder), std::move(read), service);
   if (auto opened = daemon.open(); !opened)
     return complain(opened.error());
   return daemon.run(options);

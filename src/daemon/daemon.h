@@ -13,11 +13,13 @@ struct ServeOptions {
   // Reads the configuration as the start did: SIGHUP and POST /api/memory/reload ask for it. Called
   // by another thread. An error lists every problem.
   std::function<std::expected<Config, std::string>()> reload;
+  bool cpu = false;   // leave GPUs alone, and hide them from model servers
   bool demo = false;  // say that the models are demo models, and print ready-made requests
 };
 
 // Blocks until SIGTERM or SIGINT, then drains. Returns the exit status: 0 after a clean drain, 1
-// when it could not start (the reason is on stderr) or had to be stopped hard.
+// when it could not start (the reason is on stderr) or had to be stopped hard, 2 when there is a
+// GPU that the configured engine cannot use.
 int run_daemon(const Config& config, const ServeOptions& options);
 
 }  // namespace vramd

@@ -8,8 +8,8 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
+#include "footprint/device_footprint.h"
 #include "footprint/dry_run.h"
-#include "footprint/host_footprint.h"
 #include "footprint/server_settings.h"
 
 namespace vramd {
@@ -24,6 +24,10 @@ struct EngineRoom::Profiling {
 
 namespace {
 
+// Drivers give the memory of a process that ended back within 0.5 to 1.5 s as a rule.
+constexpr std::chrono::milliseconds kReleaseLag{1500};
+constexpr std::size_t kEndedRunsMax = 64;
+
 // Keeps the numbers of a dry run; otherwise says why there are none.
 std::string take_dry_run(ProfiledPlacement& placement, const Result<RunOutput>& output) {
   if (!output)
@@ -34,6 +38,9 @@ std::string take_dry_run(ProfiledPlacement& placement, const Result<RunOutput>& 
   auto parsed = parse_dry_run(output->out);
   if (!parsed)
     return parsed.error().text();
+  if (parsed->devices.size() != placement.devices)
+    return "it names " + std::to_string(parsed->devices.size()) + " devices instead of " +
+           std::to_string(placement.devices);
   placement.dry_run = std::move(*parsed);
   return {};
 }
@@ -41,18 +48,17 @@ std::string take_dry_run(ProfiledPlacement& placement, const Result<RunOutput>& 
 }  // namespace
 
 EngineRoom::EngineRoom(boost::asio::io_context& io, const Config& config, LlamaPrograms programs,
+                       std::vector<std::string> environment, const DevicePools& pools,
                        RuntimeFolder& folder, Post post)
     : io_(io),
       config_(config),
       programs_(std::move(programs)),
+      pools_(pools),
       folder_(folder),
       post_(std::move(post)),
       runner_(io),
-      supervisor_(io, folder, {.stop_timeout = config.policy.load.stop_timeout}, *this) {
-  LlamaEnvironment environment;
-  environment.gomp_spincount = config.spin_count;
-  environment_ = llama_environment(environment);
-}
+      supervisor_(io, folder, {.stop_timeout = config.policy.load.stop_timeout}, *this),
+      environment_(std::move(environment)) {}
 
 EngineRoom::~EngineRoom() {
   worker_.join();
@@ -94,7 +100,7 @@ LlamaModel EngineRoom::llama_model(ModelId id) const {
 ServerSettings EngineRoom::settings(ModelId id, const Placement& placement) const {
   const LlamaModel model = llama_model(id);
   const LlamaBatches batches = llama_batches(model, placement);
-  return {placement, batches.batch, batches.ubatch, model.prompt_cache};
+  return {placement, batches.batch, batches.ubatch, model.prompt_cache, {}};
 }
 
 void EngineRoom::profile(ModelId id) {
@@ -107,38 +113,83 @@ void EngineRoom::profile(ModelId id) {
         post_(ProfileFailed{id, {FailureKind::bad_model, info.error().text()}});
         return;
       }
-      const ModelConfig& model = config_.models[id.value];
       auto profiling = std::make_shared<Profiling>();
       profiling->model = id;
       profiling->gguf = std::move(*info);
-      profiling->placements.push_back({settings(id, model.configured), std::nullopt});
-      for (const LadderStep& step : model.ladder) {
-        if (profiling->placements.size() == kPlacementRowsMax)
-          break;
-        profiling->placements.push_back(
-            {settings(id, apply(step, model.configured)), std::nullopt});
-      }
+      profiling->placements = placements(id, profiling->gguf);
       if (file)
         profiled_[id] = *file;
-      dry_run_next(profiling);
+      begin_dry_runs(profiling);
     });
   });
 }
 
+// A ladder of the user's that names layers is the whole ladder; otherwise each of its steps is
+// tried on the devices in every way that makes sense, and the processor comes last.
+std::vector<ProfiledPlacement> EngineRoom::placements(ModelId id, const GgufInfo& gguf) const {
+  const ModelConfig& model = config_.models[id.value];
+  const DeviceSpace space = pools_.space();
+  const bool named = std::ranges::any_of(
+      model.ladder, [](const LadderStep& step) { return step.gpu_layers.has_value(); });
+  std::vector<ProfiledPlacement> all;
+  const auto add = [&](const Placement& placement, std::optional<std::int32_t> gpu_layers) {
+    if (!gpu_layers && named)
+      gpu_layers = offload_layers(gguf);
+    for (ProfiledPlacement& p : placements_of(gguf, settings(id, placement), space, gpu_layers))
+      all.push_back(std::move(p));
+  };
+  add(model.configured,
+      model.configured.gpu_layers > 0 ? std::optional(model.configured.gpu_layers) : std::nullopt);
+  for (const LadderStep& step : model.ladder)
+    add(apply(step, model.configured), step.gpu_layers);
+  if (!named) {
+    std::ranges::stable_partition(all, [](const ProfiledPlacement& p) { return p.devices > 0; });
+  }
+  if (all.size() > kPlacementRowsMax)
+    all.resize(kPlacementRowsMax);
+  for (ProfiledPlacement& p : all) {
+    p.settings.gpu_arguments =
+        gpu_arguments(p.settings.placement.gpu_layers, pools_.visible_for_dry_run(p.devices));
+  }
+  return all;
+}
+
+void EngineRoom::begin_dry_runs(const std::shared_ptr<Profiling>& profiling) {
+  if (!programs_.fit_params)
+    return finish_profile(*profiling);
+  if (!pools_.any())
+    return dry_run_next(profiling);
+  dry_running_.push_back(profiling);
+  if (dry_running_.size() == 1)
+    dry_run_next(profiling);
+}
+
 void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
-  if (profiling->next == profiling->placements.size() || !programs_.fit_params) {
+  auto& placements = profiling->placements;
+  while (profiling->next < placements.size() && placements[profiling->next].derived)
+    ++profiling->next;
+  if (profiling->next == placements.size()) {
     finish_profile(*profiling);
+    if (dry_running_.empty())
+      return;
+    dry_running_.pop_front();
+    if (!dry_running_.empty())
+      dry_run_next(std::shared_ptr(dry_running_.front()));
     return;
   }
-  ProfiledPlacement& placement = profiling->placements[profiling->next++];
+  ProfiledPlacement& placement = placements[profiling->next++];
   RunRequest request;
   request.argv =
       dry_run_arguments(config_.models[profiling->model.value].gguf.string(), placement.settings);
   request.argv.insert(request.argv.begin(), programs_.fit_params->string());
-  request.env = environment_;
-  // A model that does not load makes it abort, and it would start a debugger to say where.
-  request.env.emplace_back("GGML_NO_BACKTRACE=1");
+  request.env = pools_.visible_for_dry_run(placement.devices).env;
+  for (std::string& variable : environment(profiling->model))
+    request.env.push_back(std::move(variable));
   runner_.run(std::move(request), [this, profiling, &placement](Result<RunOutput> output) {
+    if (placement.devices > 0)
+      ended_runs_.push_back({std::chrono::steady_clock::now(), placement.devices});
+    if (ended_runs_.size() > kEndedRunsMax)
+      ended_runs_.pop_front();
     if (auto why = take_dry_run(placement, output); !why.empty()) {
       const std::string& name = config_.policy.models[profiling->model.value].id;
       spdlog::warn("no dry run of {}: {}; its size is estimated from the file", name, why);
@@ -147,12 +198,30 @@ void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
   });
 }
 
-void EngineRoom::finish_profile(const Profiling& profiling) {
-  std::vector<PlacementRow> rows = profile_rows(profiling.gguf, profiling.placements);
-  const std::int32_t slots = std::max(1, rows.front().placement.slots);
-  for (PlacementRow& row : rows)
-    row.speed_permille = 1000 * row.placement.slots / slots;
-  post_(ModelProfiled{profiling.model, std::move(rows)});
+std::vector<Bytes> EngineRoom::ending_on_devices() const {
+  std::vector<Bytes> bytes(pools_.devices().size());
+  const auto now = std::chrono::steady_clock::now();
+  for (const EndedRun& run : ended_runs_) {
+    if (now - run.at > kReleaseLag)
+      continue;
+    const std::vector<Bytes> one = pools_.dry_run_bytes(run.devices);
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      bytes[i] += one[i];
+  }
+  return bytes;
+}
+
+void EngineRoom::finish_profile(Profiling& profiling) {
+  derive_dry_runs(profiling.gguf, profiling.placements);
+  post_(ModelProfiled{profiling.model,
+                      profile_rows(profiling.gguf, profiling.placements, pools_.space())});
+}
+
+std::vector<std::string> EngineRoom::environment(ModelId model) const {
+  std::vector<std::string> all = environment_;
+  for (const auto& [name, value] : config_.models[model.value].env)
+    all.push_back(name + "=" + value);
+  return all;
 }
 
 void EngineRoom::start(const StartServer& action) {
@@ -162,8 +231,7 @@ void EngineRoom::start(const StartServer& action) {
       post_(ServerExited{generation, Failure{kind, text}});
     });
   };
-  const ModelConfig& config = config_.models[action.model.value];
-  const auto file = file_identity(config.gguf.string());
+  const auto file = file_identity(config_.models[action.model.value].gguf.string());
   if (!file)
     return fail_start(FailureKind::bad_model, file.error().text());
   if (const auto profiled = profiled_.find(action.model);
@@ -176,18 +244,24 @@ void EngineRoom::start(const StartServer& action) {
   const auto socket = folder_.socket_path(action.model, action.generation);
   if (!socket)
     return fail_start(FailureKind::bad_setup, socket.error().text());
-  std::vector<std::string> environment = environment_;
-  for (const auto& [name, value] : config.env)
-    environment.push_back(name + "=" + value);
   sockets_[action.generation] = *socket;
   supervisor_.start(llama_server_spec(programs_, llama_model(action.model), action.placement,
-                                      action.generation, *socket, std::move(environment)));
+                                      pools_.visible(action.devices), action.generation, *socket,
+                                      environment(action.model)));
 }
 
 void EngineRoom::stop(const StopServer& action) {
   if (const auto path = socket(action.generation); path && socket_gone_)
     socket_gone_(*path);
   supervisor_.stop(action.generation, action.kill_at_once);
+}
+
+void EngineRoom::trim(const Trim& action) {
+  spdlog::debug("trim of pool {}, {}", action.pool.value, action.hard ? "hard" : "soft");
+}
+
+void EngineRoom::kill_remains(const KillRemains& action) {
+  supervisor_.stop(action.generation, true);
 }
 
 std::optional<std::filesystem::path> EngineRoom::socket(Generation generation) const {

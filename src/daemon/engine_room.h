@@ -1,6 +1,8 @@
 // EngineRoom: turns the core's words about servers into processes, and their fates into events.
 #pragma once
 
+#include <chrono>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -15,11 +17,13 @@
 #include "config/config.h"
 #include "core/actions.h"
 #include "core/events.h"
+#include "daemon/device_pools.h"
 #include "engine/llama.h"
 #include "engine/process_runner.h"
 #include "engine/runtime_folder.h"
 #include "engine/supervisor.h"
 #include "footprint/gguf.h"
+#include "footprint/placement_rows.h"
 #include "footprint/server_settings.h"
 
 namespace vramd {
@@ -32,8 +36,10 @@ class EngineRoom final : public ServerObserver {
   // A server's socket is of no more use: connections to it are to be dropped.
   using SocketGone = std::function<void(const std::filesystem::path&)>;
 
+  // `environment` is what all programs of the engine are given.
   EngineRoom(boost::asio::io_context& io, const Config& config, LlamaPrograms programs,
-             RuntimeFolder& folder, Post post);
+             std::vector<std::string> environment, const DevicePools& pools, RuntimeFolder& folder,
+             Post post);
   ~EngineRoom() override;
 
   void on_socket_gone(SocketGone callback) { socket_gone_ = std::move(callback); }
@@ -41,6 +47,8 @@ class EngineRoom final : public ServerObserver {
   void profile(ModelId model);
   void start(const StartServer& action);
   void stop(const StopServer& action);
+  void trim(const Trim& action);
+  void kill_remains(const KillRemains& action);
 
   std::optional<std::filesystem::path> socket(Generation generation) const;
   // Whether the file of a model is another one than the one its footprint was worked out from.
@@ -51,6 +59,8 @@ class EngineRoom final : public ServerObserver {
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
   std::vector<RunningProcess> dry_runs() const { return runner_.running(); }
+  // What dry runs that ended a moment ago may still hold on devices, by pool.
+  std::vector<Bytes> ending_on_devices() const;
 
   void server_ready(Generation generation) override;
   void server_exited(Generation generation, std::optional<Failure> failure) override;
@@ -59,8 +69,11 @@ class EngineRoom final : public ServerObserver {
  private:
   struct Profiling;  // one model's dry runs under way
 
+  std::vector<ProfiledPlacement> placements(ModelId model, const GgufInfo& gguf) const;
+  void begin_dry_runs(const std::shared_ptr<Profiling>& profiling);
   void dry_run_next(const std::shared_ptr<Profiling>& profiling);
-  void finish_profile(const Profiling& profiling);
+  void finish_profile(Profiling& profiling);
+  std::vector<std::string> environment(ModelId model) const;
   LlamaModel llama_model(ModelId model) const;
   ServerSettings settings(ModelId model, const Placement& placement) const;
 
@@ -68,12 +81,20 @@ class EngineRoom final : public ServerObserver {
   boost::asio::thread_pool worker_{1};
   const Config& config_;
   LlamaPrograms programs_;
+  const DevicePools& pools_;
   RuntimeFolder& folder_;
   Post post_;
   SocketGone socket_gone_;
   ProcessRunner runner_;
   Supervisor supervisor_;
   std::vector<std::string> environment_;
+  struct EndedRun {
+    std::chrono::steady_clock::time_point at;
+    std::size_t devices = 0;
+  };
+  std::deque<EndedRun> ended_runs_;
+  // Models whose dry runs wait for those of the first: on a GPU each opens a context of its own.
+  std::deque<std::shared_ptr<Profiling>> dry_running_;
   std::map<ModelId, FileId> profiled_;  // which content the model's rows speak of
   std::map<Generation, std::filesystem::path> sockets_;
 };

@@ -1,32 +1,46 @@
 #include "daemon/memory_watch.h"
 
-#include <map>
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include <spdlog/spdlog.h>
 
 namespace vramd {
 namespace {
 
-// Foreign use moves within seconds; a round costs about 50 us + 13 us for each server.
+// Foreign use moves within seconds; a round costs about 50 us + 13 us for each server. Devices are
+// looked at half as often while no server runs.
 constexpr Duration kInterval = 1s;
+// Drivers give memory back within 0.5 to 1.5 s as a rule.
+constexpr Duration kReleasePauseMin = 10ms;
+constexpr Duration kReleasePauseMax = 250ms;
 
 }  // namespace
 
-MemoryWatch::MemoryWatch(boost::asio::io_context& io, EngineRoom& engines,
-                         std::function<void(Event)> post)
-    : timer_(io), engines_(engines), post_(std::move(post)) {}
+MemoryWatch::MemoryWatch(boost::asio::io_context& io, EngineRoom& engines, const DevicePools& pools,
+                         DeviceWatch::Survey survey, Core core)
+    : timer_(io),
+      release_timer_(io),
+      engines_(engines),
+      pools_(pools),
+      core_(std::move(core)),
+      account_(pools),
+      devices_(io, std::move(survey), [this](const DeviceSurvey& found) { take(found); }) {}
 
-Result<void> MemoryWatch::start() {
-  auto first = sample();
-  if (first)
-    wait();
-  return first;
+Result<void> MemoryWatch::start(const DeviceSurvey& first) {
+  auto sampled = sample();
+  if (!sampled)
+    return sampled;
+  if (pools_.any())
+    take(first);
+  wait();
+  return sampled;
 }
 
 void MemoryWatch::stop() {
   timer_.cancel();
+  release_timer_.cancel();
+  devices_.stop();
 }
 
 void MemoryWatch::wait() {
@@ -35,6 +49,9 @@ void MemoryWatch::wait() {
     if (error)
       return;
     refresh();
+    idle_round_ = !idle_round_ && engines_.servers().empty();
+    if (pools_.any() && !idle_round_)
+      devices_.look();
     wait();
   });
 }
@@ -44,35 +61,112 @@ void MemoryWatch::refresh() {
     spdlog::debug("{}", sampled.error().text());
 }
 
+void MemoryWatch::server_ready() {
+  refresh();
+  if (pools_.any())
+    devices_.look_afresh();
+}
+
+void MemoryWatch::server_leaves() {
+  if (pools_.devices().empty())
+    return;
+  release_pause_ = kReleasePauseMin;
+  if (!std::exchange(releasing_, true))
+    look_for_release();
+}
+
+void MemoryWatch::look_for_release() {
+  release_timer_.expires_after(release_pause_);
+  release_pause_ = std::min(kReleasePauseMax, release_pause_ * 3 / 2);
+  release_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error)
+      devices_.look_afresh();
+  });
+}
+
+// What servers are charged for and nobody sees: on GPUs that share the host's memory, where no
+// source tells what a process holds there.
+Bytes MemoryWatch::unseen_on_unified(const std::map<Generation, Bytes>& seen) const {
+  Bytes unseen;
+  if (pools_.unified().empty() || !on_unified_.empty())
+    return unseen;
+  for (const DeviceCharge& charge : core_.charges()) {
+    const auto found = seen.find(charge.generation);
+    if (charge.ready && found != seen.end())
+      unseen += std::max(Bytes(0), charge.host - found->second);
+  }
+  return unseen;
+}
+
 Result<void> MemoryWatch::sample() {
   Bytes ours;
-  std::vector<ServerSampled> samples;
+  std::map<Generation, Bytes> seen;
   for (const RunningServer& server : engines_.servers()) {
     const auto memory = processes_.tree(server.pid);
     if (!memory)
       continue;  // it ended meanwhile; its exit is on the way
-    ours += memory->unreclaimable();
-    samples.push_back({server.generation, memory->held()});
+    const auto unified = on_unified_.find(server.generation);
+    const Bytes shared = unified == on_unified_.end() ? Bytes(0) : unified->second;
+    ours += memory->unreclaimable() + shared;
+    seen[server.generation] = memory->held() + shared;
   }
   for (const RunningProcess& run : engines_.dry_runs()) {
     if (const auto memory = processes_.tree(run.pid))
       ours += memory->unreclaimable();
   }
-  const auto host = host_.sample(ours);
+  const auto host = host_.sample(ours + unseen_on_unified(seen));
   if (!host)
     return std::unexpected(host.error());
   source_ = host->source;
-  // The time of a server's sample means nothing to the core: what it knows already is not news.
-  std::map<Generation, Bytes> told;
-  for (const ServerSampled& event : samples) {
-    const auto before = told_.find(event.generation);
-    if (before == told_.end() || before->second != event.host_anon)
-      post_(event);
-    told[event.generation] = event.host_anon;
+  std::erase_if(told_, [&seen](const auto& entry) { return !seen.contains(entry.first); });
+  for (const auto& [generation, held] : seen) {
+    const auto devices = on_devices_.find(generation);
+    tell({generation, held, devices == on_devices_.end() ? std::vector<Bytes>{} : devices->second});
   }
-  told_ = std::move(told);
-  post_(PoolSampled{kHostPool, host->capacity, host->foreign});
+  core_.post(PoolSampled{.pool = kHostPool,
+                         .capacity = host->capacity,
+                         .foreign = host->foreign,
+                         .used = host->capacity - host->available,
+                         .orphaned = std::nullopt});
   return {};
+}
+
+// The time of a server's sample means nothing to the core: what it knows already is not news.
+void MemoryWatch::tell(const ServerSampled& event) {
+  ServerSampled& told = told_.try_emplace(event.generation).first->second;
+  if (told == event)
+    return;
+  told = event;
+  core_.post(event);
+}
+
+std::vector<OwnTree> MemoryWatch::own_trees() const {
+  std::vector<OwnTree> own;
+  for (const RunningServer& server : engines_.servers())
+    own.push_back({server.generation, processes_.tree_pids(server.pid)});
+  for (const RunningProcess& run : engines_.dry_runs())
+    own.push_back({std::nullopt, processes_.tree_pids(run.pid)});
+  return own;
+}
+
+void MemoryWatch::take(const DeviceSurvey& survey) {
+  DeviceTruth truth =
+      account_.judge(survey, own_trees(), core_.charges(), engines_.ending_on_devices());
+  on_devices_ = std::move(truth.servers);
+  on_unified_ = std::move(truth.unified);
+  for (const auto& [generation, bytes] : on_devices_) {
+    if (const auto known = told_.find(generation); known != told_.end())
+      tell({generation, known->second.host_anon, bytes});
+  }
+  for (const PoolLost& lost : truth.lost)
+    core_.post(lost);
+  for (const PoolSampled& pool : truth.pools)
+    core_.post(pool);
+  if (!releasing_)
+    return;
+  releasing_ = core_.awaits_release();
+  if (releasing_)
+    look_for_release();
 }
 
 }  // namespace vramd

@@ -1,15 +1,21 @@
-// MemoryWatch: samples the host pool and every server once a second and tells the core.
+// MemoryWatch: samples the pools and every server, regularly and when something happened, and tells
+// the core.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/tick.h"
 #include "core/events.h"
+#include "daemon/device_account.h"
+#include "daemon/device_pools.h"
+#include "daemon/device_watch.h"
 #include "daemon/engine_room.h"
 #include "probe/host_probe.h"
 #include "probe/process_probe.h"
@@ -18,29 +24,59 @@ namespace vramd {
 
 class MemoryWatch {
  public:
-  MemoryWatch(boost::asio::io_context& io, EngineRoom& engines, std::function<void(Event)> post);
+  // What it asks and tells the core.
+  struct Core {
+    std::function<void(Event)> post;
+    std::function<std::vector<DeviceCharge>()> charges;
+    // Whether memory of a server that ended has not been seen free yet.
+    std::function<bool()> awaits_release;
+  };
 
-  // Samples at once, then every interval. A first sample that fails is an error of the caller's.
-  Result<void> start();
+  // `survey` as DeviceWatch; never called where `pools` has no GPU.
+  MemoryWatch(boost::asio::io_context& io, EngineRoom& engines, const DevicePools& pools,
+              DeviceWatch::Survey survey, Core core);
+
+  // Takes the survey that the pools were made from, samples the host, then both every interval. A
+  // first sample of the host that fails is an error of the caller's.
+  Result<void> start(const DeviceSurvey& first);
   void stop();
 
-  // One round now: after a server became ready, or before a decision is shown.
-  Result<void> sample();
-  // The same where a failure changes nothing: the last sample stays, and health shows its age.
+  // The host and the servers now. A failure changes nothing: the last sample stays, and health
+  // shows its age.
   void refresh();
+  // A server became ready: what it holds on devices can be seen from now on.
+  void server_ready();
+  // A server was told to stop or has ended: devices are looked at every 10 ms, and up to every
+  // 250 ms, until what it held is seen free or the core has given up on it.
+  void server_leaves();
 
   const std::string& source() const { return source_; }
 
  private:
   void wait();
+  Result<void> sample();
+  void take(const DeviceSurvey& survey);
+  void tell(const ServerSampled& event);
+  void look_for_release();
+  std::vector<OwnTree> own_trees() const;
+  Bytes unseen_on_unified(const std::map<Generation, Bytes>& seen) const;
 
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer release_timer_;
   EngineRoom& engines_;
-  std::function<void(Event)> post_;
+  const DevicePools& pools_;
+  Core core_;
   HostProbe host_;
   ProcessProbe processes_;
+  DeviceAccount account_;
+  DeviceWatch devices_;
   std::string source_;
-  std::map<Generation, Bytes> told_;  // what the core was last told of each server
+  std::map<Generation, ServerSampled> told_;  // what the core was last told of each server
+  std::map<Generation, std::vector<Bytes>> on_devices_;
+  std::map<Generation, Bytes> on_unified_;
+  bool idle_round_ = false;  // the last regular round left the devices alone
+  bool releasing_ = false;
+  Duration release_pause_{};
 };
 
 }  // namespace vramd

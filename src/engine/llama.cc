@@ -192,8 +192,9 @@ LlamaBatches llama_batches(const LlamaModel& model, const Placement& placement) 
 }
 
 ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,
-                             const Placement& placement, Generation generation,
-                             const std::filesystem::path& socket, std::vector<std::string> env) {
+                             const Placement& placement, const VisibleGpus& gpus,
+                             Generation generation, const std::filesystem::path& socket,
+                             std::vector<std::string> env) {
   const auto batches = llama_batches(model, placement);
   const std::int64_t context = std::int64_t{placement.context} * placement.slots;
   const std::string kv(to_text(placement.kv));
@@ -210,12 +211,10 @@ ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& mo
   // The engine refuses a quantised V cache without it.
   if (is_quantised(placement.kv))
     add(argv, "--flash-attn", "on");
-  // A server that puts nothing on a GPU would still open a context of 300-500 MiB there.
-  if (placement.gpu_layers == 0) {
-    add(argv, "--device", "none");
-  } else {
-    add(argv, "--gpu-layers", std::to_string(placement.gpu_layers));
-  }
+  for (std::string& argument : gpu_arguments(placement.gpu_layers, gpus))
+    argv.push_back(std::move(argument));
+  // Of two variables of one name the first counts.
+  env.insert(env.begin(), gpus.env.begin(), gpus.env.end());
   add(argv, "--ctx-checkpoints", std::to_string(model.ctx_checkpoints));
   add(argv, "--cache-ram", std::to_string(model.prompt_cache.count / kMiB));
   add(argv, "--fit", "off");

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "core/types.h"
+#include "engine/llama_gpus.h"
 #include "engine/process_runner.h"
 #include "engine/server_spec.h"
 
@@ -75,8 +76,10 @@ struct LlamaBatches {
 };
 LlamaBatches llama_batches(const LlamaModel& model, const Placement& placement);
 
+// `env` is what all servers are given; the variables of `gpus` win over it.
 ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,
-                             const Placement& placement, Generation generation,
-                             const std::filesystem::path& socket, std::vector<std::string> env);
+                             const Placement& placement, const VisibleGpus& gpus,
+                             Generation generation, const std::filesystem::path& socket,
+                             std::vector<std::string> env);
 
 }  // namespace vramd

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "engine/llama.h"
+
 namespace vramd {
 namespace {
 
@@ -13,15 +15,20 @@ std::string_view without_spaces(std::string_view line) {
   return begin == std::string_view::npos ? std::string_view{} : line.substr(begin);
 }
 
+// "NVIDIA GeForce RTX 4090 (24080 MiB, 23000 MiB free)" without its amounts.
+std::string description_of(std::string_view text) {
+  return std::string(text.substr(0, text.rfind(" (")));
+}
+
 }  // namespace
 
-Result<std::vector<std::string>> parse_llama_devices(std::string_view text) {
+Result<std::vector<LlamaDevice>> parse_llama_devices(std::string_view text) {
   constexpr std::string_view kHeading = "Available devices:";
   const std::size_t heading = text.find(kHeading);
   if (heading == std::string_view::npos)
     return fail("cannot read the engine's list of devices", {}, "it printed none");
   text.remove_prefix(heading + kHeading.size());
-  std::vector<std::string> names;
+  std::vector<LlamaDevice> devices;
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
     const std::string_view line = text.substr(0, end);
@@ -32,14 +39,14 @@ Result<std::vector<std::string>> parse_llama_devices(std::string_view text) {
     if (entry.size() == line.size() || colon == std::string_view::npos || colon == 0)
       continue;
     if (const std::string_view name = entry.substr(0, colon); name != "BLAS")
-      names.emplace_back(name);
+      devices.push_back({std::string(name), description_of(entry.substr(colon + 2))});
   }
-  return names;
+  return devices;
 }
 
 void list_llama_devices(ProcessRunner& runner, const LlamaPrograms& programs,
                         const std::vector<std::string>& env,
-                        std::function<void(Result<std::vector<std::string>>)> done) {
+                        std::function<void(Result<std::vector<LlamaDevice>>)> done) {
   runner.run(RunRequest{.argv = {programs.server.string(), "--list-devices"},
                         .env = env,
                         .timeout = kListTimeout},

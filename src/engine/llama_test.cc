@@ -13,8 +13,13 @@ namespace {
 
 const LlamaPrograms kPrograms{.server = "/engine/llama-server", .fit_params = std::nullopt};
 
+ServerSpec spec_of(const LlamaModel& model, const Placement& placement, const VisibleGpus& gpus) {
+  return llama_server_spec(kPrograms, model, placement, gpus, Generation{9}, "/run/2-9.sock",
+                           {"CUDA_VISIBLE_DEVICES=7"});
+}
+
 std::vector<std::string> argv_of(const LlamaModel& model, const Placement& placement) {
-  return llama_server_spec(kPrograms, model, placement, Generation{9}, "/run/2-9.sock", {}).argv;
+  return spec_of(model, placement, {}).argv;
 }
 
 std::string value_of(const std::vector<std::string>& argv, const std::string& flag) {
@@ -48,7 +53,7 @@ TEST(LlamaServerSpec, FixesEverythingThatWouldGrowUnseen) {
   EXPECT_EQ(value_of(argv, "--fit"), "off");
   EXPECT_EQ(value_of(argv, "--load-mode"), "mmap");
   EXPECT_EQ(value_of(argv, "--device"), "none");
-  EXPECT_FALSE(has(argv, "--gpu-layers"));
+  EXPECT_EQ(value_of(argv, "--gpu-layers"), "0");
   EXPECT_TRUE(has(argv, "--no-warmup"));
   EXPECT_TRUE(has(argv, "--offline"));
   EXPECT_FALSE(has(argv, "--sleep-idle-seconds"));
@@ -74,11 +79,22 @@ TEST(LlamaServerSpec, EncodersTakeAWholeTextInOneGraph) {
 }
 
 TEST(LlamaServerSpec, AQuantisedCacheNeedsFlashAttention) {
-  const auto argv = argv_of(chat_model(), {.gpu_layers = 12, .context = 512, .kv = KvType::q8_0});
+  const auto argv = argv_of(chat_model(), {.context = 512, .kv = KvType::q8_0});
   EXPECT_EQ(value_of(argv, "--cache-type-v"), "q8_0");
   EXPECT_EQ(value_of(argv, "--flash-attn"), "on");
-  EXPECT_EQ(value_of(argv, "--gpu-layers"), "12");
-  EXPECT_FALSE(has(argv, "--device"));
+}
+
+TEST(LlamaServerSpec, ASplitModelSeesItsDevicesOnly) {
+  const std::vector<std::string> uuids = {"GPU-b", "GPU-a"};
+  const std::vector<Bytes> shares = {24_GiB, 8_GiB};
+  const auto spec = spec_of(chat_model(), {.gpu_layers = 33, .context = 512},
+                            visible_gpus(GpuChoice::by_uuid, uuids, shares));
+  EXPECT_EQ(value_of(spec.argv, "--gpu-layers"), "33");
+  EXPECT_EQ(value_of(spec.argv, "--tensor-split"), "24576,8192");
+  EXPECT_FALSE(has(spec.argv, "--device"));
+  // Of two variables of one name the first is the one that counts.
+  EXPECT_EQ(spec.env[0], "CUDA_VISIBLE_DEVICES=GPU-b,GPU-a");
+  EXPECT_EQ(spec.env.back(), "CUDA_VISIBLE_DEVICES=7");
 }
 
 TEST(LlamaServerSpec, TheUsersArgumentsComeLast) {

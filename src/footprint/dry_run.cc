@@ -73,7 +73,9 @@ std::vector<std::string> placement_arguments(const ServerSettings& settings) {
   if (is_quantised(placement.kv))
     arguments.insert(arguments.end(), {"--flash-attn", "on"});
   // Without a layer on a device, no context is opened there either: that alone takes 300 MiB.
-  if (placement.gpu_layers == 0) {
+  if (!settings.gpu_arguments.empty()) {
+    arguments.insert(arguments.end(), settings.gpu_arguments.begin(), settings.gpu_arguments.end());
+  } else if (placement.gpu_layers == 0) {
     arguments.insert(arguments.end(), {"--device", "none"});
   } else {
     arguments.insert(arguments.end(), {"--gpu-layers", std::to_string(placement.gpu_layers)});

@@ -227,6 +227,9 @@ struct TensorEnd {
   std::uint64_t offset = 0;  // of the first byte behind the tensor, in the data section
   std::string name;
   bool all_known = true;
+  GgufWeights weights;
+  std::uint64_t sum = 0;  // of the weights; beyond the file's size they make no sense
+  bool sum_known = true;
 };
 
 // Size in bytes, or nothing for a type that is not known here.
@@ -286,6 +289,12 @@ TensorEnd read_tensors(GgufCursor& cursor, std::uint64_t count, std::uint64_t al
     if (size && offset > std::numeric_limits<std::uint64_t>::max() - *size) {
       cursor.reject_at(at, "a tensor offset of " + std::to_string(offset));
       return end;
+    }
+    if (size && *size <= cursor.at() + cursor.left() - end.sum) {
+      end.sum += *size;
+      end.weights.add(name, Bytes(static_cast<std::int64_t>(*size)));
+    } else {
+      end.sum_known = false;
     }
     if (offset + size.value_or(0) >= end.offset) {
       end.offset = offset + size.value_or(0);
@@ -375,6 +384,8 @@ Result<GgufInfo> parse_gguf(const std::string& object, std::uint64_t file_size,
     return std::unexpected(cursor.error());
   }
   info.tensor_bytes = Bytes(static_cast<std::int64_t>(end.all_known ? end.offset : room));
+  if (end.sum_known)
+    info.weights = end.weights;
   return info;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -23,12 +24,26 @@ struct GgufArray {
 
   friend bool operator==(const GgufArray&, const GgufArray&) = default;
 };
+// Where the bytes of the weights are. Empty in a file with tensors of a type that is not known
+// here.
+struct GgufWeights {
+  std::vector<Bytes> blocks;  // by layer
+  Bytes output;               // what follows the last layer: norm, output matrix, classifier
+  Bytes input;                // token embeddings; the engine leaves them to the processor
+
+  void add(std::string_view tensor, Bytes size);
+  GgufWeights& operator+=(const GgufWeights& other);
+  Bytes total() const;
+
+  friend bool operator==(const GgufWeights&, const GgufWeights&) = default;
+};
 using GgufValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, GgufArray>;
 
 struct GgufInfo {
   std::uint32_t version = 0;
   std::uint64_t tensor_count = 0;
   Bytes tensor_bytes;  // from the first tensor's first byte to the last one's last
+  GgufWeights weights;
   Bytes header_bytes;  // metadata and tensor infos: nearly all of it is the vocabulary
   Bytes file_size;
   FileId file;                            // identity of the content; zero when parsed from memory

@@ -124,6 +124,7 @@ Result<GgufInfo> read_gguf_model(const std::string& path) {
       return std::unexpected(part.error());
     model->tensor_count += part->tensor_count;
     model->tensor_bytes += part->tensor_bytes;
+    model->weights += part->weights;
     model->file_size += part->file_size;
     model->file = FileId(mixed(model->file.value + part->file.value));
   }

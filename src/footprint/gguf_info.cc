@@ -1,9 +1,57 @@
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "footprint/gguf.h"
 
 namespace vramd {
+namespace {
+
+// A file that claims more has no sense; the largest models have fewer than 200.
+constexpr std::size_t kBlocksMax = 4096;
+
+// The number of "blk.12.attn_q.weight".
+std::optional<std::size_t> block_of(std::string_view tensor) {
+  constexpr std::string_view prefix = "blk.";
+  if (!tensor.starts_with(prefix))
+    return std::nullopt;
+  tensor.remove_prefix(prefix.size());
+  std::size_t block = 0;
+  const auto [end, error] = std::from_chars(tensor.data(), tensor.data() + tensor.size(), block);
+  const bool whole = end != tensor.data() + tensor.size() && *end == '.';
+  if (error != std::errc() || !whole || block >= kBlocksMax)
+    return std::nullopt;
+  return block;
+}
+
+}  // namespace
+
+void GgufWeights::add(std::string_view tensor, Bytes size) {
+  if (const auto block = block_of(tensor)) {
+    blocks.resize(std::max(blocks.size(), *block + 1));
+    blocks[*block] += size;
+  } else if (tensor.starts_with("output") || tensor.starts_with("cls")) {
+    output += size;
+  } else {
+    input += size;
+  }
+}
+
+GgufWeights& GgufWeights::operator+=(const GgufWeights& other) {
+  blocks.resize(std::max(blocks.size(), other.blocks.size()));
+  for (std::size_t i = 0; i < other.blocks.size(); ++i)
+    blocks[i] += other.blocks[i];
+  output += other.output;
+  input += other.input;
+  return *this;
+}
+
+Bytes GgufWeights::total() const {
+  Bytes sum = output + input;
+  for (const Bytes block : blocks)
+    sum += block;
+  return sum;
+}
 
 std::optional<std::int64_t> GgufInfo::integer(const std::string& key) const {
   const auto found = keys.find(key);

@@ -100,6 +100,7 @@ TEST(Gguf, ReadsWhatTheFootprintNeeds) {
   EXPECT_EQ(info->vocabulary_size(), 2);
   EXPECT_EQ(info->tensor_count, 2U);
   EXPECT_EQ(info->tensor_bytes, 100_B);
+  EXPECT_EQ(info->weights, (GgufWeights{.blocks = {}, .output = 68_B, .input = 32_B}));
   EXPECT_EQ(info->split_count(), 1);
   EXPECT_FALSE(info->is_embedding());
 }
@@ -159,6 +160,19 @@ TEST(Gguf, RefusesAbsurdCounts) {
             "at byte 37: an array of 184467440");
   EXPECT_EQ(why(File().key("a", 8).put(huge).data(64).bytes).substr(0, 44),
             "it is truncated: a text at byte 45 needs 184");
+}
+
+TEST(Gguf, WeightsAreCountedByLayer) {
+  GgufWeights weights;
+  weights.add("blk.1.attn_q.weight", 10_B);
+  weights.add("blk.0.attn_q.weight", 7_B);
+  weights.add("blk.1.ffn_up.weight", 5_B);
+  weights.add("output_norm.weight", 1_B);
+  weights.add("token_embd.weight", 2_B);
+  weights.add("blk.99999999.x", 4_B);
+  weights.add("blk.x", 4_B);
+  EXPECT_EQ(weights, (GgufWeights{.blocks = {7_B, 15_B}, .output = 1_B, .input = 10_B}));
+  EXPECT_EQ(weights.total(), 33_B);
 }
 
 TEST(Gguf, RefusesTensorsThatMakeNoSense) {

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string_view>
-
-#include "base/check.h"
 
 namespace vramd {
 namespace {
@@ -36,10 +35,6 @@ std::int64_t vocabulary(const GgufInfo& model) {
   return sane(model.vocabulary_size().value_or(0));
 }
 
-std::int64_t key_or(const GgufInfo& model, const char* key, std::int64_t otherwise) {
-  return sane(model.of(key).value_or(otherwise));
-}
-
 // Bytes per 32 numbers of a cache row.
 std::int64_t bytes_per_32(KvType type) {
   switch (type) {
@@ -63,23 +58,6 @@ std::int64_t bytes_per_32(KvType type) {
   return 128;
 }
 
-// Every layer with full attention: at least what any model keeps. Where the header has one number
-// of heads per layer, the embedding's width stands for them.
-Bytes key_value_cache(const GgufInfo& model, const ServerSettings& settings) {
-  if (model.is_embedding() && model.architecture().find("bert") != std::string::npos)
-    return {};
-  const std::int64_t width = key_or(model, "embedding_length", 0);
-  const std::int64_t heads = std::max<std::int64_t>(1, key_or(model, "attention.head_count", 1));
-  const std::int64_t kv_heads = key_or(model, "attention.head_count_kv", heads);
-  const std::int64_t key = key_or(model, "attention.key_length", width / heads);
-  const std::int64_t value = key_or(model, "attention.value_length", width / heads);
-  constexpr std::int64_t token_bytes_max = std::int64_t{1} << 30;
-  const std::int64_t row_bytes = std::min(
-      kv_heads * (key + value) * bytes_per_32(settings.placement.kv) / 32, token_bytes_max);
-  const std::int64_t layers = key_or(model, "block_count", 0);
-  return Bytes(std::min(row_bytes * layers, token_bytes_max) * settings.total_context());
-}
-
 // Numbers per token of a micro-batch that a dense decoder's largest graph holds at once: gate, up
 // and their product, and the residual stream, its norm and their like. Measured against dry runs
 // of models without a large vocabulary: 3 x hidden + 4 x width; 5 leaves room for biases.
@@ -91,13 +69,34 @@ std::optional<std::int64_t> dense_numbers_per_token(const GgufInfo& model) {
       *hidden <= 0 || *width <= 0 || model.of("expert_count").value_or(0) != 0) {
     return std::nullopt;
   }
-  const std::int64_t heads = key_or(model, "attention.head_count", 1);
-  const std::int64_t queries = sane(heads * key_or(model, "attention.key_length", 0));
-  return 3 * key_or(model, "feed_forward_length", 0) +
-         5 * std::max(key_or(model, "embedding_length", 0), queries);
+  const std::int64_t heads = header_number(model, "attention.head_count", 1);
+  const std::int64_t queries = sane(heads * header_number(model, "attention.key_length", 0));
+  return 3 * header_number(model, "feed_forward_length", 0) +
+         5 * std::max(header_number(model, "embedding_length", 0), queries);
 }
 
 }  // namespace
+
+std::int64_t header_number(const GgufInfo& model, const char* key, std::int64_t otherwise) {
+  return sane(model.of(key).value_or(otherwise));
+}
+
+Bytes key_value_cache(const GgufInfo& model, const ServerSettings& settings) {
+  // Where the header has one number of heads per layer, the embedding's width stands for them.
+  if (model.is_embedding() && model.architecture().find("bert") != std::string::npos)
+    return {};
+  const std::int64_t width = header_number(model, "embedding_length", 0);
+  const std::int64_t heads =
+      std::max<std::int64_t>(1, header_number(model, "attention.head_count", 1));
+  const std::int64_t kv_heads = header_number(model, "attention.head_count_kv", heads);
+  const std::int64_t key = header_number(model, "attention.key_length", width / heads);
+  const std::int64_t value = header_number(model, "attention.value_length", width / heads);
+  constexpr std::int64_t token_bytes_max = std::int64_t{1} << 30;
+  const std::int64_t row_bytes = std::min(
+      kv_heads * (key + value) * bytes_per_32(settings.placement.kv) / 32, token_bytes_max);
+  const std::int64_t layers = header_number(model, "block_count", 0);
+  return Bytes(std::min(row_bytes * layers, token_bytes_max) * settings.total_context());
+}
 
 Bytes process_overhead(const GgufInfo& model, const ServerSettings& settings) {
   const std::int64_t slots = settings.placement.slots;
@@ -138,32 +137,6 @@ Bytes host_anon(const GgufInfo& model, const DryRun& dry_run, const ServerSettin
 Bytes host_anon_analytic(const GgufInfo& model, const ServerSettings& settings) {
   return permille_of(model.file_size, 200) + key_value_cache(model, settings) +
          process_overhead(model, settings);
-}
-
-std::vector<PlacementRow> profile_rows(const GgufInfo& model,
-                                       std::span<const ProfiledPlacement> placements) {
-  VRAMD_CHECK(placements.size() <= kPlacementRowsMax, "one event brings a bounded ladder");
-  std::vector<PlacementRow> rows;
-  for (const ProfiledPlacement& profiled : placements) {
-    PlacementRow row;
-    row.placement = profiled.settings.placement;
-    row.weights = model.file;
-    row.weights_size = model.file_size;
-    if (profiled.dry_run) {
-      row.source = FootprintSource::dry_run;
-      row.host_anon = host_anon(model, *profiled.dry_run, profiled.settings);
-      for (const DryRunRow& device : profiled.dry_run->devices) {
-        // Each of the three numbers was rounded down by itself.
-        row.device_bytes.push_back(device.weights + device.context + device.compute +
-                                   Bytes(3 * kRounding.count));
-      }
-    } else {
-      row.source = FootprintSource::analytic;
-      row.host_anon = host_anon_analytic(model, profiled.settings);
-    }
-    rows.push_back(std::move(row));
-  }
-  return rows;
 }
 
 }  // namespace vramd

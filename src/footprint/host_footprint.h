@@ -1,9 +1,7 @@
-// Predicts what a `llama-server` takes in host memory: the mapped file and its own anonymous bytes.
+// Predicts what a `llama-server` takes in host memory of its own, beside the mapped file.
 #pragma once
 
-#include <optional>
-#include <span>
-#include <vector>
+#include <cstdint>
 
 #include "base/bytes.h"
 #include "core/types.h"
@@ -36,13 +34,11 @@ Bytes host_compute(const GgufInfo& model, const DryRunRow& host, const ServerSet
 // tensors, 62 in the dry run, 99 MiB more anonymous memory than with --no-repack.
 Bytes repacked_weights(const GgufInfo& model, const DryRun& dry_run);
 
-struct ProfiledPlacement {
-  ServerSettings settings;
-  std::optional<DryRun> dry_run;
-};
+// The key-value cache of every layer with full attention, at least what any model keeps: from the
+// header alone.
+Bytes key_value_cache(const GgufInfo& model, const ServerSettings& settings);
 
-// One row per placement, in the given order. `device_bytes` follow the dry run's devices.
-std::vector<PlacementRow> profile_rows(const GgufInfo& model,
-                                       std::span<const ProfiledPlacement> placements);
+// A number of the header, within what any model has.
+std::int64_t header_number(const GgufInfo& model, const char* key, std::int64_t otherwise);
 
 }  // namespace vramd

@@ -124,28 +124,6 @@ TEST(HostFootprint, AHostileHeaderDoesNotOverflow) {
   EXPECT_GT(host_anon_analytic(model, settings), 0_B);
 }
 
-TEST(HostFootprint, RowsSayWhereTheyComeFrom) {
-  GgufInfo model = decoder(1024, 4096, 10);
-  model.file_size = 100_MiB;
-  model.tensor_bytes = 99_MiB;
-  DryRun with_device = host_only(20_MiB, 0_MiB, 4_MiB);
-  with_device.devices.push_back({"CUDA0", 79_MiB, 10_MiB, 30_MiB});
-  const std::vector<ProfiledPlacement> placements = {
-      {at(2048, 2), with_device}, {at(512, 1), host_only(99_MiB, 1_MiB, 4_MiB)}, {at(256, 1), {}}};
-  const std::vector<PlacementRow> rows = profile_rows(model, placements);
-  ASSERT_EQ(rows.size(), 3U);
-  EXPECT_EQ(rows[0].source, FootprintSource::dry_run);
-  EXPECT_EQ(rows[0].device_bytes, std::vector{79_MiB + 10_MiB + 30_MiB + 3_MiB});
-  EXPECT_EQ(rows[0].placement, (Placement{.context = 2048, .slots = 2}));
-  EXPECT_TRUE(rows[1].device_bytes.empty());
-  EXPECT_EQ(rows[2].source, FootprintSource::analytic);
-  EXPECT_GE(rows[2].host_anon, 20_MiB);
-  for (const PlacementRow& row : rows) {
-    EXPECT_EQ(row.weights, FileId(7));
-    EXPECT_EQ(row.weights_size, 100_MiB);
-  }
-}
-
 TEST(ServerSettings, AnEncoderTakesItsWholeContextInOnePass) {
   GgufInfo model;
   model.keys["general.architecture"] = std::string("bert");

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "core/types.h"
@@ -19,6 +21,8 @@ struct ServerSettings {
   std::int32_t batch = 512;        // tokens in one decode, over all slots
   std::int32_t micro_batch = 512;  // tokens in one pass; the compute buffer grows with it
   Bytes cache_ram;                 // limit of the server's own prompt cache; whole MiB, 0 is off
+  // Which GPUs, how many layers there, and how they are split, as the engine's adapter says it.
+  std::vector<std::string> gpu_arguments;
 
   // Tokens of all slots together: what the server's --ctx-size means.
   std::int64_t total_context() const {

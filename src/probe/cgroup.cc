@@ -156,7 +156,7 @@ Bytes parse_reclaimable(CgroupVersion version, std::string_view memory_stat) {
   return Bytes(sum);
 }
 
-Result<std::optional<CgroupPath>> find_cgroup(const std::string& root) {
+Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVersion version) {
   const auto cgroup_text = read_proc_file(under_root(root, "/proc/self/cgroup"));
   if (!cgroup_text)
     return std::unexpected(cgroup_text.error());
@@ -165,18 +165,20 @@ Result<std::optional<CgroupPath>> find_cgroup(const std::string& root) {
     return std::unexpected(mount_text.error());
   const std::vector<CgroupEntry> entries = parse_proc_cgroup(*cgroup_text);
   const std::vector<CgroupMount> mounts = parse_cgroup_mounts(*mount_text);
-  for (const CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
-    const auto entry = std::ranges::find_if(entries, [&](const CgroupEntry& e) {
-      return version == CgroupVersion::v1 ? has_controller(e.controllers, "memory")
-                                          : e.controllers.empty();
-    });
-    const auto mount = std::ranges::find(mounts, version, &CgroupMount::version);
-    if (entry == entries.end() || mount == mounts.end())
-      continue;
-    return levels_between(version, under_root(root, mount->point),
-                          below_mount(entry->path, mount->root));
-  }
-  return std::nullopt;
+  const auto entry = std::ranges::find_if(entries, [&](const CgroupEntry& e) {
+    return version == CgroupVersion::v1 ? has_controller(e.controllers, "memory")
+                                        : e.controllers.empty();
+  });
+  const auto mount = std::ranges::find(mounts, version, &CgroupMount::version);
+  if (entry == entries.end() || mount == mounts.end())
+    return std::nullopt;
+  return levels_between(version, under_root(root, mount->point),
+                        below_mount(entry->path, mount->root));
+}
+
+Result<std::optional<CgroupPath>> find_cgroup(const std::string& root) {
+  auto first = find_cgroup(root, CgroupVersion::v1);
+  return !first || *first ? first : find_cgroup(root, CgroupVersion::v2);
 }
 
 namespace {

@@ -59,6 +59,9 @@ Bytes parse_reclaimable(CgroupVersion version, std::string_view memory_stat);
 // mounted (on hybrid systems the version 2 tree then has no memory files). Empty: no cgroup.
 Result<std::optional<CgroupPath>> find_cgroup(const std::string& root);
 
+// The same in the hierarchy of one version, whether or not it has a memory controller.
+Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVersion version);
+
 // Every level with a limit, innermost first. A level whose files are missing or unreadable is
 // skipped and named in `skipped`. Version 2's memory.high counts as a limit as well: beyond it the
 // kernel throttles every process in the group.

@@ -8,7 +8,8 @@
 
 namespace vramd::sim {
 
-Books::Books(const Policy& policy) : policy_(policy), models_(policy.models.size()) {
+Books::Books(const Policy& policy)
+    : policy_(policy), models_(policy.models.size()), pools_(policy.pools.size()) {
   for (std::size_t i = 0; i < models_.size(); ++i)
     models_[i].pinned = policy.models[i].pinned;
 }
@@ -24,6 +25,15 @@ void Books::apply(Tick now, const Action& action) {
 const Books::Server* Books::server(Generation generation) const {
   const auto found = servers_.find(generation);
   return found == servers_.end() ? nullptr : &found->second;
+}
+
+// What retries after failures for want of memory may ask for beyond the margin.
+Bytes Books::with_extra(const Model& model, Bytes bytes) const {
+  if (!model.recovered)
+    return bytes;
+  const std::int64_t permille =
+      policy_.recovery.retry_extra_permille * policy_.recovery.device_failures_max;
+  return bytes + Bytes(bytes.count / 1000 * permille + permille);
 }
 
 Books::Request* Books::find(RequestId id) {
@@ -112,6 +122,7 @@ void Books::on(Tick now, const RequestEnded& event) {
   }
   if (event.outcome == RequestOutcome::lost) {
     ++request->losses;
+    request->forgiven += forgiven_.contains(event.generation) ? 1 : 0;
     request->replays_max = policy_.queue.replays_max;
     if (!request->client_gone) {
       request->waiting_since = now;
@@ -189,6 +200,10 @@ void Books::on(Tick now, const ServerExited& event) {
   if (server.ready_at && (!server.stop_at || server.hung))
     crashed(now, model);
   // A server that never was ready has failed, whatever its exit says, for example after a time-out.
+  for (std::size_t i = 0; i < server.device_own.size(); ++i) {
+    if (server.device_own[i] > Bytes(0))
+      pools_[i + 1].ended_at = now;
+  }
   if (event.failure || !server.ready_at) {
     ++model.failures;
     if (server.ready_at)
@@ -214,13 +229,29 @@ void Books::on(Tick, const ServerSampled& event) {
   if (found == servers_.end())
     return;
   found->second.sampled = std::max(found->second.sampled, event.host_anon);
+  auto& most = found->second.device_sampled;
+  most.resize(std::max(most.size(), event.device_bytes.size()));
+  for (std::size_t i = 0; i < event.device_bytes.size(); ++i)
+    most[i] = std::max(most[i], event.device_bytes[i]);
 }
 
-void Books::on(Tick, const PoolSampled& event) {
-  pool_seen_ = true;
+void Books::on(Tick now, const PoolSampled& event) {
+  Pool& pool = pools_[event.pool.value];
+  pool.lost = false;
+  pool.sampled_at = now;
   // A probe that says less than nothing is taken to say nothing.
-  capacity_ = std::max(event.capacity, Bytes(0));
-  foreign_ = std::max(event.foreign, Bytes(0));
+  pool.capacity = std::max(event.capacity, Bytes(0));
+  pool.foreign = std::max(event.foreign, Bytes(0));
+  pool.expected = std::max(event.expected, Bytes(0));
+}
+
+void Books::on(Tick, const PoolLost& event) {
+  pools_[event.pool.value].lost = true;
+}
+
+void Books::on(Tick now, const LevelChanged& action) {
+  pools_[action.pool.value].level = action.level;
+  pools_[action.pool.value].level_at = now;
 }
 
 void Books::open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model) {
@@ -300,9 +331,24 @@ void Books::on(Tick now, const StartServer& action) {
   for (const PlacementRow& row : model.rows) {
     if (row.placement != action.placement)
       continue;
+    if (row.device_bytes.size() != action.devices.size())
+      continue;
     server.known_placement = true;
     server.own = row.host_anon;
-    server.own_most = with_margin(row, policy_.margin);
+    server.own_most = with_extra(model, with_margin(row.host_anon, row.source, policy_.margin));
+    for (std::size_t i = 0; i < action.devices.size(); ++i) {
+      const Bytes bytes = row.device_bytes[i];
+      const Bytes most = with_extra(model, with_margin(bytes, row.source, policy_.margin));
+      if (action.devices[i] == kHostPool) {
+        server.own += bytes;
+        server.own_most += most;
+        continue;
+      }
+      server.device_own.resize(policy_.pools.size() - 1);
+      server.device_most.resize(policy_.pools.size() - 1);
+      server.device_own[action.devices[i].value - 1] += bytes;
+      server.device_most[action.devices[i].value - 1] += most;
+    }
     server.weights = row.weights;
     server.weights_size = row.weights_size;
     break;
@@ -366,6 +412,22 @@ void Books::on(Tick, const Decided& action) {
   }
   if (action.decision.kind == DecisionKind::yield && action.decision.model) {
     models_[action.decision.model->value].yielded = true;
+  }
+  // What ran out of memory is tried again at once.
+  if (action.decision.kind == DecisionKind::recover && action.decision.failure &&
+      action.decision.model) {
+    Model& model = models_[action.decision.model->value];
+    model.crashes_in_a_row = std::max(0, model.crashes_in_a_row - 1);
+    model.rests_until.reset();
+    model.recovered = true;
+    if (const auto generation = action.decision.generation) {
+      forgiven_.insert(*generation);
+      for (Request& request : requests_) {
+        if (request.state == RequestState::waiting && request.losses > 0 &&
+            request.generation == *generation)
+          ++request.forgiven;
+      }
+    }
   }
 }
 

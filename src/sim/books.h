@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/tick.h"
@@ -35,6 +37,10 @@ class Books {
     FileId weights;
     Bytes weights_size;
     bool known_placement = false;
+    // Per pool beside the host, index is PoolId - 1.
+    std::vector<Bytes> device_own;      // predicted
+    std::vector<Bytes> device_most;     // with its margin, and what recovery may add
+    std::vector<Bytes> device_sampled;  // the most that was measured
   };
 
   enum class RequestState : std::uint8_t { unknown, waiting, admitted, over };
@@ -50,6 +56,7 @@ class Books {
     bool client_gone = false;
     std::int32_t admits = 0;
     std::int32_t losses = 0;
+    std::int32_t forgiven = 0;     // of these, with a server that ran out of memory
     std::int32_t replays_max = 0;  // by the rules when it was lost
   };
 
@@ -70,6 +77,7 @@ class Books {
     std::uint64_t failures = 0;         // of servers and dry runs
     std::uint64_t crashes = 0;          // of ready servers
     std::int32_t crashes_in_a_row = 0;  // of ready servers that nobody stopped, since an answer
+    bool recovered = false;             // it once ran out of memory, and may be charged more since
     std::optional<Tick> rests_until;    // at least, after several of these
   };
 
@@ -104,9 +112,23 @@ class Books {
   // What a dry run may hold, by the rules when it began.
   Bytes profile_hold() const { return profiles_running_ > 0 ? profile_hold_ : Bytes(0); }
   Generation last_generation() const { return last_generation_; }
-  Bytes capacity() const { return capacity_; }
-  Bytes foreign() const { return foreign_; }
-  bool pool_seen() const { return pool_seen_; }
+  Bytes capacity() const { return pool(kHostPool).capacity; }
+  Bytes foreign() const { return pool(kHostPool).foreign; }
+  bool pool_seen() const { return pool(kHostPool).sampled_at.has_value(); }
+
+  // What was last told of a pool.
+  struct Pool {
+    Bytes capacity;
+    Bytes foreign;
+    Bytes expected;
+    bool lost = false;
+    std::optional<Tick> sampled_at;
+    std::optional<Tick> ended_at;  // a server that held some of it ended last
+    std::string level;
+    Tick level_at;
+  };
+  const Pool& pool(PoolId id) const { return pools_[id.value]; }
+  std::size_t pool_count() const { return pools_.size(); }
   std::optional<Tick> shutdown_at() const { return shutdown_at_; }
   bool drained() const { return drained_; }
 
@@ -131,7 +153,7 @@ class Books {
   void on(Tick now, const Shutdown& event);
   void on(Tick, const Timer&) {}
   void on(Tick now, const PolicyChanged& event);
-  void on(Tick, const PoolLost&) {}
+  void on(Tick now, const PoolLost& event);
   void on(Tick, const StallSampled&) {}
   void on(Tick now, const ClearModel& event);
 
@@ -143,7 +165,7 @@ class Books {
   void on(Tick now, const CommandDone& action);
   void on(Tick now, const Decided& action);
   void on(Tick now, const Drained& action);
-  void on(Tick, const LevelChanged&) {}
+  void on(Tick now, const LevelChanged& action);
   void on(Tick, const Trim&) {}
   void on(Tick, const KillRemains&) {}
 
@@ -152,6 +174,7 @@ class Books {
   void crashed(Tick now, Model& model);
   void open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model);
   Request* find(RequestId id);
+  Bytes with_extra(const Model& model, Bytes bytes) const;
 
   Policy policy_;
   std::vector<Model> models_;
@@ -166,9 +189,8 @@ class Books {
   std::int32_t profiles_running_ = 0;
   Bytes profile_hold_;
   Generation last_generation_;
-  Bytes capacity_;
-  Bytes foreign_;
-  bool pool_seen_ = false;
+  std::set<Generation> forgiven_;  // servers that ran out of memory
+  std::vector<Pool> pools_;        // index is PoolId
   std::optional<Tick> shutdown_at_;
   bool drained_ = false;
 };

@@ -33,17 +33,22 @@ inline Bytes budget_for(const PoolPolicy& pool, Bytes capacity) {
   return pool.limit ? std::min(room, *pool.limit) : room;
 }
 
-// What a row asks for beside its weights, with the margin that its source is given.
-inline Bytes with_margin(const PlacementRow& row, const MarginPolicy& margin) {
+// Bytes that are no weights, with the margin that their source is given.
+inline Bytes with_margin(Bytes bytes, FootprintSource source, const MarginPolicy& margin) {
   std::int64_t permille = 0;
-  if (row.source == FootprintSource::analytic)
+  if (source == FootprintSource::analytic)
     permille = margin.analytic_permille;
-  if (row.source == FootprintSource::dry_run)
+  if (source == FootprintSource::dry_run)
     permille = margin.dry_run_permille;
-  if (row.source == FootprintSource::learned)
+  if (source == FootprintSource::learned)
     permille = margin.learned_permille;
-  const Bytes whole(row.host_anon.count / 1000 * permille);
-  return row.host_anon + whole + Bytes((row.host_anon.count % 1000 * permille + 999) / 1000);
+  return bytes + Bytes(bytes.count / 1000 * permille) +
+         Bytes((bytes.count % 1000 * permille + 999) / 1000);
+}
+
+// What a row asks for in the host beside its weights.
+inline Bytes with_margin(const PlacementRow& row, const MarginPolicy& margin) {
+  return with_margin(row.host_anon, row.source, margin);
 }
 
 }  // namespace vramd::sim

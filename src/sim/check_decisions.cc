@@ -102,7 +102,8 @@ class DecisionChecker final : public Checker {
       return;
     }
     // A request for `resident` names no model, and may be refused before it is given one.
-    if (!decision.model && decision.kind != DecisionKind::refuse)
+    const bool of_a_pool = decision.kind == DecisionKind::level;
+    if (!decision.model && decision.kind != DecisionKind::refuse && !of_a_pool)
       step.findings.add(kRule, text + " names no model");
     if (decision.kind == DecisionKind::load && (!decision.placement || !decision.generation)) {
       step.findings.add(kRule, text + " names no placement or no generation");

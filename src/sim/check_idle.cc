@@ -72,7 +72,12 @@ class IdleChecker final : public Checker {
     const Books::Model& model = books.model(id);
     if (model.rows.empty())
       return false;
+    // What ran out of memory waits for more room than it was predicted to need.
+    if (model.recovered)
+      return false;
     const PlacementRow& best = model.rows.front();
+    if (!best.device_bytes.empty())
+      return false;  // whose devices they would be is the core's choice
     const bool context = std::all_of(model.queue.begin(), model.queue.end(), [&](RequestId r) {
       return books.request(r)->context_needed <= best.placement.context;
     });

@@ -38,11 +38,42 @@ class LedgerChecker final : public Checker {
     const PoolPolicy& pool = books.policy().pools[kHostPool.value];
     const Bytes budget = budget_for(pool, books.capacity());
     equal(step, "gives as its budget", shown.budget, budget);
-    const Bytes room = room_of(pool, books.capacity()) - books.foreign();
-    equal(step, "says is free", shown.headroom, std::min(budget, room) - shown.reserved);
+    if (books.policy().pressure.levels.empty()) {
+      const Bytes room = room_of(pool, books.capacity()) - books.foreign();
+      equal(step, "says is free", shown.headroom,
+            std::min(budget, room) + pool.deficit_tolerance - shown.reserved);
+    }
+    for (std::uint32_t i = 1; i < snapshot.pools.size(); ++i)
+      check_device(step, snapshot, PoolId(i));
   }
 
  private:
+  // A device's reservations are those of its servers and what is being released.
+  static void check_device(const Step& step, const Snapshot& snapshot, PoolId id) {
+    const Books& books = step.books;
+    const PoolSnapshot& shown = snapshot.pools[id.value];
+    const std::size_t i = id.value - 1;
+    Bytes own;
+    for (const auto& [generation, server] : books.servers()) {
+      if (server.model.value >= snapshot.models.size() || i >= server.device_own.size())
+        continue;
+      const ModelSnapshot& model = snapshot.models[server.model.value];
+      const Bytes charged = i < model.device_reserved.size() ? model.device_reserved[i] : Bytes(0);
+      const Bytes sampled = i < server.device_sampled.size() ? server.device_sampled[i] : Bytes(0);
+      if (charged < server.device_own[i] || charged > std::max(server.device_most[i], sampled)) {
+        step.findings.add(kRule, name_of(books.policy(), server.model) + " is charged " +
+                                     to_text(charged) + " of " + shown.name + ", predicted " +
+                                     to_text(server.device_own[i]));
+      }
+      own += charged;
+    }
+    equal(step, "reserves of " + shown.name, shown.reserved, own + shown.releasing);
+    const Books::Pool& pool = books.pool(id);
+    const Bytes budget = budget_for(books.policy().pools[id.value], pool.capacity);
+    equal(step, "gives as the budget of " + shown.name, shown.budget,
+          pool.lost ? Bytes(0) : budget);
+  }
+
   static void equal(const Step& step, std::string_view what, Bytes shown, Bytes expected) {
     if (shown == expected)
       return;

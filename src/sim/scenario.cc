@@ -22,7 +22,8 @@ class Player {
       : setting_(std::move(setting)),
         governor_(setting_.policy, Tick{}),
         referee_(setting_.policy, false) {
-    step(PoolSampled{kHostPool, setting_.capacity, Bytes(0)});
+    for (std::uint32_t i = 0; i < setting_.policy.pools.size(); ++i)
+      step(sample_of(PoolId(i)));
   }
 
   // A line "at TIME ...": lets time pass, then does what the line says. Output goes to `out`.
@@ -83,8 +84,12 @@ class Player {
       return request(words);
     if (verb == "command")
       return command(words);
-    if (verb == "foreign" || verb == "capacity")
-      return sample(words);
+    if (verb == "foreign" || verb == "capacity" || verb == "used")
+      return sample(kHostPool, words, 0);
+    if (const auto pool = setting_.find_pool(verb))
+      return sample(*pool, words, 1);
+    if (verb == "lost" || verb == "stalls")
+      return trouble(words);
     if (verb == "profiled" || verb == "unprofiled" || verb == "learned")
       return profile_ends(words);
     if (words.size() == 3 && words[1] == "is")
@@ -103,15 +108,59 @@ class Player {
     return {};
   }
 
-  // "foreign 1GiB", or "capacity 8GiB foreign 1GiB".
-  Result<void> sample(const Words& words) {
-    PoolSampled event{kHostPool, setting_.capacity, Bytes(0)};
-    for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
+  // A pool in which nothing is but what our servers were predicted to hold.
+  PoolSampled sample_of(PoolId pool) const {
+    PoolSampled event;
+    event.pool = pool;
+    event.capacity =
+        pool == kHostPool ? setting_.capacity : setting_.device_capacity[pool.value - 1];
+    for (const auto& [generation, amounts] : running_)
+      event.used += amounts[pool.value];
+    return event;
+  }
+
+  // "foreign 1GiB", "capacity 8GiB foreign 1GiB", "gpu0 foreign 1GiB orphaned 1GiB". What is in use
+  // is what others hold and what our servers were predicted to hold, unless it is said.
+  Result<void> sample(PoolId pool, const Words& words, std::size_t first) {
+    PoolSampled event = sample_of(pool);
+    bool used_given = false;
+    for (std::size_t i = first; i + 1 < words.size(); i += 2) {
       const bool negative = words[i + 1].starts_with('-');
       const auto bytes = parse_bytes(words[i + 1].substr(negative ? 1 : 0));
       if (!bytes)
         return std::unexpected(bytes.error());
-      (words[i] == "capacity" ? event.capacity : event.foreign) = negative ? -*bytes : *bytes;
+      const Bytes value = negative ? -*bytes : *bytes;
+      used_given = used_given || words[i] == "used";
+      if (words[i] == "orphaned") {
+        event.orphaned = value;
+        continue;
+      }
+      (words[i] == "capacity"   ? event.capacity
+       : words[i] == "used"     ? event.used
+       : words[i] == "expected" ? event.expected
+                                : event.foreign) = value;
+    }
+    if (!used_given)
+      event.used += event.foreign;
+    step(event);
+    return {};
+  }
+
+  // "lost gpu0 words...", "stalls some 300 full 50".
+  Result<void> trouble(const Words& words) {
+    if (words[0] == "lost") {
+      const auto pool = setting_.find_pool(words[1]);
+      if (!pool)
+        return fail("unknown pool", "'" + words[1] + "'");
+      step(PoolLost{*pool, rest_of(words, 2)});
+      return {};
+    }
+    StallSampled event;
+    for (std::size_t i = 1; i + 1 < words.size(); i += 2) {
+      const auto permille = parse_integer(words[i + 1]);
+      if (!permille)
+        return std::unexpected(permille.error());
+      (words[i] == "full" ? event.full_permille : event.some_permille) = *permille;
     }
     step(event);
     return {};
@@ -236,6 +285,8 @@ class Player {
       step(LoadModel{command, *model, !sparing});
     } else if (verb == "unload") {
       step(UnloadModel{command, *model});
+    } else if (verb == "clear") {
+      step(ClearModel{command, *model});
     } else if (verb == "pin" || verb == "unpin") {
       step(PinModel{command, *model, verb == "pin"});
     } else {
@@ -277,13 +328,22 @@ class Player {
       const auto bytes = parse_bytes(words.size() > 2 ? words[2] : std::string());
       if (!bytes)
         return std::unexpected(bytes.error());
-      step(ServerSampled{generation, *bytes});
+      ServerSampled event{generation, *bytes, {}};
+      for (std::size_t i = 3; i + 1 < words.size(); i += 2) {
+        const auto pool = setting_.find_pool(words[i]);
+        const auto held = parse_bytes(words[i + 1]);
+        if (!pool || *pool == kHostPool || !held)
+          return fail("write measured g1 300MiB gpu0 4GiB");
+        event.device_bytes.resize(setting_.policy.pools.size() - 1);
+        event.device_bytes[pool->value - 1] = *held;
+      }
+      step(event);
     } else if (words[0] == "exit") {
       std::optional<Failure> failure;
       if (words.size() > 2) {
         failure.emplace();
         failure->text = rest_of(words, 3);
-        for (int kind = 0; kind <= static_cast<int>(FailureKind::stale_profile); ++kind) {
+        for (int kind = 0; kind <= static_cast<int>(FailureKind::out_of_device_memory); ++kind) {
           if (words[2] == vramd::to_text(static_cast<FailureKind>(kind)))
             failure->kind = static_cast<FailureKind>(kind);
         }
@@ -295,7 +355,23 @@ class Player {
     return {};
   }
 
+  // What a server holds by the row that it was started with.
+  void note_start(const StartServer& start) {
+    std::vector<Bytes>& amounts = running_[start.generation];
+    amounts.resize(setting_.policy.pools.size());
+    for (const PlacementRow& row : setting_.rows[start.model.value]) {
+      if (row.placement != start.placement || row.device_bytes.size() != start.devices.size())
+        continue;
+      amounts[kHostPool.value] = row.host_anon;
+      for (std::size_t i = 0; i < start.devices.size(); ++i)
+        amounts[start.devices[i].value] += row.device_bytes[i];
+      return;
+    }
+  }
+
   void step(const Event& event) {
+    if (const auto* exited = std::get_if<ServerExited>(&event))
+      running_.erase(exited->generation);
     Actions actions;
     governor_.step(now_, event, actions);
     Findings findings;
@@ -314,8 +390,10 @@ class Player {
     for (const Action& action : actions) {
       if (const auto* admit = std::get_if<Admit>(&action))
         at_server_[admit->request] = admit->generation;
-      if (const auto* start = std::get_if<StartServer>(&action))
+      if (const auto* start = std::get_if<StartServer>(&action)) {
         started_[start->model] = start->generation;
+        note_start(*start);
+      }
       const auto* profile = std::get_if<Profile>(&action);
       if (profile != nullptr && !setting_.profiles_by_hand)
         step(ModelProfiled{profile->model, setting_.rows[profile->model.value]});
@@ -333,6 +411,8 @@ class Player {
       std::string line = model.id + " is " + std::string(vramd::to_text(model.state));
       if (model.generation)
         line += " as g" + std::to_string(model.generation->value);
+      if (model.cpu_only)
+        line += ", on the CPU after failures";
       if (model.degraded)
         line += ", degraded";
       if (model.stalled)
@@ -347,7 +427,7 @@ class Player {
     }
     for (const PoolSnapshot& pool : snapshot.pools) {
       print(pool.name + " has " + vramd::to_text(pool.headroom) + " free of a budget of " +
-            vramd::to_text(pool.budget));
+            vramd::to_text(pool.budget) + (pool.level.empty() ? "" : ", " + pool.level));
     }
   }
 
@@ -361,6 +441,7 @@ class Player {
   std::uint64_t silent_number_ = 0;
   std::map<RequestId, Generation> at_server_;
   std::map<ModelId, Generation> started_;
+  std::map<Generation, std::vector<Bytes>> running_;  // what each holds per pool
 };
 
 }  // namespace

@@ -14,13 +14,17 @@ namespace vramd::sim {
 // line that says BROKEN. docs/HACKING.md lists the lines; in short:
 //
 //   pool 4GiB reserve 0B limit 3GiB
+//   device gpu0 8GiB reserve 800MiB                        a pool beside the host
+//   pressure balanced | pressure fallback A
 //   model A weights 1GiB anon 200MiB context 4096 slots 2 file 7 pinned heavy ttl 10s
 //   row A anon 100MiB context 2048 slots 1 speed 600       a lesser placement of A
+//   row A layers 32 gpu 5GiB | row A layers 32 gpu 3GiB,2GiB
 //   set yield_after 30s                                    any rule by its name in the policy
-//   at 0s foreign 1GiB                                     what a probe sees
+//   at 0s foreign 1GiB | gpu0 foreign 1GiB orphaned 0B     what a probe sees
+//   at 0s stalls some 300 full 50 | lost gpu0 words...
 //   at 0s A is ready | A is used                           loaded, or used for a moment, in silence
 //   at 1s request r1 for A context 8192 priority high
-//   at 2s ready g1 | exit g1 crashed words... | hang g1 | measured g1 300MiB
+//   at 2s ready g1 | exit g1 crashed words... | hang g1 | measured g1 300MiB gpu0 4GiB
 //   at 3s end r1 lost | gone r1 | command c1 unload A | shutdown | wait | state
 //   at 4s reload set yield_after 10s, limit 3GiB, model A removed, changed B
 //   at 4s learned A 300MiB                                 new rows, unasked, with memory per row

@@ -73,10 +73,8 @@ class Reader {
   std::size_t next_;
 };
 
-Result<void> take_pool(ScenarioSetting& setting, const Words& words) {
-  Reader reader(words, 1);
-  PoolPolicy& pool = setting.policy.pools[0];
-  if (auto result = reader.read(setting.capacity); !result)
+Result<void> take_pool_words(Bytes& capacity, PoolPolicy& pool, Reader& reader) {
+  if (auto result = reader.read(capacity); !result)
     return result;
   while (!reader.done()) {
     const std::string key = reader.word();
@@ -84,9 +82,60 @@ Result<void> take_pool(ScenarioSetting& setting, const Words& words) {
                           : key == "reserve_permille" ? reader.read(pool.reserve.permille)
                           : key == "max_permille"     ? reader.read(pool.max_permille)
                           : key == "limit"            ? reader.read(pool.limit)
+                          : key == "tolerance"        ? reader.read(pool.deficit_tolerance)
                                                       : fail("unknown word of a pool", key);
     if (!result)
       return result;
+  }
+  return {};
+}
+
+Result<void> take_pool(ScenarioSetting& setting, const Words& words) {
+  Reader reader(words, 1);
+  return take_pool_words(setting.capacity, setting.policy.pools[0], reader);
+}
+
+Result<void> take_device(ScenarioSetting& setting, const Words& words) {
+  Reader reader(words, 1);
+  PoolPolicy pool;
+  pool.name = reader.word();
+  Bytes capacity;
+  if (auto result = take_pool_words(capacity, pool, reader); !result)
+    return result;
+  setting.policy.pools.push_back(pool);
+  setting.device_capacity.push_back(capacity);
+  return {};
+}
+
+// "pressure balanced", "pressure fallback A".
+Result<void> take_pressure(ScenarioSetting& setting, const Words& words) {
+  Reader reader(words, 1);
+  const std::string what = reader.word();
+  if (what == "fallback") {
+    const auto model = setting.find_model(reader.word());
+    if (!model)
+      return std::unexpected(model.error());
+    setting.policy.pressure.fallback = *model;
+    return {};
+  }
+  const auto preset = pressure_preset(what);
+  if (!preset)
+    return fail("unknown pressure preset", "'" + what + "'");
+  setting.policy.pressure = *preset;
+  return {};
+}
+
+// Bytes per logical device: "5GiB", or "3GiB,2GiB"; "no" for none.
+Result<void> take_device_bytes(PlacementRow& row, const std::string& word) {
+  row.device_bytes.clear();
+  if (word == "no")
+    return {};
+  std::istringstream parts(word);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const auto bytes = parse_bytes(part);
+    if (!bytes)
+      return std::unexpected(bytes.error());
+    row.device_bytes.push_back(*bytes);
   }
   return {};
 }
@@ -100,6 +149,10 @@ Result<void> take_row_word(PlacementRow& row, const std::string& key, Reader& re
     return reader.read(row.placement.context);
   if (key == "slots")
     return reader.read(row.placement.slots);
+  if (key == "layers")
+    return reader.read(row.placement.gpu_layers);
+  if (key == "gpu")
+    return take_device_bytes(row, reader.word());
   if (key == "speed")
     return reader.read(row.speed_permille);
   if (key == "file") {
@@ -259,6 +312,14 @@ Result<ModelId> ScenarioSetting::find_model(const std::string& name) const {
   return fail("unknown model", "'" + name + "'");
 }
 
+std::optional<PoolId> ScenarioSetting::find_pool(std::string_view name) const {
+  for (std::size_t i = 0; i < policy.pools.size(); ++i) {
+    if (policy.pools[i].name == name)
+      return PoolId(static_cast<std::uint32_t>(i));
+  }
+  return std::nullopt;
+}
+
 ScenarioSetting default_setting() {
   ScenarioSetting setting;
   PoolPolicy host;
@@ -271,6 +332,10 @@ ScenarioSetting default_setting() {
 Result<void> take_setting(ScenarioSetting& setting, const Words& words) {
   if (words[0] == "pool")
     return take_pool(setting, words);
+  if (words[0] == "device")
+    return take_device(setting, words);
+  if (words[0] == "pressure")
+    return take_pressure(setting, words);
   if (words[0] == "model")
     return take_model(setting, words);
   if (words[0] == "row")

@@ -1,6 +1,7 @@
 // The part of a scenario that comes before its events: pool, models, rows and rules.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,8 @@ Words split_words(std::string_view line);
 
 struct ScenarioSetting {
   Policy policy;
-  Bytes capacity;
+  Bytes capacity;                               // of the host
+  std::vector<Bytes> device_capacity;           // index is PoolId - 1
   std::vector<std::vector<PlacementRow>> rows;  // index is ModelId
   // Lines of their own say when a Timer comes, and when a dry run ends. Else a Timer comes exactly
   // when it is due, and dry runs answer at once.
@@ -28,6 +30,7 @@ struct ScenarioSetting {
   bool profiles_by_hand = false;
 
   Result<ModelId> find_model(const std::string& name) const;
+  std::optional<PoolId> find_pool(std::string_view name) const;
 };
 
 // Every rule that a `set` line may name, with its field.
@@ -64,12 +67,20 @@ void visit_rules(ScenarioSetting& setting, Visit visit) {
   visit("analytic_permille", margin.analytic_permille);
   visit("dry_run_permille", margin.dry_run_permille);
   visit("learned_permille", margin.learned_permille);
+  RecoveryPolicy& recovery = setting.policy.recovery;
+  visit("device_failures_max", recovery.device_failures_max);
+  visit("failure_window", recovery.failure_window);
+  visit("cooldown", recovery.cooldown);
+  visit("retry_extra_permille", recovery.retry_extra_permille);
+  visit("release_timeout", recovery.release_timeout);
+  visit("unified_devices", setting.policy.unified_devices);
+  visit("restore_below_permille", setting.policy.pressure.restore_below_permille);
   visit("timers_by_hand", setting.timers_by_hand);
   visit("profiles_by_hand", setting.profiles_by_hand);
 }
 
-// Takes a line that begins with pool, model, row or set. Defaults are chosen so that a scenario
-// only has to say what it is about: no reserve, no margins, no failures.
+// Takes a line that begins with pool, device, model, row, pressure or set. Defaults are chosen so
+// that a scenario only has to say what it is about: no reserve, no margins, no failures.
 Result<void> take_setting(ScenarioSetting& setting, const Words& words);
 
 // Takes "reload set yield_after 10s, limit 3GiB, model A removed, changed B": parts end in a comma,

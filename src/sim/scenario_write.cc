@@ -37,6 +37,13 @@ std::string exact(const std::optional<T>& value) {
   return value ? exact(*value) : "no";
 }
 
+std::string exact(const std::vector<Bytes>& amounts) {
+  std::string text;
+  for (const Bytes bytes : amounts)
+    text += (text.empty() ? "" : ",") + exact(bytes);
+  return text.empty() ? "no" : text;
+}
+
 // Adds " name value" where the value is not the usual one.
 class Line {
  public:
@@ -64,6 +71,8 @@ void write_row(Line& line, const PlacementRow& row, const PlacementRow& usual) {
       .word("anon", row.host_anon, usual.host_anon)
       .word("context", row.placement.context, usual.placement.context)
       .word("slots", row.placement.slots, usual.placement.slots)
+      .word("layers", row.placement.gpu_layers, usual.placement.gpu_layers)
+      .word("gpu", row.device_bytes, usual.device_bytes)
       .word("speed", row.speed_permille, usual.speed_permille)
       .word("file", static_cast<std::int64_t>(row.weights.value),
             static_cast<std::int64_t>(usual.weights.value));
@@ -176,10 +185,25 @@ struct EventWords {
   }
   std::string operator()(const ServerUnresponsive& e) const { return "hang " + g(e.generation); }
   std::string operator()(const ServerSampled& e) const {
-    return "measured " + g(e.generation) + " " + exact(std::max(Bytes(0), e.host_anon));
+    std::string text = "measured " + g(e.generation) + " " + exact(std::max(Bytes(0), e.host_anon));
+    for (std::size_t i = 0; i < e.device_bytes.size() && i + 1 < policy.pools.size(); ++i)
+      text += " " + policy.pools[i + 1].name + " " + exact(e.device_bytes[i]);
+    return text;
   }
   std::string operator()(const PoolSampled& e) const {
-    return "capacity " + exact(e.capacity) + " foreign " + exact(e.foreign);
+    const std::string begin = e.pool == kHostPool ? "" : policy.pools[e.pool.value].name + " ";
+    return begin + "capacity " + exact(e.capacity) + " foreign " + exact(e.foreign) + " used " +
+           exact(e.used) + (e.orphaned ? " orphaned " + exact(*e.orphaned) : "") + " expected " +
+           exact(e.expected);
+  }
+  std::string operator()(const PoolLost& e) const {
+    return "lost " + policy.pools[e.pool.value].name + " " + e.text;
+  }
+  std::string operator()(const StallSampled& e) const {
+    return "stalls some " + exact(e.some_permille) + " full " + exact(e.full_permille);
+  }
+  std::string operator()(const ClearModel& e) const {
+    return c(e.command) + " clear " + name(e.model);
   }
   std::string operator()(const LoadModel& e) const {
     return c(e.command) + " load " + name(e.model) + (e.may_evict ? "" : " sparing");
@@ -209,14 +233,20 @@ struct EventWords {
 }  // namespace
 
 std::string write_setting(const ScenarioSetting& setting) {
-  const PoolPolicy& pool = setting.policy.pools[0];
-  std::string text =
-      Line("pool " + exact(setting.capacity))
-          .word("reserve", pool.reserve.size, std::optional<Bytes>())
-          .word("reserve_permille", pool.reserve.permille, std::optional<std::int64_t>())
-          .word("max_permille", pool.max_permille, std::int64_t{1000})
-          .word("limit", pool.limit, std::optional<Bytes>())
-          .take();
+  std::string text;
+  for (std::size_t i = 0; i < setting.policy.pools.size(); ++i) {
+    const PoolPolicy& pool = setting.policy.pools[i];
+    const Bytes capacity = i == 0 ? setting.capacity : setting.device_capacity[i - 1];
+    text += Line((i == 0 ? "pool" : "device " + pool.name) + " " + exact(capacity))
+                .word("reserve", pool.reserve.size, std::optional<Bytes>())
+                .word("reserve_permille", pool.reserve.permille, std::optional<std::int64_t>())
+                .word("max_permille", pool.max_permille, std::int64_t{1000})
+                .word("limit", pool.limit, std::optional<Bytes>())
+                .word("tolerance", pool.deficit_tolerance, Bytes(0))
+                .take();
+  }
+  if (pressure_preset(setting.policy.pressure.preset))
+    text += "pressure " + setting.policy.pressure.preset + "\n";
   const auto usual = rules_of(default_setting());
   for (const auto& [name, value] : rules_of(setting)) {
     if (usual.at(name) != value)
@@ -224,6 +254,8 @@ std::string write_setting(const ScenarioSetting& setting) {
   }
   for (std::size_t i = 0; i < setting.policy.models.size(); ++i)
     text += write_model(setting, i);
+  if (const auto fallback = setting.policy.pressure.fallback)
+    text += "pressure fallback " + setting.policy.models[fallback->value].id + "\n";
   return text;
 }
 

@@ -10,14 +10,16 @@ namespace vramd {
 namespace {
 
 constexpr int kDevicesMax = 64;
-constexpr int kIntegrated = 18;  // CU_DEVICE_ATTRIBUTE_INTEGRATED
+constexpr int kIntegrated = 18;  // CU_DEVICE_ATTRIBUTE_INTEGRATED in cuda.h
 
 struct ErrorName {
   CudaResult code;
   std::string_view text;
 };
 
-// CUresult in cuda.h: what the calls here return.
+// CUresult in cuda.h, as
+// https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__TYPES.html lists it: what the calls
+// here return.
 constexpr std::array kErrors = std::to_array<ErrorName>({
     {1, "CUDA_ERROR_INVALID_VALUE: the driver does not know what was asked for"},
     {2, "CUDA_ERROR_OUT_OF_MEMORY: there is no memory left to start the driver"},

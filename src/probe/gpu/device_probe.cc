@@ -190,13 +190,29 @@ void DeviceProbe::ask_family(const SourceFamily& family, std::vector<Candidate>&
     }
   }
   survey.failed.insert(survey.failed.end(), family_failed.begin(), family_failed.end());
-  // Another family may know the same card; instances of one card are not the same device.
+  add(own, found);
+}
+
+// Another family may know the same card; instances of one card are not the same device.
+void DeviceProbe::add(std::vector<Candidate>& own, std::vector<Candidate>& found) {
   const std::size_t before = found.size();
   for (Candidate& candidate : own) {
     const auto others = std::span(found).first(before);
-    if (std::ranges::none_of(
-            others, [&](const Candidate& c) { return same_device(c.sample, candidate.sample); }))
+    const auto other = std::ranges::find_if(
+        others, [&](const Candidate& c) { return same_device(c.sample, candidate.sample); });
+    if (other == others.end()) {
       found.push_back(std::move(candidate));
+    } else if (!other->settled && candidate.settled) {
+      DeviceSample& sample = other->sample;
+      sample.total = candidate.sample.total;
+      sample.reserved = candidate.sample.reserved;
+      sample.used = candidate.sample.used;
+      sample.free = candidate.sample.free;
+      sample.source = candidate.sample.source;
+      other->settled = true;
+    } else if (!other->settled) {
+      other->sample.unified |= candidate.sample.unified;
+    }
   }
 }
 
@@ -240,6 +256,10 @@ DeviceSurvey DeviceProbe::survey() {
   DeviceSurvey survey;
   std::vector<Candidate> found;
   for (const SourceFamily& family : families_) {
+    const bool answered = std::ranges::all_of(
+        found, [](const Candidate& c) { return c.settled || c.sample.unified; });
+    if (family.last_resort && !found.empty() && answered)
+      continue;
     ask_family(family, found, survey);
     if (family.wins && !found.empty())
       break;

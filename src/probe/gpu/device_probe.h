@@ -52,6 +52,9 @@ struct DeviceSurvey {
 struct SourceFamily {
   std::vector<std::unique_ptr<DeviceSource>> sources;
   bool wins = false;  // what it finds is all there is: no family after it is asked then
+  // Asked only while no family before it found a device, or one of theirs is without numbers, which
+  // it may then fill in.
+  bool last_resort = false;
 };
 
 // Why the numbers cannot be true, or empty: no total, a total of zero, a negative amount, used or
@@ -78,6 +81,7 @@ class DeviceProbe {
  private:
   struct Candidate;
   void ask_family(const SourceFamily& family, std::vector<Candidate>& found, DeviceSurvey& survey);
+  static void add(std::vector<Candidate>& own, std::vector<Candidate>& found);
   void take(DeviceReading reading, std::string_view source, Candidate& candidate);
   std::string disbelief(const DeviceSample& sample);
   void finish(Candidate& candidate) const;
@@ -104,6 +108,9 @@ struct DeviceSources {
   std::string cuda = "libcuda.so.1";
   std::string nvidia_smi = "nvidia-smi";
   std::chrono::milliseconds nvidia_smi_timeout{5'000};
+  // A command that does list_vulkan_devices(): vramd itself with kVulkanHelperFlag. Empty: Vulkan
+  // is not asked.
+  std::vector<std::string> vulkan_helper;
 };
 
 // Asks every kind of source, in the order in which they are believed.

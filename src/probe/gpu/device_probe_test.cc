@@ -213,5 +213,50 @@ TEST(DeviceProbe, WithoutAnySourceNothingIsFound) {
   EXPECT_EQ(DeviceProbe({}).survey(), DeviceSurvey{});
 }
 
+TEST(DeviceProbe, TheLastResortIsAskedOnlyForWhatIsOpen) {
+  int asked = 0;
+  bool with_numbers = true;
+  SourceFamily first = family({{"drm", [&]() -> Readings {
+                                  auto card =
+                                      reading("drm", "0000:08:00.0", 8_GiB,
+                                              with_numbers ? std::optional(1_GiB) : std::nullopt);
+                                  card.sample.pci = card.sample.id;
+                                  return std::vector{card};
+                                }}});
+  SourceFamily last = family({{"vulkan", [&]() -> Readings {
+                                 ++asked;
+                                 auto same = reading("vulkan", "GPU-1", 7_GiB, 2_GiB);
+                                 same.sample.pci = "0000:08:00.0";
+                                 return std::vector{same};
+                               }}});
+  last.last_resort = true;
+  auto all = families(std::move(first));
+  all.push_back(std::move(last));
+  FixtureTree tree;
+  DeviceProbe probe(std::move(all), tree.root());
+  EXPECT_EQ(probe.survey().devices.at(0).sample.source, "drm");
+  EXPECT_EQ(asked, 0);
+  with_numbers = false;
+  const DeviceSurvey survey = probe.survey();
+  EXPECT_EQ(asked, 1);
+  ASSERT_EQ(survey.devices.size(), 1U);
+  // The device keeps its name; only the numbers are filled in.
+  const DeviceSample& sample = survey.devices[0].sample;
+  EXPECT_EQ(sample.id, "0000:08:00.0");
+  EXPECT_EQ(sample.source, "vulkan");
+  EXPECT_EQ(sample.total, 7_GiB);
+  EXPECT_EQ(sample.used, 2_GiB);
+}
+
+TEST(DeviceProbe, TheLastResortIsAskedWhereNobodyFoundADevice) {
+  SourceFamily last = family({{"vulkan", []() -> Readings {
+                                 return std::vector{reading("vulkan", "GPU-1", 7_GiB, 2_GiB)};
+                               }}});
+  last.last_resort = true;
+  FixtureTree tree;
+  DeviceProbe probe(families(std::move(last)), tree.root());
+  EXPECT_EQ(probe.survey().devices.size(), 1U);
+}
+
 }  // namespace
 }  // namespace vramd

@@ -7,6 +7,7 @@
 #include "probe/gpu/injected.h"
 #include "probe/gpu/nvidia_smi.h"
 #include "probe/gpu/nvml.h"
+#include "probe/gpu/vulkan.h"
 
 namespace vramd {
 
@@ -22,6 +23,11 @@ DeviceProbe make_device_probe(const DeviceSources& where) {
   nvidia.push_back(std::make_unique<NvidiaSmiSource>(
       NvidiaSmiSource::Options{.program = where.nvidia_smi, .timeout = where.nvidia_smi_timeout}));
   families.emplace_back().sources.push_back(std::make_unique<DrmSource>(where.root));
+  if (!where.vulkan_helper.empty()) {
+    families.emplace_back().last_resort = true;
+    families.back().sources.push_back(
+        std::make_unique<VulkanSource>(VulkanSource::Options{.helper = where.vulkan_helper}));
+  }
   return DeviceProbe(std::move(families), where.root);
 }
 

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "probe/gpu/drm_fdinfo.h"
+#include "probe/gpu/kfd.h"
 #include "probe/meminfo.h"
 #include "probe/proc_file.h"
 
@@ -154,6 +155,7 @@ void DrmSource::add_processes(std::vector<DeviceReading>& readings) const {
   std::ranges::sort(processes);
   for (const auto& [pid, process] : processes)
     complete = clients_of(process, pid, holdings) && complete;
+  const std::vector<KfdHolding> compute = read_kfd(root_);
   for (DeviceReading& reading : readings) {
     DeviceSample& sample = reading.sample;
     std::set<std::int64_t> counted;
@@ -168,6 +170,11 @@ void DrmSource::add_processes(std::vector<DeviceReading>& readings) const {
         held += std::min(gtt->second, Bytes(std::numeric_limits<std::int64_t>::max()) - held);
       Bytes& sum = bytes[holding.pid];
       sum += std::min(held, Bytes(std::numeric_limits<std::int64_t>::max()) - sum);
+    }
+    // Both tell of the same memory, and each of some that the other leaves out.
+    for (const KfdHolding& holding : compute) {
+      if (holding.pci == sample.pci)
+        bytes[holding.pid] = std::max(bytes[holding.pid], holding.bytes);
     }
     for (const auto& [pid, held] : bytes)
       sample.processes.push_back({pid, held});

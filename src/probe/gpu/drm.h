@@ -17,8 +17,10 @@ namespace vramd {
 //  - xe and i915 tell no totals in files; what processes hold is summed, the rest stays unknown.
 //  - nouveau and radeon tell nothing here, nvidia by NVML: the card is listed without numbers.
 // Processes come from /proc/PID/fdinfo; a client that several files or processes share is counted
-// once, for the process with the lowest pid. What may not be read is left out and noted.
-// Sources: https://docs.kernel.org/gpu/amdgpu/driver-misc.html (memory, gpu_metrics),
+// once, for the process with the lowest pid. What may not be read is left out and noted. For ROCm
+// the larger of that and of the compute driver's number counts (probe/gpu/kfd.h).
+// Sources: the kernel's kgd_pp_interface.h (gpu_metrics_v2_* and v3_0 are those "on APUs"),
+// https://docs.kernel.org/gpu/amdgpu/driver-misc.html (memory, gpu_metrics),
 // https://docs.kernel.org/gpu/drm-usage-stats.html
 class DrmSource final : public DeviceSource {
  public:

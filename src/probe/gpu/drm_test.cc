@@ -7,6 +7,7 @@
 
 #include "probe/fixture_tree.h"
 #include "probe/gpu/drm_fdinfo.h"
+#include "probe/gpu/kfd.h"
 #include "probe/gpu/mutations.h"
 
 namespace vramd {
@@ -156,6 +157,39 @@ TEST(Drm, ADisplayChipIsNoGpu) {
   EXPECT_TRUE(DrmSource(tree.root()).read()->empty());
   add_card(tree, "card1", "nouveau", "0000:04:00.0");
   EXPECT_THAT(DrmSource(tree.root()).read()->front().problem, HasSubstr("nouveau"));
+}
+
+TEST(Kfd, ANodeIsFoundByItsPlaceOnTheBus) {
+  EXPECT_EQ(parse_kfd_place("cpu_cores_count 0\nlocation_id 2048\ndomain 0\n"), "0000:08:00.0");
+  EXPECT_EQ(parse_kfd_place("location_id 50689\ndomain 1\n"), "0001:c6:00.1");
+  // The second partition of a card that is split.
+  EXPECT_EQ(parse_kfd_place("location_id 268437504\n"), "0000:08:00.0");
+  for (const char* text : {"", "location_id 0\n", "location_id\n", "location_id x\n",
+                           "location_id 2048\ndomain many\n", "domain 0\n"})
+    EXPECT_FALSE(parse_kfd_place(text)) << text;
+}
+
+TEST(Kfd, TheLargerOfBothNumbersCounts) {
+  FixtureTree tree;
+  with_amd(tree);
+  add_client(tree, 100, 5, 1, "drm-memory-vram: 2048 KiB\n");
+  add_client(tree, 200, 5, 2, "drm-memory-vram: 8192 KiB\n");
+  const std::string kfd = "/sys/class/kfd/kfd";
+  tree.file(kfd + "/topology/nodes/0/gpu_id", "0\n");
+  tree.file(kfd + "/topology/nodes/0/properties", "location_id 0\ndomain 0\n");
+  tree.file(kfd + "/topology/nodes/1/gpu_id", "4711\n");
+  tree.file(kfd + "/topology/nodes/1/properties", "location_id 2048\ndomain 0\n");
+  tree.file(kfd + "/proc/100/vram_4711", "5242880\n");
+  tree.file(kfd + "/proc/200/vram_4711", "1048576\n");
+  tree.file(kfd + "/proc/300/vram_4711", "3145728\n");
+  tree.file(kfd + "/proc/300/vram_9", "999999\n");     // no such GPU
+  tree.file(kfd + "/proc/300/sdma_4711", "999999\n");  // not memory
+  tree.file(kfd + "/proc/400/vram_4711", "lots\n");
+  const auto readings = DrmSource(tree.root()).read();
+  ASSERT_TRUE(readings);
+  ASSERT_EQ(readings->size(), 1U);
+  EXPECT_EQ((*readings)[0].sample.processes,
+            (std::vector<DeviceProcess>{{100, 5_MiB}, {200, 8_MiB}, {300, 3_MiB}}));
 }
 
 }  // namespace

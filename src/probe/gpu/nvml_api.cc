@@ -12,7 +12,7 @@ struct ErrorName {
   std::string_view text;
 };
 
-// nvmlReturn_t in nvml.h.
+// nvmlReturn_t in nvml.h, as https://github.com/NVIDIA/go-nvml, gen/nvml/nvml.h has it.
 constexpr std::array kErrors = std::to_array<ErrorName>({
     {1, "NVML_ERROR_UNINITIALIZED: the library was not initialised"},
     {2, "NVML_ERROR_INVALID_ARGUMENT: the driver does not know what was asked for"},
@@ -51,6 +51,7 @@ constexpr std::array kErrors = std::to_array<ErrorName>({
     {27, "NVML_ERROR_NOT_READY: the system is not ready yet"},
     {28, "NVML_ERROR_GPU_NOT_FOUND: no GPU was found"},
     {29, "NVML_ERROR_INVALID_STATE: not in the state that the GPU is in"},
+    {30, "NVML_ERROR_RESET_TYPE_NOT_SUPPORTED: the GPU cannot be reset in this way"},
     {999, "NVML_ERROR_UNKNOWN: the driver does not say what went wrong"},
 });
 

@@ -1,0 +1,153 @@
+#include "daemon/device_account.h"
+
+#include <algorithm>
+
+namespace vramd {
+namespace {
+
+const DeviceSample* find_sample(const DeviceSurvey& survey, const std::string& id) {
+  for (const SurveyedDevice& device : survey.devices) {
+    if (device.sample.id == id)
+      return &device.sample;
+  }
+  return nullptr;
+}
+
+// Empty where none of them is listed.
+std::optional<Bytes> bytes_of(const DeviceSample& sample, const OwnTree& tree) {
+  std::optional<Bytes> sum;
+  for (const DeviceProcess& process : sample.processes) {
+    if (process.bytes && std::ranges::find(tree.pids, process.pid) != tree.pids.end())
+      sum = sum.value_or(Bytes(0)) + *process.bytes;
+  }
+  return sum;
+}
+
+// Every process with its bytes.
+bool tells_all(const DeviceSample& sample) {
+  return sample.processes_known && std::ranges::all_of(sample.processes, [](const auto& process) {
+           return process.bytes.has_value();
+         });
+}
+
+Bytes charged(const DeviceCharge& charge, std::size_t index) {
+  return index < charge.devices.size() ? charge.devices[index] : Bytes(0);
+}
+
+std::optional<Bytes> orphaned_of(const DeviceSample& sample) {
+  // Where what the driver holds is not split out, it would look like memory that nobody holds.
+  if (!tells_all(sample) || !sample.reserved)
+    return std::nullopt;
+  Bytes listed;
+  for (const DeviceProcess& process : sample.processes)
+    listed += *process.bytes;
+  return std::max(Bytes(0), *sample.used - listed);
+}
+
+}  // namespace
+
+std::vector<DeviceCharge> charges_of(const Snapshot& snapshot) {
+  std::vector<DeviceCharge> charges;
+  for (const ModelSnapshot& model : snapshot.models) {
+    if (!model.generation)
+      continue;
+    const bool ready =
+        model.state == ResidencyState::ready || model.state == ResidencyState::draining;
+    charges.push_back({*model.generation, model.device_reserved, model.reserved, ready});
+  }
+  return charges;
+}
+
+bool DeviceAccount::tells_of_us(const DeviceSample& sample, std::size_t index,
+                                std::span<const OwnTree> own,
+                                std::span<const DeviceCharge> charges) {
+  if (!tells_all(sample))
+    return false;
+  for (const OwnTree& tree : own)
+    seen_ours_ = seen_ours_ || bytes_of(sample, tree).has_value();
+  if (seen_ours_)
+    return true;
+  // A ready server on this device that nobody lists: the numbers are of another namespace.
+  return std::ranges::none_of(charges, [index](const DeviceCharge& charge) {
+    return charge.ready && charged(charge, index) > Bytes(0);
+  });
+}
+
+PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sample,
+                                      std::span<const OwnTree> own,
+                                      std::span<const DeviceCharge> charges, Bytes ending,
+                                      DeviceTruth& truth, bool& processes_told) {
+  PoolSampled event;
+  event.pool = PoolId(static_cast<std::uint32_t>(index + 1));
+  event.capacity = *sample.total - sample.reserved.value_or(Bytes(0));
+  event.used = std::clamp(*sample.used, Bytes(0), event.capacity);
+  event.orphaned = orphaned_of(sample);
+  if (tells_of_us(sample, index, own, charges)) {
+    Bytes ours;
+    for (const OwnTree& tree : own) {
+      const Bytes bytes = bytes_of(sample, tree).value_or(Bytes(0));
+      ours += bytes;
+      if (tree.generation)
+        truth.servers[*tree.generation][index] = bytes;
+    }
+    ours += std::min(ending, event.orphaned.value_or(Bytes(0)));
+    event.foreign = std::max(Bytes(0), event.used - ours);
+  } else {
+    processes_told = false;
+    Bytes certain;
+    Bytes uncertain = ending;
+    for (const DeviceCharge& charge : charges)
+      (charge.ready ? certain : uncertain) += charged(charge, index);
+    const Bytes most = std::max(Bytes(0), event.used - certain);
+    const Bytes least = std::max(Bytes(0), most - uncertain);
+    event.foreign = std::clamp(states_[index].foreign, least, most);
+  }
+  states_[index].foreign = event.foreign;
+  return event;
+}
+
+DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const OwnTree> own,
+                                 std::span<const DeviceCharge> charges,
+                                 std::span<const Bytes> ending) {
+  DeviceTruth truth;
+  for (const OwnTree& tree : own) {
+    if (tree.generation)
+      truth.servers[*tree.generation].resize(states_.size());
+  }
+  bool processes_told = true;
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    const GovernedDevice& device = pools_.devices()[i];
+    const DeviceSample* sample = find_sample(survey, device.id);
+    if (sample == nullptr) {
+      if (!states_[i].lost)
+        truth.lost.push_back(
+            {PoolId(static_cast<std::uint32_t>(i + 1)),
+             (device.name.empty() ? device.id : device.name) + " can be seen no more"});
+      states_[i].lost = true;
+      continue;
+    }
+    // Without its numbers a pool keeps its last sample, whose age is shown.
+    if (!sample->complete())
+      continue;
+    states_[i].lost = false;
+    const Bytes left = i < ending.size() ? ending[i] : Bytes(0);
+    truth.pools.push_back(judge_pool(i, *sample, own, charges, left, truth, processes_told));
+  }
+  if (!processes_told || !seen_ours_) {
+    for (auto& [generation, bytes] : truth.servers)
+      bytes.clear();
+  }
+  for (const GovernedDevice& device : pools_.unified()) {
+    const DeviceSample* sample = find_sample(survey, device.id);
+    if (sample == nullptr)
+      continue;
+    for (const OwnTree& tree : own) {
+      const auto bytes = bytes_of(*sample, tree);
+      if (bytes && tree.generation)
+        truth.unified[*tree.generation] += *bytes;
+    }
+  }
+  return truth;
+}
+
+}  // namespace vramd

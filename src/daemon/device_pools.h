@@ -1,0 +1,71 @@
+// DevicePools: the GPUs that vramd governs, which pool each of them is, and how servers see them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "core/policy.h"
+#include "core/types.h"
+#include "engine/llama_devices.h"
+#include "engine/llama_gpus.h"
+#include "footprint/placement_rows.h"
+#include "probe/gpu/device_probe.h"
+
+namespace vramd {
+
+struct GovernedDevice {
+  std::string id;    // as the probe names it
+  std::string name;  // for people
+  std::string selector;
+  Bytes capacity;  // what can ever be used: without what driver and firmware hold
+};
+
+// Made once, from what the probe and the engine see at the start. A GPU that comes later is not
+// governed until the next start; one that goes is lost until it is back.
+class DevicePools {
+ public:
+  // No GPU at all.
+  DevicePools() = default;
+  // GPUs with memory of their own that the engine can use, in the order of the survey; where there
+  // are none, those that share the host's. `left_out` says of the others why.
+  DevicePools(const DeviceSurvey& survey, std::span<const LlamaDevice> engine_devices);
+
+  // Index is PoolId - 1.
+  const std::vector<GovernedDevice>& devices() const { return devices_; }
+  const std::vector<GovernedDevice>& unified() const { return unified_; }
+  bool any() const { return !devices_.empty() || !unified_.empty(); }
+  const std::vector<std::string>& left_out() const { return left_out_; }
+
+  // The pools behind the host, and how many GPUs share the host's. `gpu` holds their rules.
+  void add_to(Policy& policy, const PoolPolicy& gpu) const;
+
+  // What a server with these pools, by logical device, is shown; kHostPool means a GPU that shares
+  // the host's memory. How layers are split depends on the number of devices only, because the
+  // footprint was worked out with it: by the capacities of the largest ones, in falling order.
+  VisibleGpus visible(std::span<const PoolId> pools) const;
+  // The same for a dry run, which takes the `count` largest.
+  VisibleGpus visible_for_dry_run(std::size_t count) const;
+  // What it takes on each pool at most, by index: PoolId - 1.
+  std::vector<Bytes> dry_run_bytes(std::size_t count) const;
+  DeviceSpace space() const;
+
+ private:
+  std::vector<std::size_t> largest() const;
+  const std::vector<GovernedDevice>& all() const { return devices_.empty() ? unified_ : devices_; }
+
+  GpuChoice choice_ = GpuChoice::by_uuid;
+  std::vector<GovernedDevice> devices_;
+  std::vector<GovernedDevice> unified_;
+  std::vector<std::string> left_out_;
+};
+
+// Rules of a device's pool, where the configuration says nothing: 1 GiB stays free, or a tenth of
+// a small card.
+PoolPolicy default_device_policy();
+
+}  // namespace vramd

@@ -1,0 +1,88 @@
+#include "daemon/device_pools.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vramd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+SurveyedDevice device(const std::string& id, Bytes total, bool unified = false) {
+  DeviceSample sample;
+  sample.id = id;
+  sample.name = "card " + id;
+  sample.total = total;
+  sample.used = 0_B;
+  sample.free = total;
+  sample.unified = unified;
+  return {sample, {}};
+}
+
+DeviceSurvey survey_of(std::vector<SurveyedDevice> devices) {
+  return {.devices = std::move(devices), .failed = {}, .lost = {}};
+}
+
+const std::vector<LlamaDevice> kCudaDevices = {{"CUDA0", ""}};
+
+TEST(DevicePools, EachCardWithMemoryOfItsOwnIsAPool) {
+  SurveyedDevice blind = device("GPU-c", 4_GiB);
+  blind.sample.used.reset();
+  const DevicePools pools(survey_of({device("GPU-a", 8_GiB), device("GPU-u", 64_GiB, true), blind,
+                                     device("0000:09:00.0", 1_GiB), device("GPU-b", 24_GiB)}),
+                          kCudaDevices);
+  Policy policy;
+  policy.pools = {{.name = "host"}};
+  pools.add_to(policy, default_device_policy());
+  ASSERT_EQ(policy.pools.size(), 3U);
+  EXPECT_EQ(policy.pools[1].name, "gpu0");
+  EXPECT_EQ(policy.pools[2].name, "gpu1");
+  EXPECT_EQ(policy.unified_devices, 0);
+  EXPECT_EQ(pools.devices()[1].id, "GPU-b");
+  EXPECT_THAT(pools.left_out(), ElementsAre(HasSubstr("nothing tells its memory"),
+                                            HasSubstr("the engine cannot use it"),
+                                            HasSubstr("shares the host's memory")));
+}
+
+TEST(DevicePools, SmallCardsKeepATenthLargeOnes1GiB) {
+  EXPECT_EQ(budget_of(default_device_policy(), 4_GiB), 4_GiB - permille_of(4_GiB, 100));
+  EXPECT_EQ(budget_of(default_device_policy(), 24_GiB), 23_GiB);
+}
+
+TEST(DevicePools, GpusThatShareTheHostsMemoryMakeNoPool) {
+  const DevicePools pools(survey_of({device("GPU-u", 18_GiB, true)}), kCudaDevices);
+  Policy policy;
+  policy.pools = {{.name = "host"}};
+  pools.add_to(policy, default_device_policy());
+  EXPECT_EQ(policy.pools.size(), 1U);
+  EXPECT_EQ(policy.unified_devices, 1);
+  const std::vector<PoolId> on = {kHostPool};
+  EXPECT_EQ(pools.visible(on).env.front(), "CUDA_VISIBLE_DEVICES=GPU-u");
+}
+
+TEST(DevicePools, AServerSeesItsPoolsInItsOrder) {
+  const DevicePools pools(
+      survey_of({device("GPU-a", 8_GiB), device("GPU-b", 24_GiB), device("GPU-c", 8_GiB)}),
+      kCudaDevices);
+  const std::vector<PoolId> two = {PoolId(3), PoolId(2)};
+  const VisibleGpus visible = pools.visible(two);
+  EXPECT_EQ(visible.env.front(), "CUDA_VISIBLE_DEVICES=GPU-c,GPU-b");
+  // As the footprint of a split over two was worked out, whichever two they are.
+  EXPECT_THAT(visible.shares, ElementsAre(24_GiB, 8_GiB));
+  EXPECT_EQ(pools.visible_for_dry_run(2).env.front(), "CUDA_VISIBLE_DEVICES=GPU-b,GPU-a");
+  EXPECT_EQ(pools.visible_for_dry_run(2).shares, visible.shares);
+  EXPECT_THAT(pools.dry_run_bytes(2), ElementsAre(kCudaContext, kCudaContext, 0_B));
+  EXPECT_THAT(pools.dry_run_bytes(0), ElementsAre(0_B, 0_B, 0_B));
+  EXPECT_EQ(pools.visible({}).env.front(), "CUDA_VISIBLE_DEVICES=");
+}
+
+TEST(DevicePools, WithoutAnEngineThatCanUseThemThereAreNone) {
+  const DevicePools pools(survey_of({device("GPU-a", 8_GiB)}), {});
+  EXPECT_FALSE(pools.any());
+  EXPECT_THAT(DevicePools().left_out(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace vramd

@@ -1,0 +1,128 @@
+#include "daemon/gpu_start.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+
+#include "engine/llama_devices.h"
+#include "engine/process_runner.h"
+
+namespace vramd {
+namespace {
+
+constexpr const char* kPassedOn[] = {"GGML_VK_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
+                                     "ROCR_VISIBLE_DEVICES",    "VK_DRIVER_FILES",
+                                     "VK_ICD_FILENAMES",        "XDG_DATA_DIRS"};
+
+constexpr const char* kRemedy =
+    "put a GPU plug-in of the engine's version (libggml-cuda.so or libggml-vulkan.so) beside "
+    "llama-server, set engine.llama_server to a build with one, or serve with --cpu";
+
+std::string variable(const Environment& environment, std::string_view name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? std::string{} : found->second;
+}
+
+bool has_uuid(const DeviceSample& sample) {
+  return sample.id.starts_with("GPU-") || sample.id.starts_with("MIG-");
+}
+
+std::optional<std::size_t> find_visible(const DeviceSurvey& survey, std::string_view word) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  const bool is_number = error == std::errc() && end == word.data() + word.size();
+  std::size_t cuda_number = 0;
+  for (std::size_t i = 0; i < survey.devices.size(); ++i) {
+    const DeviceSample& sample = survey.devices[i].sample;
+    if (!has_uuid(sample))
+      continue;
+    if (is_number ? cuda_number == number : sample.id.starts_with(word))
+      return i;
+    ++cuda_number;
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<LlamaDevice>> ask_engine(const LlamaPrograms& programs,
+                                            const std::vector<std::string>& env) {
+  boost::asio::io_context loop;
+  ProcessRunner runner(loop);
+  Result<std::vector<LlamaDevice>> devices = fail("no answer from", programs.server.string());
+  list_llama_devices(runner, programs, env,
+                     [&](Result<std::vector<LlamaDevice>> listed) { devices = std::move(listed); });
+  loop.run();
+  return devices;
+}
+
+}  // namespace
+
+std::vector<std::string> engine_environment(const Config& config, const Environment& environment) {
+  LlamaEnvironment engine;
+  engine.gomp_spincount = config.spin_count;
+  engine.ld_library_path = variable(environment, "LD_LIBRARY_PATH");
+  for (const char* name : kPassedOn) {
+    if (const auto found = environment.find(std::string_view(name)); found != environment.end())
+      engine.more.push_back(std::string(name) + "=" + found->second);
+  }
+  return llama_environment(engine);
+}
+
+DeviceSurvey seen_devices(DeviceSurvey survey, const std::string& visible) {
+  std::vector<bool> seen(survey.devices.size(), false);
+  std::string_view left = visible;
+  while (!left.empty()) {
+    const std::size_t end = std::min(left.find(','), left.size());
+    const auto found = find_visible(survey, left.substr(0, end));
+    if (!found || end == 0)
+      break;
+    seen[*found] = true;
+    left.remove_prefix(std::min(end + 1, left.size()));
+  }
+  std::vector<SurveyedDevice> kept;
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    if (seen[i] || !has_uuid(survey.devices[i].sample))
+      kept.push_back(std::move(survey.devices[i]));
+  }
+  survey.devices = std::move(kept);
+  return survey;
+}
+
+std::string unusable_gpus(const DeviceSurvey& survey,
+                          const Result<std::vector<LlamaDevice>>& engine_devices) {
+  std::string names;
+  for (const SurveyedDevice& device : survey.devices) {
+    const DeviceSample& sample = device.sample;
+    if (!sample.complete() || (sample.unified && !has_uuid(sample)))
+      continue;
+    names += (names.empty() ? "" : ", ") + (sample.name.empty() ? sample.id : sample.name);
+  }
+  if (names.empty() || (engine_devices && !engine_devices->empty()))
+    return {};
+  return "there is a GPU (" + names + "), but the engine " +
+         (engine_devices ? "offers no GPU device"
+                         : "does not tell which it can use: " + engine_devices.error().text());
+}
+
+Result<GpuStart> start_gpus(const LlamaPrograms& programs, const std::vector<std::string>& env,
+                            const Environment& environment) {
+  GpuStart start;
+  start.probe = std::make_shared<DeviceProbe>(
+      make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE")}));
+  start.survey = start.probe->survey();
+  if (const auto visible = environment.find("CUDA_VISIBLE_DEVICES"); visible != environment.end())
+    start.survey = seen_devices(std::move(start.survey), visible->second);
+  if (start.survey.devices.empty())
+    return start;
+  const auto engine_devices = ask_engine(programs, env);
+  if (const std::string why = unusable_gpus(start.survey, engine_devices); !why.empty())
+    return fail("cannot use the GPU", programs.server.string(), why, kRemedy);
+  if (engine_devices)
+    start.pools = DevicePools(start.survey, *engine_devices);
+  return start;
+}
+
+}  // namespace vramd

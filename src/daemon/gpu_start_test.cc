@@ -1,0 +1,79 @@
+#include "daemon/gpu_start.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vramd {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+SurveyedDevice device(const std::string& id, bool unified = false) {
+  DeviceSample sample;
+  sample.id = id;
+  sample.total = 8_GiB;
+  sample.used = 1_GiB;
+  sample.free = 7_GiB;
+  sample.unified = unified;
+  return {sample, {}};
+}
+
+DeviceSurvey survey_of(std::vector<SurveyedDevice> devices) {
+  return {.devices = std::move(devices), .failed = {}, .lost = {}};
+}
+
+std::vector<std::string> seen(const std::string& visible) {
+  std::vector<std::string> ids;
+  for (const SurveyedDevice& d :
+       seen_devices(survey_of({device("GPU-aa"), device("0000:09:00.0"), device("GPU-ab")}),
+                    visible)
+           .devices)
+    ids.push_back(d.sample.id);
+  return ids;
+}
+
+TEST(SeenDevices, OnlyWhatTheUserLetsCudaSee) {
+  EXPECT_THAT(seen("1"), ElementsAre("0000:09:00.0", "GPU-ab"));
+  EXPECT_THAT(seen("GPU-ab,0"), ElementsAre("GPU-aa", "0000:09:00.0", "GPU-ab"));
+  EXPECT_THAT(seen(""), ElementsAre("0000:09:00.0"));
+  EXPECT_THAT(seen("0,7,1"), ElementsAre("GPU-aa", "0000:09:00.0"));
+  EXPECT_THAT(seen("-1"), ElementsAre("0000:09:00.0"));
+}
+
+using EngineDevices = Result<std::vector<LlamaDevice>>;
+const EngineDevices kNone = std::vector<LlamaDevice>{};
+
+TEST(UnusableGpus, AGpuThatTheEngineCannotUseIsNamed) {
+  EXPECT_THAT(unusable_gpus(survey_of({device("GPU-aa")}), kNone),
+              HasSubstr("GPU-aa), but the engine offers no GPU device"));
+  EXPECT_THAT(unusable_gpus(survey_of({device("GPU-aa")}), EngineDevices(fail("it printed none"))),
+              HasSubstr("it printed none"));
+  EXPECT_EQ(unusable_gpus(survey_of({device("GPU-aa")}), std::vector<LlamaDevice>{{"CUDA0", ""}}),
+            "");
+}
+
+TEST(UnusableGpus, AMachineWithoutAGpuWorthHavingNeedsNone) {
+  EXPECT_EQ(unusable_gpus({}, kNone), "");
+  SurveyedDevice blind = device("0000:01:00.0");
+  blind.sample.used.reset();
+  EXPECT_EQ(unusable_gpus(survey_of({blind, device("0000:02:00.0", true)}), kNone), "");
+  EXPECT_NE(unusable_gpus(survey_of({device("GPU-u", true)}), kNone), "");
+}
+
+TEST(EngineEnvironment, PassesOnOnlyWhereLibrariesAreAndWhichGpusAreSeen) {
+  const Environment environment = {{"LD_LIBRARY_PATH", "/cuda"},
+                                   {"GGML_VK_VISIBLE_DEVICES", "0"},
+                                   {"CUDA_VISIBLE_DEVICES", "1"},
+                                   {"SECRET", "x"}};
+  const auto env = engine_environment({}, environment);
+  EXPECT_THAT(env, Contains("LD_LIBRARY_PATH=/cuda"));
+  EXPECT_THAT(env, Contains("GGML_VK_VISIBLE_DEVICES=0"));
+  EXPECT_THAT(env, Not(Contains(StartsWith("SECRET"))));
+}
+
+}  // namespace
+}  // namespace vramd
