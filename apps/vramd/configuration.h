@@ -27,7 +27,6 @@ struct ConfigurationFlags {
   std::string runtime_dir;
   std::string llama_server;
   std::string log_level;
-  bool cpu = false;   // no GPU is governed, and none is shown to servers
   bool demo = false;  // the demo models' folder and budget, where none is named
 };
 
