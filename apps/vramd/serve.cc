@@ -21,7 +21,6 @@ ExitCode run(const ConfigurationFlags& flags) {
     return ExitCode::usage;
   }
   ServeOptions options;
-  options.cpu = flags.cpu;
   options.demo = flags.demo;
   options.reload = [flags]() -> std::expected<Config, std::string> {
     auto next = load_configuration(flags, inputs_of_process());
@@ -44,8 +43,6 @@ void add_serve(CLI::App& app, ExitCode& exit_code) {
   CLI::App* command = app.add_subcommand("serve", "Serve models within a memory budget");
   auto flags = std::make_shared<ConfigurationFlags>();
   add_configuration_flags(*command, *flags);
-  command->add_flag("--cpu", flags->cpu,
-                    "Leave GPUs alone: models run on the processor, in host memory");
   command->add_flag("--demo", flags->demo,
                     "Serve the demo models, which speak nonsense, and print requests to try");
   command->callback([flags, &exit_code] { exit_code = run(*flags); });

@@ -22,7 +22,8 @@ class Inspection {
     const std::size_t pools = state_.policy.pools.size();
     if (pools == 0 || pools > kPoolsMax || state_.ledger.pools.size() != pools)
       return "it has " + std::to_string(pools) + " pools";
-    if (state_.pressure.size() != pools)
+    // Journals of before there were levels have none.
+    if (!state_.pressure.empty() && state_.pressure.size() != pools)
       return "its pressure levels are not those of its pools";
     for (const ReleaseWatch& watch : state_.releases) {
       if (!known(watch.model))
@@ -93,6 +94,7 @@ Governor::Impl::Impl(GovernorState state)
       deadline_(state.deadline),
       now_(state.now),
       somebody_wants_(state.somebody_wants) {
+  pressure_.resize(policy_.pools.size());
   models_.resize(state.models.size());
   for (std::size_t i = 0; i < models_.size(); ++i) {
     models_[i].id = ModelId(static_cast<std::uint32_t>(i));

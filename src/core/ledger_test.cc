@@ -203,6 +203,95 @@ RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
 
 // Devices have no mapped files: what they hold is the sum of what each server holds there, whatever
 // the host is told meanwhile.
+Ledger with_gpu() {
+  Ledger ledger(
+      {{.name = "host", .reserve = {}, .limit = {}}, {.name = "gpu0", .reserve = {}, .limit = {}}});
+  ledger.sample(kHostPool, seen(16_GiB, 0_B, Tick{1s}));
+  ledger.sample(PoolId(1), seen(8_GiB, 0_B, Tick{1s}));
+  return ledger;
+}
+
+Charge on_gpu(Bytes bytes) {
+  Charge charge;
+  charge.own[0] = 1_GiB;
+  charge.own[1] = bytes;
+  return charge;
+}
+
+TEST(Ledger, DeviceMemoryStaysReservedUntilThreeQuartersAreSeenFree) {
+  Ledger ledger = with_gpu();
+  ledger.charge(Generation(1), on_gpu(4_GiB));
+  ledger.release(Generation(1));
+  EXPECT_EQ(ledger.reserved(kHostPool), 0_B) << "host memory is free with the exit";
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 4_GiB);
+  ledger.sample(PoolId(1), seen(8_GiB, 2_GiB, Tick{2s}));
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 4_GiB) << "what is not back counts once";
+  EXPECT_EQ(ledger.missing(Generation(1), PoolId(1))->returned, 2_GiB);
+  ledger.sample(PoolId(1), seen(8_GiB, 1_GiB, Tick{3s}));
+  EXPECT_EQ(ledger.releasing(PoolId(1)), 0_B);
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 7_GiB) << "the rest counts as held by others";
+  EXPECT_THAT(ledger.verify(), IsEmpty());
+}
+
+TEST(Ledger, WhatOthersHeldBeforeAnEndIsNotTakenForAMissingRelease) {
+  Ledger ledger = with_gpu();
+  ledger.sample(PoolId(1), seen(8_GiB, 3_GiB, Tick{2s}));
+  ledger.charge(Generation(1), on_gpu(4_GiB));
+  ledger.release(Generation(1));
+  ledger.sample(PoolId(1), seen(8_GiB, 3_GiB, Tick{3s}));
+  EXPECT_EQ(ledger.releasing(PoolId(1)), 0_B);
+}
+
+TEST(Ledger, ProcessesThatGrowMeanwhileAreToldFromAMissingReleaseWhereTheDriverNamesThem) {
+  Ledger ledger = with_gpu();
+  PoolSample sample = seen(8_GiB, 0_B, Tick{2s});
+  sample.orphaned = 0_B;
+  ledger.sample(PoolId(1), sample);
+  ledger.charge(Generation(1), on_gpu(4_GiB));
+  ledger.release(Generation(1));
+  sample.foreign = 5_GiB;
+  ledger.sample(PoolId(1), sample);
+  EXPECT_EQ(ledger.releasing(PoolId(1)), 0_B);
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 3_GiB);
+}
+
+TEST(Ledger, NothingFitsOnALostDeviceUntilItIsSampledAgain) {
+  Ledger ledger = with_gpu();
+  ledger.charge(Generation(1), on_gpu(4_GiB));
+  ledger.lose(PoolId(1));
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 0_B);
+  EXPECT_EQ(ledger.empty(PoolId(1)), 0_B);
+  EXPECT_FALSE(ledger.over_budget()) << "nobody is evicted for it";
+  ledger.release(Generation(1));
+  EXPECT_EQ(ledger.releasing(PoolId(1)), 0_B);
+  ledger.sample(PoolId(1), seen(8_GiB, 0_B, Tick{9s}));
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 8_GiB);
+  EXPECT_THAT(ledger.verify(), IsEmpty());
+}
+
+TEST(Ledger, WhatOthersMayTakeAgainIsNoRoomAndNoOverrun) {
+  Ledger ledger = with_gpu();
+  PoolSample sample = seen(8_GiB, 1_GiB, Tick{2s});
+  sample.expected = 3_GiB;
+  ledger.sample(PoolId(1), sample);
+  EXPECT_EQ(ledger.headroom(PoolId(1)), 4_GiB);
+  ledger.charge(Generation(1), on_gpu(6_GiB));
+  EXPECT_LT(ledger.overrun(PoolId(1)), 0_B);
+}
+
+TEST(Ledger, ADeficitThatIsToleratedIsHeadroom) {
+  Ledger ledger({{.name = "host", .reserve = {}, .limit = {}, .deficit_tolerance = 1_GiB}});
+  ledger.sample(kHostPool, seen(4_GiB, 0_B, Tick{1s}));
+  EXPECT_EQ(ledger.headroom(kHostPool), 5_GiB);
+  EXPECT_EQ(ledger.budget(kHostPool), 4_GiB);
+}
+
+// Ends a generation whose device memory is back at once.
+void release_seen(Ledger& ledger, Generation generation) {
+  ledger.release(generation);
+  ledger.write_off(generation);
+}
+
 RC_GTEST_PROP(LedgerProperty, PoolsAddUpApart, ()) {
   Ledger ledger({{.name = "host", .reserve = {}, .limit = {}},
                  {.name = "gpu0", .reserve = {}, .limit = {}},
@@ -219,7 +308,7 @@ RC_GTEST_PROP(LedgerProperty, PoolsAddUpApart, ()) {
     charge.own[2] = draw();
     switch (*rc::gen::inRange(0, 3)) {
       case 0:
-        ledger.release(Generation(other));
+        release_seen(ledger, Generation(other));
         held.erase(other);
         break;
       case 1:

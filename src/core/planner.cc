@@ -262,7 +262,19 @@ PoolAmounts Planner::reach_of(const LoadQuery& query) const {
   return reach;
 }
 
+// What recovery asks for beyond the footprint makes others give way. Where nobody can, it is no
+// reason to wait.
 LoadPlan Planner::plan_load(const LoadQuery& query) const {
+  LoadPlan plan = plan_as_asked(query);
+  const bool extra = asks_extra_ && model(query.model).retry_extra_permille > 0;
+  if (!extra || plan.verdict != LoadVerdict::waits || !models_to_drain(query, plan).empty())
+    return plan;
+  Planner plain = *this;
+  plain.asks_extra_ = false;
+  return plain.plan_as_asked(query);
+}
+
+LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
   const auto& rows = model(query.model).rows;
   const auto best = target_row(query.model, query.context_needed);
   if (!best) {

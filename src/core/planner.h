@@ -140,6 +140,7 @@ class Planner {
   }
   Candidate candidate(const ModelRecord& model, PoolId pool, const Charge& kept) const;
   LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Way& way, const Room& room) const;
+  LoadPlan plan_as_asked(const LoadQuery& query) const;
   LoadPlan refuse(ReasonCode reason, const LoadQuery& query) const;
   bool is_busy_victim(const ModelRecord& model, ModelId for_model) const;
   const ModelRecord& model(ModelId id) const { return models_[id.value]; }
@@ -150,6 +151,7 @@ class Planner {
   const std::vector<ModelRecord>& models_;
   const EvictionPolicy& eviction_;
   Tick now_;
+  bool asks_extra_ = true;
 };
 
 }  // namespace vramd

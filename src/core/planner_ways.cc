@@ -83,7 +83,8 @@ Charge Planner::charge_of(const ModelRecord& m, const PlacementRow& row,
     const Bytes most = std::max(bare, ledger_.empty_now(pool) - mapped);
     Bytes own = permille_of(bare, permille);
     // Where the prediction was too low, more is asked for in the pool that ran out.
-    if (m.retry_extra_permille > 0 && (on_devices ? pool != kHostPool || pools() == 1 : true))
+    if (asks_extra_ && m.retry_extra_permille > 0 &&
+        (on_devices ? pool != kHostPool || pools() == 1 : true))
       own += permille_of(bare, m.retry_extra_permille);
     charge.own[i] = std::min(own, most);
   }

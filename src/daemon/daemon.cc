@@ -17,6 +17,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include "config/device_pools.h"
 #include "config/load.h"
 #include "config/reload.h"
 #include "core/snapshot.h"
@@ -375,9 +376,7 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   if (!programs)
     return complain(programs.error());
   std::vector<std::string> engine_env = engine_environment(config, environment);
-  Result<GpuStart> gpus = GpuStart{};
-  if (!options.cpu)
-    gpus = start_gpus(*programs, engine_env, environment);
+  auto gpus = start_gpus(config, *programs, engine_env, environment);
   if (!gpus) {
     complain(gpus.error());
     return kConfigurationStatus;
@@ -390,19 +389,15 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   if (!folder->cleaned().empty()) {
     spdlog::warn("ended {} model servers that an earlier run left", folder->cleaned().size());
   }
-  const auto complete = [pools = gpus->pools](Config raw) {
-    Config whole = with_found_types(std::move(raw));
-    pools.add_to(whole.policy, default_device_policy());
-    return whole;
-  };
-  Reloader::Read read = [reload = options.reload,
-                         complete]() -> std::expected<Config, std::string> {
+  Reloader::Read read = [reload = options.reload]() -> std::expected<Config, std::string> {
     auto next = reload();
     if (next)
-      return complete(std::move(*next));
+      return with_found_types(std::move(*next));
     return next;
   };
-  Daemon daemon(complete(config), std::move(*programs), std::move(engine_env), std::move(*gpus),
+  Config complete = with_found_types(config);
+  apply_devices(complete, gpus->pools.found());
+  Daemon daemon(std::move(complete), std::move(*programs), std::move(engine_env), std::move(*gpus),
                 std::move(*folder), std::move(read), service);
   if (auto opened = daemon.open(); !opened)
     return complain(opened.error());

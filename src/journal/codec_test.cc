@@ -58,6 +58,11 @@ Policy policy() {
   policy.models.push_back({.id = "b", .pinned = true, .ttl = {}});
   policy.queue.yield_after = 3s;
   policy.residency.eviction = EvictionKind::lru;
+  policy.pools.push_back({.name = "gpu0", .reserve = {}, .limit = {}, .deficit_tolerance = 1_GiB});
+  policy.pools.push_back({.name = "gpu1", .reserve = {}, .limit = {}});
+  policy.pressure = *pressure_preset("guard");
+  policy.pressure.fallback = ModelId(0);
+  policy.recovery.cooldown.reset();
   return policy;
 }
 
@@ -101,11 +106,14 @@ std::vector<Event> every_event() {
           ServerExited{Generation(1), Failure{FailureKind::out_of_memory, "bye"}},
           ServerExited{Generation(2), std::nullopt},
           ServerUnresponsive{Generation(3), {FailureKind::unresponsive, ""}},
-          ServerSampled{Generation(3), 77_MiB},
-          PoolSampled{kHostPool, 16_GiB, 1_GiB},
+          ServerSampled{Generation(3), 77_MiB, {1_GiB, 0_B}},
+          PoolSampled{PoolId(1), 16_GiB, 1_GiB, 3_GiB, 512_MiB, 2_GiB},
           LoadModel{CommandId(1), ModelId(0), false},
           UnloadModel{CommandId(2), ModelId(0)},
           PinModel{CommandId(3), ModelId(0), false},
+          ClearModel{CommandId(7), ModelId(1)},
+          PoolLost{PoolId(1), "it fell off the bus"},
+          StallSampled{120, 7},
           Flush{CommandId(4)},
           Shutdown{},
           Timer{},
@@ -114,12 +122,15 @@ std::vector<Event> every_event() {
 
 Actions every_action() {
   return {Profile{ModelId(0)},
-          StartServer{ModelId(1), Generation(2), row().placement},
+          StartServer{ModelId(1), Generation(2), row().placement, {PoolId(2), PoolId(1)}},
           StopServer{ModelId(1), Generation(2), true},
           Admit{RequestId(5), ModelId(1), Generation(2)},
           Refuse{RequestId(9), RefusalStatus::too_large, decision()},
           CommandDone{CommandId(1), false, "no such model"},
           Decided{decision()},
+          LevelChanged{PoolId(1), "high", "", 7_GiB, 8_GiB, true},
+          Trim{PoolId(1), true},
+          KillRemains{ModelId(1), Generation(2)},
           Drained{}};
 }
 
@@ -152,7 +163,20 @@ TEST(Codec, AHeaderBringsTheWholeStateBack) {
   GovernorState state;
   state.policy = policy();
   state.now = Tick{9s};
-  state.ledger.pools = {{16_GiB, 1_GiB, Tick{8s}}};
+  PoolSample sample;
+  sample.capacity = 16_GiB;
+  sample.foreign = 1_GiB;
+  sample.used = 3_GiB;
+  sample.orphaned = 512_MiB;
+  sample.expected = 2_GiB;
+  sample.lost = true;
+  sample.sampled_at = Tick{8s};
+  sample.release = {{{Generation(2), 4_GiB}}, 256_MiB};
+  sample.held_back = 1_GiB;
+  state.ledger.pools = {sample, {}, {}};
+  state.releases = {{Generation(2), ModelId(1), Tick{7s}, true}};
+  state.pressure = {{1, Tick{5s}, Tick{6s}, Tick{7s}}, {}, {}};
+  state.stall = {300, 20};
   state.ledger.charges[Generation(3)] = {{100_MiB}, FileId(7), 3_GiB};
   state.models.resize(2);
   ModelState& model = state.models[0];
@@ -160,6 +184,14 @@ TEST(Codec, AHeaderBringsTheWholeStateBack) {
   model.rows = {row()};
   model.generation = Generation(3);
   model.placement = row().placement;
+  model.devices = {PoolId(1), PoolId(2)};
+  model.device_measured = {3_GiB};
+  model.memory_failures = {Tick{1s}, Tick{2s}};
+  model.cpu_since = Tick{2s};
+  model.least_row = 1;
+  model.retry_extra_permille = 125;
+  model.failed_for_memory = Generation(1);
+  model.pressed_at = Tick{4s};
   model.drain_cause = DrainCause::yielding;
   model.yielding_to = ModelId(1);
   model.load_commands = {{CommandId(4), false}};

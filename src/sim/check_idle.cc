@@ -72,6 +72,9 @@ class IdleChecker final : public Checker {
     const Books::Model& model = books.model(id);
     if (model.rows.empty())
       return false;
+    // What ran out of memory waits for more room than it was predicted to need.
+    if (model.recovered)
+      return false;
     const PlacementRow& best = model.rows.front();
     if (!best.device_bytes.empty())
       return false;  // whose devices they would be is the core's choice

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "device_set.h"
+#include "report.h"
 
 namespace {
 
@@ -16,10 +17,13 @@ constexpr const char* kUsage =
     "  unified DEVICE                             it has no memory of its own\n"
     "  allocate DEVICE PID MIB                    fails when it does not fit\n"
     "  release DEVICE PID\n"
+    "  lose DEVICE, find DEVICE                   it falls off the bus, and is back\n"
     "  fault FUNCTION CODE DEVICE                 -1: on every device\n"
     "  heal                                       no faults any more\n"
     "  smi 0|1|2|3|4                              works, hangs, garbage, fails, floods\n"
-    "  lag MS, now MS                             time that a release takes; the set's clock\n";
+    "  lag MS, now MS                             time that a release takes; the set's clock\n"
+    "  live                                       the set's clock goes by itself\n"
+    "  report                                     everything, as JSON on standard output\n";
 
 using Words = std::vector<std::string>;
 
@@ -54,6 +58,8 @@ void run(fake_gpu::SharedSet& rig, const Words& words) {
       throw std::runtime_error("it does not fit");
   } else if (is("release", 2)) {
     rig.release(device(words[1]), small(words[2]));
+  } else if (is("lose", 1) || is("find", 1)) {
+    rig->devices[device(words[1])].lost = command == "lose" ? 1 : 0;
   } else if (is("fault", 3)) {
     rig.fail_at(words[1], small(words[2]), small(words[3]));
   } else if (is("heal", 0)) {
@@ -64,6 +70,11 @@ void run(fake_gpu::SharedSet& rig, const Words& words) {
     rig->release_lag_ms = number(words[1]);
   } else if (is("now", 1)) {
     rig->now_ms = number(words[1]);
+  } else if (is("live", 0)) {
+    rig->real_clock = 1;
+  } else if (is("report", 0)) {
+    rig.notice_ends();
+    std::puts(fake_gpu::report(rig.set()).c_str());
   } else {
     throw std::runtime_error("what is '" + command + "'?\n" + kUsage);
   }

@@ -1,5 +1,4 @@
 // A libcuda.so.1 over the shared device set: what vramd calls, in an order that is not NVML's.
-#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -7,12 +6,14 @@
 #include <vector>
 
 #include "device_set.h"
+#include "visible_devices.h"
 
 namespace {
 
 constexpr int kNoDevice = 100;
 constexpr int kInvalidDevice = 101;
 constexpr int kNotInitialized = 3;
+constexpr int kUnknown = 999;
 constexpr int kIntegrated = 18;
 
 bool started = false;
@@ -21,21 +22,16 @@ const fake_gpu::DeviceSet& the_set() {
   return fake_gpu::set_of_environment()->set();
 }
 
-// Largest first: "fastest first" is CUDA's default order. A card with MIG on is its instances.
-std::vector<int> order() {
-  std::vector<int> indices;
-  const auto& set = the_set();
-  for (int i = 0; i < static_cast<int>(std::min<std::uint32_t>(set.device_count, 16)); ++i) {
-    if (set.devices[i].mig_mode == 0)
-      indices.push_back(i);
-  }
-  std::ranges::stable_sort(
-      indices, [&](int a, int b) { return set.devices[a].total > set.devices[b].total; });
-  return indices;
+std::vector<std::size_t> order() {
+  return fake_gpu::visible_devices(the_set());
 }
 
 int check(const char* function, int device = -1) {
-  return started ? fake_gpu::fault_of(the_set(), function, device) : kNotInitialized;
+  if (!started)
+    return kNotInitialized;
+  if (device >= 0 && the_set().devices[device].lost != 0)
+    return kUnknown;
+  return fake_gpu::fault_of(the_set(), function, device);
 }
 
 }  // namespace
@@ -61,7 +57,7 @@ int cuDeviceGet(int* device, int index) {
   const auto indices = order();
   if (index < 0 || index >= static_cast<int>(indices.size()))
     return kInvalidDevice;
-  *device = indices[static_cast<std::size_t>(index)];
+  *device = static_cast<int>(indices[static_cast<std::size_t>(index)]);
   return check("cuDeviceGet", *device);
 }
 

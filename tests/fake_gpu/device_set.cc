@@ -4,18 +4,22 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <stdexcept>
+
+#include "process_life.h"
 
 namespace fake_gpu {
 namespace {
 
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 template <std::size_t Size>
 void set_text(char (&to)[Size], std::string_view from) {
@@ -25,19 +29,21 @@ void set_text(char (&to)[Size], std::string_view from) {
 }
 
 bool is_free(const DeviceSet& set, const Allocation& allocation) {
-  return allocation.pid == 0 || (allocation.free_at_ms != 0 && allocation.free_at_ms <= set.now_ms);
+  return allocation.pid == 0 ||
+         (allocation.free_at_ms != 0 && allocation.free_at_ms <= time_ms(set));
 }
 
 }  // namespace
 
 class SharedSet::Lock {
  public:
-  explicit Lock(int fd) : fd_(fd) { ::flock(fd_, LOCK_EX); }
+  explicit Lock(SharedSet& set) : threads_(set.mutex_), fd_(set.fd_) { ::flock(fd_, LOCK_EX); }
   ~Lock() { ::flock(fd_, LOCK_UN); }
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
 
  private:
+  std::lock_guard<std::mutex> threads_;
   int fd_;
 };
 
@@ -67,7 +73,7 @@ SharedSet::~SharedSet() {
 
 Device& SharedSet::add_device(std::string_view uuid, std::string_view name, std::string_view pci,
                               std::uint64_t total, std::uint64_t reserved) {
-  const Lock lock(fd_);
+  const Lock lock(*this);
   if (set_->device_count >= kDevicesMax)
     throw std::runtime_error("the device set is full");
   Device& device = set_->devices[set_->device_count];
@@ -82,34 +88,107 @@ Device& SharedSet::add_device(std::string_view uuid, std::string_view name, std:
   return device;
 }
 
-bool SharedSet::allocate(std::size_t device, std::int32_t pid, std::uint64_t bytes, Use use) {
-  const Lock lock(fd_);
+Outcome SharedSet::allocate(std::size_t device, const Claim& claim) {
+  notice_ends();
+  const Lock lock(*this);
   Device& on = set_->devices[device];
-  const std::uint64_t room = on.total - on.reserved - used_bytes(*set_, device);
+  if (on.lost != 0)
+    return Outcome::lost;
+  const std::uint64_t used = used_bytes(*set_, device);
+  const std::uint64_t usable = on.total - on.reserved;
+  const std::uint64_t room = usable > used ? usable - used : 0;
   const auto entry = std::ranges::find_if(
       on.allocations, [&](const Allocation& allocation) { return is_free(*set_, allocation); });
-  if (bytes > room || entry == std::end(on.allocations)) {
-    ++on.refused;
-    return false;
+  if (claim.bytes > room || entry == std::end(on.allocations)) {
+    note_refusal(device, claim, room);
+    return Outcome::refused;
   }
-  *entry = {pid, use, bytes, 0};
-  return true;
+  const auto started = claim.watched ? process_started(claim.pid) : std::nullopt;
+  *entry = {claim.pid,           claim.use,   claim.bytes,          0,
+            started.value_or(0), claim.owner, claim.leaks ? 1U : 0U};
+  Tally& tally = on.tallies[static_cast<std::size_t>(claim.owner)];
+  ++tally.allocations;
+  tally.allocated_bytes += claim.bytes;
+  on.used_max = std::max(on.used_max, used + claim.bytes);
+  return Outcome::granted;
+}
+
+bool SharedSet::allocate(std::size_t device, std::int32_t pid, std::uint64_t bytes, Use use) {
+  return allocate(device, Claim{.pid = pid, .bytes = bytes, .use = use}) == Outcome::granted;
+}
+
+void SharedSet::note_refusal(std::size_t device, const Claim& claim, std::uint64_t room) {
+  Tally& tally = set_->devices[device].tallies[static_cast<std::size_t>(claim.owner)];
+  ++tally.refused;
+  tally.refused_bytes += claim.bytes;
+  Refusal& refusal = set_->refusals[set_->refusal_count++ % kRefusalsKept];
+  refusal = {.at_ms = time_ms(*set_),
+             .pid = claim.pid,
+             .owner = claim.owner,
+             .device = device,
+             .bytes = claim.bytes,
+             .free_bytes = room,
+             .held_bytes = {}};
+  for (std::size_t owner = 0; owner < kOwners; ++owner)
+    refusal.held_bytes[owner] = used_bytes(*set_, device, static_cast<Owner>(owner));
+}
+
+void SharedSet::release_locked(Device& device, std::int32_t pid) {
+  for (Allocation& allocation : device.allocations) {
+    if (allocation.pid != pid || allocation.free_at_ms != 0)
+      continue;
+    if (allocation.leaks != 0) {
+      allocation.pid = kNoProcess;
+      allocation.started = 0;
+    } else if (set_->release_lag_ms == 0) {
+      allocation = {};
+    } else {
+      allocation.free_at_ms = time_ms(*set_) + set_->release_lag_ms;
+    }
+  }
 }
 
 void SharedSet::release(std::size_t device, std::int32_t pid) {
-  const Lock lock(fd_);
+  const Lock lock(*this);
+  release_locked(set_->devices[device], pid);
+}
+
+void SharedSet::give_back(std::size_t device, std::int32_t pid) {
+  const Lock lock(*this);
   for (Allocation& allocation : set_->devices[device].allocations) {
-    if (allocation.pid != pid || allocation.free_at_ms != 0)
-      continue;
-    if (set_->release_lag_ms == 0)
+    if (allocation.pid == pid && allocation.free_at_ms == 0)
       allocation = {};
-    else
-      allocation.free_at_ms = set_->now_ms + set_->release_lag_ms;
+  }
+}
+
+void SharedSet::notice_ends() {
+  // Most looks find all alive, and need no lock. Each process is looked at once.
+  std::map<std::int32_t, bool> lives;
+  const auto has_ended = [&](const Allocation& allocation) {
+    const std::int32_t pid = allocation.pid;
+    if (pid <= 0 || allocation.free_at_ms != 0 || allocation.started == 0)
+      return false;
+    const auto [known, first] = lives.try_emplace(pid, true);
+    if (first)
+      known->second = process_lives(pid, allocation.started);
+    return !known->second;
+  };
+  const auto any_of = [&](const Device& device) {
+    return std::ranges::any_of(device.allocations, has_ended);
+  };
+  if (std::ranges::none_of(set_->devices, any_of))
+    return;
+  const Lock lock(*this);
+  for (Device& device : set_->devices) {
+    for (const Allocation& allocation : device.allocations) {
+      if (has_ended(allocation))
+        release_locked(device, allocation.pid);
+    }
   }
 }
 
 void SharedSet::fail_at(std::string_view function, std::int32_t code, std::int32_t device) {
-  const Lock lock(fd_);
+  const Lock lock(*this);
   if (set_->fault_count >= kFaultsMax)
     throw std::runtime_error("too many faults");
   Fault& fault = set_->faults[set_->fault_count++];
@@ -119,17 +198,51 @@ void SharedSet::fail_at(std::string_view function, std::int32_t code, std::int32
 }
 
 void SharedSet::clear_faults() {
-  const Lock lock(fd_);
+  const Lock lock(*this);
   set_->fault_count = 0;
+}
+
+std::uint64_t SharedSet::count(std::string_view name) {
+  const Lock lock(*this);
+  for (Counter& counter : set_->counters) {
+    if (counter.name[0] == '\0')
+      set_text(counter.name, name);
+    if (counter.name == name)
+      return ++counter.value;
+  }
+  throw std::runtime_error("too many counters");
+}
+
+std::uint64_t time_ms(const DeviceSet& set) {
+  if (set.real_clock == 0)
+    return set.now_ms;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 std::uint64_t used_bytes(const DeviceSet& set, std::size_t device) {
   std::uint64_t used = 0;
+  for (std::size_t owner = 0; owner < kOwners; ++owner)
+    used += used_bytes(set, device, static_cast<Owner>(owner));
+  return used;
+}
+
+std::uint64_t used_bytes(const DeviceSet& set, std::size_t device, Owner owner) {
+  std::uint64_t used = 0;
   for (const Allocation& allocation : set.devices[device].allocations) {
-    if (!is_free(set, allocation))
+    if (allocation.owner == owner && !is_free(set, allocation))
       used += allocation.bytes;
   }
   return used;
+}
+
+std::uint64_t refused(const Device& device) {
+  std::uint64_t sum = 0;
+  for (const Tally& tally : device.tallies)
+    sum += tally.refused;
+  return sum;
 }
 
 std::int32_t fault_of(const DeviceSet& set, std::string_view function, std::int32_t device) {

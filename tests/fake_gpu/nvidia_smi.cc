@@ -37,7 +37,7 @@ std::string field(const fake_gpu::DeviceSet& set, std::size_t index, std::string
 
 void print_gpus(const fake_gpu::DeviceSet& set, std::string_view fields) {
   for (std::size_t i = 0; i < set.device_count; ++i) {
-    if (set.devices[i].mig_parent >= 0)
+    if (set.devices[i].mig_parent >= 0 || set.devices[i].lost != 0)
       continue;
     std::string line;
     std::string_view rest = fields;
@@ -53,7 +53,7 @@ void print_gpus(const fake_gpu::DeviceSet& set, std::string_view fields) {
 void print_processes(const fake_gpu::DeviceSet& set) {
   for (std::size_t i = 0; i < set.device_count; ++i) {
     for (const auto& allocation : set.devices[i].allocations) {
-      if (allocation.pid == 0 || allocation.free_at_ms != 0)
+      if (allocation.pid <= 0 || allocation.free_at_ms != 0)
         continue;
       const std::string bytes =
           set.devices[i].hides_bytes != 0 ? "[N/A]" : std::to_string(allocation.bytes >> 20);
@@ -70,6 +70,7 @@ int main(int count, char** words) {
     std::puts("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.");
     return 9;
   }
+  shared->notice_ends();
   const auto& set = shared->set();
   switch (set.smi) {
     case fake_gpu::Smi::works:

@@ -23,6 +23,7 @@ constexpr int kNotSupported = 3;
 constexpr int kNotFound = 6;
 constexpr int kInsufficientSize = 7;
 constexpr int kDriverNotLoaded = 9;
+constexpr int kGpuIsLost = 15;
 constexpr int kVersionMismatch = 25;
 
 struct Memory {
@@ -59,15 +60,23 @@ struct Pci {
 
 int starts = 0;
 
-const fake_gpu::DeviceSet* the_set() {
+// The devices as the driver tells them; null on a machine without any.
+fake_gpu::DeviceSet* the_set() {
   auto* shared = fake_gpu::set_of_environment();
-  return shared == nullptr ? nullptr : &shared->set();
+  if (shared == nullptr)
+    return nullptr;
+  shared->notice_ends();
+#ifdef FAKE_GPU_STALE
+  static fake_gpu::DeviceSet first = shared->set();
+  return &first;
+#else
+  return &shared->set();
+#endif
 }
 
 // Handles are the addresses of the devices.
 std::int32_t index_of(void* handle) {
-  return static_cast<std::int32_t>(static_cast<Device*>(handle) -
-                                   fake_gpu::set_of_environment()->set().devices);
+  return static_cast<std::int32_t>(static_cast<Device*>(handle) - the_set()->devices);
 }
 
 int check(const char* function, void* handle) {
@@ -76,6 +85,8 @@ int check(const char* function, void* handle) {
   const auto* set = the_set();
   if (set == nullptr)
     return kDriverNotLoaded;
+  if (handle != nullptr && static_cast<Device*>(handle)->lost != 0)
+    return kGpuIsLost;
   return fake_gpu::fault_of(*set, function, handle == nullptr ? -1 : index_of(handle));
 }
 
@@ -84,7 +95,7 @@ std::vector<ProcessV1> processes_of(void* handle, Use use) {
   std::map<std::int32_t, std::uint64_t> sums;
   for (const Allocation& allocation : device.allocations) {
     // The driver forgets the process at once, and its memory later.
-    if (allocation.pid != 0 && allocation.free_at_ms == 0 && allocation.use == use)
+    if (allocation.pid > 0 && allocation.free_at_ms == 0 && allocation.use == use)
       sums[allocation.pid] += allocation.bytes;
   }
   std::vector<ProcessV1> list;
@@ -167,7 +178,7 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void** handle) {
   const auto indices = cards();
   if (index >= indices.size())
     return kInvalidArgument;
-  *handle = &fake_gpu::set_of_environment()->set().devices[indices[index]];
+  *handle = &the_set()->devices[indices[index]];
   return check("nvmlDeviceGetHandleByIndex_v2", *handle);
 }
 
@@ -237,7 +248,7 @@ int nvmlDeviceGetMaxMigDeviceCount(void* handle, unsigned* count) {
 int nvmlDeviceGetMigDeviceHandleByIndex(void* handle, unsigned index, void** instance) {
   if (const int code = check("nvmlDeviceGetMigDeviceHandleByIndex", handle); code != kSuccess)
     return code;
-  auto& set = fake_gpu::set_of_environment()->set();
+  auto& set = *the_set();
   unsigned slot = 1;
   for (std::uint32_t i = 0; i < set.device_count; ++i) {
     if (set.devices[i].mig_parent == index_of(handle) && slot++ == index) {

@@ -149,7 +149,7 @@ TEST_F(Rig, ADeviceSetRefusesWhatDoesNotFitAndCountsIt) {
   add_card();
   EXPECT_FALSE(rig().allocate(0, 7, 8 * kGi));
   EXPECT_TRUE(rig().allocate(0, 7, 7 * kGi));
-  EXPECT_EQ(set().devices[0].refused, 1U);
+  EXPECT_EQ(refused(set().devices[0]), 1U);
 }
 
 TEST_F(Rig, ACardWithMigOnIsItsInstances) {
