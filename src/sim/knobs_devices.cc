@@ -95,10 +95,11 @@ void draw_devices(Knobs& knobs) {
   RecoveryPolicy& recovery = knobs.policy.recovery;
   recovery.device_failures_max = static_cast<std::int32_t>(prng.between(1, 4));
   recovery.failure_window = Duration(prng.chance(500) ? 10min : 5s);
-  if (prng.chance(200))
+  if (prng.chance(100))
     recovery.cooldown.reset();
   else
-    recovery.cooldown = prng.chance(500) ? Duration(30min) : Duration(2s);
+    recovery.cooldown =
+        prng.chance(300) ? Duration(30min) : Duration(prng.between(500'000, 5'000'000));
   recovery.release_timeout = prng.chance(700) ? Duration(5s) : Duration(100ms);
 }
 
