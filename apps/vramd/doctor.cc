@@ -90,10 +90,12 @@ ExitCode run(DoctorOptions options) {
   };
   add(diagnose_engine(config, process.environment));
   add(diagnose_memory(config));
-  const DeviceSurvey survey = survey_gpus(process.environment);
-  add(diagnose_gpus(survey, survey.devices.empty()
+  const DeviceSurvey survey = survey_gpus(config);
+  add(diagnose_gpus(survey, survey.devices.empty() || config.cpu
                                 ? std::nullopt
                                 : ask_engine_devices(config, process.environment)));
+  if (config.cpu)
+    add({{"gpu", Health::ok, "left alone, because cpu is set: models run in host memory", {}}});
   add({diagnose_runtime_dir(config.runtime_dir)});
   // The folder of the configuration, where neither a flag nor a URL says otherwise.
   if (options.client.runtime_dir.empty())

@@ -33,8 +33,8 @@ Result<LlamaPrograms> find_engine(const Config& config, const Environment& envir
 std::vector<Diagnosis> diagnose_gpus(
     const DeviceSurvey& survey,
     const std::optional<Result<std::vector<LlamaDevice>>>& engine_devices);
-// Looks at the GPUs, or at what the file of $VRAMD_DEVICES_FILE says of them.
-DeviceSurvey survey_gpus(const Environment& environment);
+// Looks at the GPUs, or at what the configured file says of them.
+DeviceSurvey survey_gpus(const Config& config);
 // Empty when there is no engine to ask.
 std::optional<Result<std::vector<LlamaDevice>>> ask_engine_devices(const Config& config,
                                                                    const Environment& environment);

@@ -89,8 +89,8 @@ Json device_json(const SurveyedDevice& device) {
 
 }  // namespace
 
-DeviceSurvey survey_gpus(const Environment& environment) {
-  return make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE"),
+DeviceSurvey survey_gpus(const Config& config) {
+  return make_device_probe({.injected = config.probe.devices_file.string(),
                             .vulkan_helper = {"/proc/self/exe", std::string(kVulkanHelperFlag)}})
       .survey();
 }

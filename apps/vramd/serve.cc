@@ -21,7 +21,6 @@ ExitCode run(const ConfigurationFlags& flags) {
     return ExitCode::usage;
   }
   ServeOptions options;
-  options.cpu = flags.cpu;
   options.demo = flags.demo;
   options.reload = [flags]() -> std::expected<Config, std::string> {
     auto next = load_configuration(flags, inputs_of_process());

@@ -9,7 +9,6 @@ constexpr OtherVariable kOther[] = {
     {"VRAMD_URL", "Where the command line finds the daemon, instead of its control socket."},
     {"VRAMD_API_KEY", "The key that the command line sends to VRAMD_URL."},
     {"VRAMD_CACHE_DIR", "Folder of the built engine and the demo models."},
-    {"VRAMD_DEVICES_FILE", "A file that says which GPUs there are and what they hold."},
 };
 
 std::vector<KeySpec> joined() {

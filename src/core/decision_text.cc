@@ -104,6 +104,8 @@ std::string Sentence::load() const {
 
 std::string Sentence::wait() const {
   std::string text = model() + " waits: it " + arithmetic();
+  if (d_.reason == ReasonCode::pressure)
+    return text + ", and nothing is loaded while memory pressure lasts.";
   if (d_.reason == ReasonCode::foreign_use)
     return text + ", and other programs hold the rest.";
   if (d_.victims.empty())

@@ -17,6 +17,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include "config/device_pools.h"
 #include "config/load.h"
 #include "config/reload.h"
 #include "core/snapshot.h"
@@ -35,6 +36,7 @@
 #include "daemon/request_desk.h"
 #include "daemon/resume_list.h"
 #include "daemon/service_watch.h"
+#include "daemon/status_reports.h"
 #include "engine/runtime_folder.h"
 #include "footprint/gguf.h"
 #include "metrics/metrics.h"
@@ -127,6 +129,17 @@ MetricsSetup metrics_setup(const Config& config) {
   return setup;
 }
 
+// Whether memory moves or will: a model works, loads or leaves, or a request waits for one.
+bool is_active(const Snapshot& snapshot) {
+  return snapshot.leases > 0 || snapshot.waiting > 0 ||
+         std::ranges::any_of(snapshot.models, [](const ModelSnapshot& model) {
+           return model.state == ResidencyState::profiling ||
+                  model.state == ResidencyState::loading ||
+                  model.state == ResidencyState::draining ||
+                  model.state == ResidencyState::stopping;
+         });
+}
+
 // Owns the parts in the order in which they depend on each other.
 class Daemon final : public ActionSink {
  public:
@@ -141,13 +154,16 @@ class Daemon final : public ActionSink {
         journal_(io_, config_, loop_.unix_us_at_zero()),
         engines_(io_, config_, std::move(programs), std::move(environment), gpus_.pools, folder_,
                  [this](Event event) { take_from_engines(std::move(event)); }),
-        memory_(io_, engines_, gpus_.pools, [probe = gpus_.probe] { return probe->survey(); },
+        memory_(io_, config_, engines_, gpus_.pools,
+                [probe = gpus_.probe] { return probe->survey(); },
                 {.post = [this](Event event) { loop_.post(std::move(event)); },
                  .charges = [this] { return charges_of(loop_.snapshot()); },
+                 .active = [this] { return is_active(loop_.snapshot()); },
                  .awaits_release = [this] { return awaits_release(); }}),
         requests_(io_, config_, loop_, engines_, directory_, metrics_),
         reloader_(io_, std::move(read), [this](Config next) { return apply(std::move(next)); }),
         history_(io_, config_, [this] { return loop_.snapshot(); }),
+        reports_(io_, [this] { return loop_.snapshot(); }),
         control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_,
                  history_),
         door_(io_, config_, directory_, requests_, control_),
@@ -193,6 +209,7 @@ class Daemon final : public ActionSink {
       resume();
     greet(config_, listen_, loop_.snapshot(), options.demo);
     history_.start();
+    reports_.every(config_.report_interval);
     boost::asio::post(io_, [this] { service_.serving(); });
     io_.run();
     return exit_status_;
@@ -204,7 +221,10 @@ class Daemon final : public ActionSink {
 
  private:
   void act(const Profile& a) { engines_.profile(a.model); }
-  void act(const StartServer& a) { engines_.start(a); }
+  void act(const StartServer& a) {
+    engines_.start(a);
+    memory_.server_starts();
+  }
   void act(const StopServer& a) {
     engines_.stop(a);
     memory_.server_leaves();
@@ -219,7 +239,8 @@ class Daemon final : public ActionSink {
     resume_.changed();
     control_.keep(a.decision);
   }
-  void act(const LevelChanged& a) { control_.level_changed(a); }
+  // The decision that comes with it is in the log and in the event stream.
+  void act(const LevelChanged&) { reports_.now(); }
   void act(const Trim& a) { engines_.trim(a); }
   void act(const KillRemains& a) { engines_.kill_remains(a); }
   void act(const Drained&) {
@@ -228,6 +249,7 @@ class Daemon final : public ActionSink {
     hangup_.cancel();
     service_.end();
     history_.stop();
+    reports_.stop();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
   }
@@ -302,6 +324,8 @@ class Daemon final : public ActionSink {
     metrics_.add_models(fresh);
     door_.reconfigured(keys_changed);
     control_.reconfigured();
+    memory_.reconfigured();
+    reports_.every(config_.report_interval);
     if (config_.log_level != level)
       set_log_level(config_.log_level);
     add_changed_files(merged.changed);
@@ -347,6 +371,7 @@ class Daemon final : public ActionSink {
   RequestDesk requests_;
   Reloader reloader_;
   HistoryKeeper history_;
+  StatusReports reports_;
   ControlDesk control_;
   Door door_;
   net::Server server_;
@@ -375,9 +400,7 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   if (!programs)
     return complain(programs.error());
   std::vector<std::string> engine_env = engine_environment(config, environment);
-  Result<GpuStart> gpus = GpuStart{};
-  if (!options.cpu)
-    gpus = start_gpus(*programs, engine_env, environment);
+  auto gpus = start_gpus(config, *programs, engine_env, environment);
   if (!gpus) {
     complain(gpus.error());
     return kConfigurationStatus;
@@ -390,19 +413,15 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   if (!folder->cleaned().empty()) {
     spdlog::warn("ended {} model servers that an earlier run left", folder->cleaned().size());
   }
-  const auto complete = [pools = gpus->pools](Config raw) {
-    Config whole = with_found_types(std::move(raw));
-    pools.add_to(whole.policy, default_device_policy());
-    return whole;
-  };
-  Reloader::Read read = [reload = options.reload,
-                         complete]() -> std::expected<Config, std::string> {
+  Reloader::Read read = [reload = options.reload]() -> std::expected<Config, std::string> {
     auto next = reload();
     if (next)
-      return complete(std::move(*next));
+      return with_found_types(std::move(*next));
     return next;
   };
-  Daemon daemon(complete(config), std::move(*programs), std::move(engine_env), std::move(*gpus),
+  Config complete = with_found_types(config);
+  apply_devices(complete, gpus->pools.found());
+  Daemon daemon(std::move(complete), std::move(*programs), std::move(engine_env), std::move(*gpus),
                 std::move(*folder), std::move(read), service);
   if (auto opened = daemon.open(); !opened)
     return complain(opened.error());

@@ -13,7 +13,6 @@ struct ServeOptions {
   // Reads the configuration as the start did: SIGHUP and POST /api/memory/reload ask for it. Called
   // by another thread. An error lists every problem.
   std::function<std::expected<Config, std::string>()> reload;
-  bool cpu = false;   // leave GPUs alone, and hide them from model servers
   bool demo = false;  // say that the models are demo models, and print ready-made requests
 };
 

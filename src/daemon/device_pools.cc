@@ -47,13 +47,15 @@ DevicePools::DevicePools(const DeviceSurvey& survey, std::span<const LlamaDevice
   unified_.clear();
 }
 
-void DevicePools::add_to(Policy& policy, const PoolPolicy& gpu) const {
-  policy.pools.resize(1);
-  for (std::size_t i = 0; i < devices_.size(); ++i) {
-    policy.pools.push_back(gpu);
-    policy.pools.back().name = "gpu" + std::to_string(i);
+std::vector<DevicePool> DevicePools::found() const {
+  std::vector<DevicePool> found;
+  for (const GovernedDevice& device : all()) {
+    found.push_back({.name = "gpu" + std::to_string(found.size()),
+                     .id = device.id,
+                     .capacity = device.capacity,
+                     .unified = devices_.empty()});
   }
-  policy.unified_devices = static_cast<std::int32_t>(unified_.size());
+  return found;
 }
 
 std::vector<std::size_t> DevicePools::largest() const {
@@ -106,13 +108,6 @@ DeviceSpace DevicePools::space() const {
     space.capacities.push_back(all()[i].capacity);
   space.context = choice_ == GpuChoice::by_uuid ? kCudaContext : kOtherContext;
   return space;
-}
-
-PoolPolicy default_device_policy() {
-  return {.name = {},
-          .reserve = {.permille = 100, .size = 1_GiB},
-          .limit = {},
-          .deficit_tolerance = {}};
 }
 
 }  // namespace vramd

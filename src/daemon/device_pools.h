@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "core/policy.h"
+#include "config/config.h"
 #include "core/types.h"
 #include "engine/llama_devices.h"
 #include "engine/llama_gpus.h"
@@ -41,8 +41,8 @@ class DevicePools {
   bool any() const { return !devices_.empty() || !unified_.empty(); }
   const std::vector<std::string>& left_out() const { return left_out_; }
 
-  // The pools behind the host, and how many GPUs share the host's. `gpu` holds their rules.
-  void add_to(Policy& policy, const PoolPolicy& gpu) const;
+  // As the configuration wants to know them.
+  std::vector<DevicePool> found() const;
 
   // What a server with these pools, by logical device, is shown; kHostPool means a GPU that shares
   // the host's memory. How layers are split depends on the number of devices only, because the
@@ -63,9 +63,5 @@ class DevicePools {
   std::vector<GovernedDevice> unified_;
   std::vector<std::string> left_out_;
 };
-
-// Rules of a device's pool, where the configuration says nothing: 1 GiB stays free, or a tenth of
-// a small card.
-PoolPolicy default_device_policy();
 
 }  // namespace vramd

@@ -33,31 +33,16 @@ TEST(DevicePools, EachCardWithMemoryOfItsOwnIsAPool) {
   const DevicePools pools(survey_of({device("GPU-a", 8_GiB), device("GPU-u", 64_GiB, true), blind,
                                      device("0000:09:00.0", 1_GiB), device("GPU-b", 24_GiB)}),
                           kCudaDevices);
-  Policy policy;
-  policy.pools = {{.name = "host"}};
-  pools.add_to(policy, default_device_policy());
-  ASSERT_EQ(policy.pools.size(), 3U);
-  EXPECT_EQ(policy.pools[1].name, "gpu0");
-  EXPECT_EQ(policy.pools[2].name, "gpu1");
-  EXPECT_EQ(policy.unified_devices, 0);
-  EXPECT_EQ(pools.devices()[1].id, "GPU-b");
+  EXPECT_THAT(pools.found(), ElementsAre(DevicePool{"gpu0", "GPU-a", 8_GiB, false},
+                                         DevicePool{"gpu1", "GPU-b", 24_GiB, false}));
   EXPECT_THAT(pools.left_out(), ElementsAre(HasSubstr("nothing tells its memory"),
                                             HasSubstr("the engine cannot use it"),
                                             HasSubstr("shares the host's memory")));
 }
 
-TEST(DevicePools, SmallCardsKeepATenthLargeOnes1GiB) {
-  EXPECT_EQ(budget_of(default_device_policy(), 4_GiB), 4_GiB - permille_of(4_GiB, 100));
-  EXPECT_EQ(budget_of(default_device_policy(), 24_GiB), 23_GiB);
-}
-
 TEST(DevicePools, GpusThatShareTheHostsMemoryMakeNoPool) {
   const DevicePools pools(survey_of({device("GPU-u", 18_GiB, true)}), kCudaDevices);
-  Policy policy;
-  policy.pools = {{.name = "host"}};
-  pools.add_to(policy, default_device_policy());
-  EXPECT_EQ(policy.pools.size(), 1U);
-  EXPECT_EQ(policy.unified_devices, 1);
+  EXPECT_THAT(pools.found(), ElementsAre(DevicePool{"gpu0", "GPU-u", 18_GiB, true}));
   const std::vector<PoolId> on = {kHostPool};
   EXPECT_EQ(pools.visible(on).env.front(), "CUDA_VISIBLE_DEVICES=GPU-u");
 }

@@ -10,6 +10,7 @@
 
 #include "engine/llama_devices.h"
 #include "engine/process_runner.h"
+#include "probe/gpu/vulkan.h"
 
 namespace vramd {
 namespace {
@@ -107,11 +108,14 @@ std::string unusable_gpus(const DeviceSurvey& survey,
                          : "does not tell which it can use: " + engine_devices.error().text());
 }
 
-Result<GpuStart> start_gpus(const LlamaPrograms& programs, const std::vector<std::string>& env,
-                            const Environment& environment) {
+Result<GpuStart> start_gpus(const Config& config, const LlamaPrograms& programs,
+                            const std::vector<std::string>& env, const Environment& environment) {
   GpuStart start;
+  if (config.cpu)
+    return start;
   start.probe = std::make_shared<DeviceProbe>(
-      make_device_probe({.injected = variable(environment, "VRAMD_DEVICES_FILE")}));
+      make_device_probe({.injected = config.probe.devices_file.string(),
+                         .vulkan_helper = {"/proc/self/exe", std::string(kVulkanHelperFlag)}}));
   start.survey = start.probe->survey();
   if (const auto visible = environment.find("CUDA_VISIBLE_DEVICES"); visible != environment.end())
     start.survey = seen_devices(std::move(start.survey), visible->second);

@@ -37,8 +37,8 @@ std::string unusable_gpus(const DeviceSurvey& survey,
                           const Result<std::vector<LlamaDevice>>& engine_devices);
 
 // Asks the probe and, where it finds a GPU, the engine. Blocks for up to seconds. An error where
-// there is a GPU and the engine cannot use any.
-Result<GpuStart> start_gpus(const LlamaPrograms& programs, const std::vector<std::string>& env,
-                            const Environment& environment);
+// there is a GPU and the engine cannot use any. With the configuration's `cpu` nobody is asked.
+Result<GpuStart> start_gpus(const Config& config, const LlamaPrograms& programs,
+                            const std::vector<std::string>& env, const Environment& environment);
 
 }  // namespace vramd
