@@ -34,6 +34,9 @@ std::optional<RefusalStatus> status_for(ReasonCode reason) {
 }
 
 bool fits_empty(const Books& books, const PlacementRow& row) {
+  // Whether devices have room is not judged here: a row without them must be refused as well.
+  if (!row.device_bytes.empty())
+    return false;
   const PoolPolicy& pool = books.policy().pools[kHostPool.value];
   return row.host_anon + row.weights_size <= budget_for(pool, books.capacity());
 }
@@ -105,8 +108,9 @@ class RefusalChecker final : public Checker {
       if (looked_at_anew_[i])
         continue;
       const bool fits =
-          std::any_of(model.rows.begin(), model.rows.end(),
-                      [&](const PlacementRow& row) { return fits_empty(books, row); });
+          std::any_of(model.rows.begin(), model.rows.end(), [&](const PlacementRow& row) {
+            return !row.device_bytes.empty() || fits_empty(books, row);
+          });
       if (fits)
         continue;
       step.findings.add(kRule, "requests wait for " +

@@ -127,6 +127,7 @@ std::vector<std::unique_ptr<Checker>> make_all_checkers(bool nothing_may_fail) {
   checkers.push_back(make_ledger_checker());
   checkers.push_back(make_times_checker());
   checkers.push_back(make_idle_checker());
+  checkers.push_back(make_pressure_checker());
   return checkers;
 }
 

@@ -59,6 +59,7 @@ std::unique_ptr<Checker> make_residency_checker();
 std::unique_ptr<Checker> make_ledger_checker();
 std::unique_ptr<Checker> make_times_checker();
 std::unique_ptr<Checker> make_idle_checker();
+std::unique_ptr<Checker> make_pressure_checker();
 
 std::vector<std::unique_ptr<Checker>> make_all_checkers(bool nothing_may_fail);
 

@@ -300,16 +300,18 @@ Knobs draw_knobs(std::uint64_t seed) {
   knobs.timer_first = prng.chance(500);
   knobs.unpin_when_calm = prng.chance(500);
   draw_situation(knobs);
+  draw_devices(knobs);
   return knobs;
 }
 
 std::string_view to_text(Fault fault) {
   constexpr std::array<std::string_view, kFaults> names = {
-      "crash",       "hang",           "refused_start",  "failed_load",    "endless_load",
-      "slow_load",   "ready_race",     "failed_profile", "stale_profile",  "relearned",
-      "cancel",      "missing_sample", "stale_sample",   "wrong_sample",   "foreign",
-      "release_lag", "oom_at_load",    "oom_in_use",     "late_timer",     "clock_stall",
-      "echo",        "reload",         "reorder",        "wrong_footprint"};
+      "crash",       "hang",           "refused_start",  "failed_load",     "endless_load",
+      "slow_load",   "ready_race",     "failed_profile", "stale_profile",   "relearned",
+      "cancel",      "missing_sample", "stale_sample",   "wrong_sample",    "foreign",
+      "release_lag", "oom_at_load",    "oom_in_use",     "late_timer",      "clock_stall",
+      "echo",        "reload",         "reorder",        "wrong_footprint", "lost_device",
+      "stalls"};
   return names[static_cast<std::size_t>(fault)];
 }
 

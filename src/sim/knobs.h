@@ -40,8 +40,10 @@ enum class Fault : std::uint8_t {
   reload,           // the configuration changes
   reorder,          // what different adapters saw arrives in another order than it happened
   wrong_footprint,  // servers hold more or less than was predicted
+  lost_device,      // a device falls off the bus, and is back later
+  stalls,           // the kernel says that tasks stand still for want of memory
 };
-inline constexpr std::size_t kFaults = 24;
+inline constexpr std::size_t kFaults = 26;
 
 std::string_view to_text(Fault fault);
 
@@ -65,6 +67,12 @@ struct ModelTruth {
   Duration serve_time{};
   Duration stop_time{};
   bool broken = false;  // its file cannot be loaded at all
+};
+
+// A device beside the host.
+struct DeviceTruth {
+  Bytes capacity;
+  Bytes foreign;  // in calm times
 };
 
 struct WorkloadKnobs {
@@ -99,7 +107,8 @@ struct Knobs {
   Policy policy;
   std::vector<ModelTruth> models;
   Bytes capacity;
-  Bytes foreign;  // in calm times
+  Bytes foreign;                     // in calm times
+  std::vector<DeviceTruth> devices;  // index is PoolId - 1
   std::array<std::int64_t, kFaults> fault_permille{};
   WorkloadKnobs workload;
   Duration sample_every{};
@@ -114,6 +123,9 @@ struct Knobs {
 };
 
 Knobs draw_knobs(std::uint64_t seed);
+
+// Overlays devices, the rows that use them, pressure levels and rules of recovery.
+void draw_devices(Knobs& knobs);
 
 // Changes one thing of the policy as an edited configuration would: its rules, a budget, a model's
 // own settings, or which models there are. Names in `changed` whose servers have to be replaced.

@@ -90,6 +90,9 @@ bool may_stay_blocked(const Knobs& knobs) {
                                 [](const ModelPolicy& model) { return model.pinned; });
   if (!knobs.unpin_when_calm && (pins || knobs.workload.commands > 0))
     return true;
+  // Where a level holds, loads may have to wait for it.
+  if (!knobs.devices.empty() || !knobs.policy.pressure.levels.empty())
+    return true;
   const PoolPolicy& pool = knobs.policy.pools[kHostPool.value];
   const Bytes room = room_of(pool, knobs.capacity) - knobs.foreign;
   return std::any_of(knobs.models.begin(), knobs.models.end(), [&](const ModelTruth& truth) {
@@ -181,6 +184,14 @@ class Run {
     if (held > budget) {
       findings_.add("bytes", "servers hold " + vramd::to_text(held) + " of a budget of " +
                                  vramd::to_text(budget));
+    }
+    for (std::uint32_t i = 1; i <= knobs_.devices.size(); ++i) {
+      const Bytes most = budget_for(knobs_.policy.pools[i], knobs_.devices[i - 1].capacity);
+      const Bytes there = world_.device_held_at_most(PoolId(i));
+      if (there > most) {
+        findings_.add("bytes", "servers hold " + vramd::to_text(there) + " of a budget of " +
+                                   vramd::to_text(most) + " of " + knobs_.policy.pools[i].name);
+      }
     }
     if (knobs_.rate(Fault::foreign) > 0)
       return;

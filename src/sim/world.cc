@@ -29,6 +29,14 @@ World::World(const Knobs& knobs)
     shutdown_at_request_ = 1 + operator_.below(static_cast<std::uint64_t>(knobs.workload.requests));
   }
   agenda_.add(Tick(knobs.first_sample_after), {Kind::sample_pool});
+  for (std::size_t i = 0; i < knobs.devices.size(); ++i) {
+    devices_.push_back({knobs.devices[i].capacity, knobs.devices[i].foreign, {}, {}, {}});
+    agenda_.add(Tick(knobs.first_sample_after), {Kind::sample_device, i, 1});
+  }
+  if (knobs.rate(Fault::lost_device) > 0 && !devices_.empty())
+    agenda_.add(Tick(300ms), {Kind::lose_device});
+  if (knobs.rate(Fault::stalls) > 0)
+    agenda_.add(Tick(400ms), {Kind::tell_stalls});
   for (Arrival& arrival : workload_.first_of_clients()) {
     agenda_.add(arrival.at, {Kind::client_arrival, pending_clients_.size()});
     pending_clients_.push_back(arrival);
@@ -176,6 +184,14 @@ std::optional<Event> World::happen(const Item& item) {
       return finish_profile(ModelId(static_cast<std::uint32_t>(item.a)));
     case Kind::sample_pool:
       return sample_pool();
+    case Kind::sample_device:
+      return sample_device(item.a, item.b == 1);
+    case Kind::lose_device:
+      return lose_device();
+    case Kind::tell_stalls:
+      return tell_stalls();
+    case Kind::calm_stalls:
+      return StallSampled{};
     case Kind::move_foreign:
       move_foreign();
       return std::nullopt;
@@ -183,6 +199,8 @@ std::optional<Event> World::happen(const Item& item) {
       return draw_command();
     case Kind::unpin:
       return PinModel{CommandId(++commands_), ModelId(static_cast<std::uint32_t>(item.a)), false};
+    case Kind::clear:
+      return ClearModel{CommandId(++commands_), ModelId(static_cast<std::uint32_t>(item.a))};
     case Kind::echo:
       if (ends_another_lease(echoes_[item.a]))
         return std::nullopt;
@@ -350,9 +368,20 @@ std::optional<Event> World::leave(RequestId id) {
   return ClientGone{id};
 }
 
+// Operators look at what runs on the CPU, some of them soon.
+void World::heed(const Decision& decision) {
+  if (calm() || decision.kind != DecisionKind::recover || !operator_.chance(400))
+    return;
+  if (decision.reason == ReasonCode::device_failures)
+    agenda_.add(now_ + Duration(operator_.between(0, 3'000'000)),
+                {Kind::clear, decision.model->value});
+}
+
 Event World::draw_command() {
   const CommandId id(++commands_);
   const ModelId model(static_cast<std::uint32_t>(operator_.below(knobs_.models.size())));
+  if (!devices_.empty() && operator_.chance(150))
+    return ClearModel{id, model};
   switch (operator_.below(10)) {
     case 0:
       return Flush{id};
@@ -395,6 +424,7 @@ void World::become_calm() {
   calm_since_ = now_;
   returning_.clear();
   foreign_ = knobs_.foreign;
+  calm_devices();
   if (knobs_.rate(Fault::reload) > 0)
     agenda_.add(now_, {Kind::restore});
   if (knobs_.unpin_when_calm) {
@@ -416,6 +446,10 @@ void World::apply(Tick now, const Actions& actions) {
       do_start(*start);
     if (const auto* stop = std::get_if<StopServer>(&action))
       do_stop(*stop);
+    if (const auto* decided = std::get_if<Decided>(&action))
+      heed(decided->decision);
+    if (const auto* remains = std::get_if<KillRemains>(&action))
+      kill_remains(*remains);
     if (const auto* admit = std::get_if<Admit>(&action))
       do_admit(*admit);
     if (const auto* refuse = std::get_if<Refuse>(&action))

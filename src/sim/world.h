@@ -43,6 +43,8 @@ class World {
   // Physical bytes that servers hold, when each holds all that it ever will: weights once per
   // file and anonymous memory per process.
   Bytes held_at_most() const;
+  // The same for a device.
+  Bytes device_held_at_most(PoolId pool) const;
   Bytes capacity() const { return knobs_.capacity; }
   Bytes foreign() const { return foreign_; }
 
@@ -68,10 +70,15 @@ class World {
     move_foreign,
     command,
     unpin,  // a: model
+    clear,  // a: model
     echo,   // a: index into echoes_
     relearn,
     stall,
     reload,
+    sample_device,  // a: device, b: one of the regular samples
+    lose_device,
+    tell_stalls,
+    calm_stalls,
     restore,  // of the configuration, when faults stop
     deliver,  // a: index into held_back_
     shutdown,
@@ -94,7 +101,8 @@ class World {
     Bytes anon;  // once it is loaded
     FileId weights;
     Bytes weights_size;
-    std::optional<Failure> failure;  // that its exit will report
+    std::vector<Bytes> device_bytes;  // once it is loaded, per device; empty without devices
+    std::optional<Failure> failure;   // that its exit will report
     bool exit_planned = false;
     std::vector<RequestId> in_flight;
   };
@@ -119,6 +127,7 @@ class World {
   std::optional<Event> end_request(const Item& item);
   std::optional<Event> leave(RequestId request);
   Event draw_command();
+  void heed(const Decision& decision);
   Event relearn();
   std::optional<Event> reload();
   void become_calm();
@@ -144,6 +153,19 @@ class World {
   std::optional<Event> sample_pool();
   std::optional<Event> sample_server(Generation generation);
   void move_foreign();
+
+  // world_devices.cc
+  void place(Process& process, const StartServer& action, const PlacementRow& row);
+  Bytes device_held(const Process& process, std::size_t device) const;
+  Bytes orphaned(std::size_t device) const;
+  bool device_is_full(const Process& process, Fault fault);
+  void return_devices(Generation generation, const Process& process);
+  void kill_remains(const KillRemains& action);
+  std::optional<Event> sample_device(std::size_t device, bool again);
+  std::optional<Event> lose_device();
+  std::optional<Event> tell_stalls();
+  void move_device_foreign();
+  void calm_devices();
 
   bool faulty(Fault fault, std::uint64_t divisor = 1);
   Duration vary(Duration typical);
@@ -175,6 +197,21 @@ class World {
   std::map<std::uint64_t, Tick> held_back_until_;  // by what was seen
   // Bytes of servers that have ended which a probe still sees, and until when.
   std::vector<std::pair<Tick, Bytes>> returning_;
+  struct Device {
+    Bytes capacity;
+    Bytes foreign;
+    Bytes expected;
+    Tick lost_until{};
+    std::optional<PoolSampled> last;
+  };
+  std::vector<Device> devices_;
+  struct Returning {
+    Tick until;
+    std::size_t device = 0;
+    Generation generation;
+    Bytes bytes;
+  };
+  std::vector<Returning> device_returning_;
   std::uint64_t commands_ = 0;
   std::optional<std::size_t> shutdown_at_request_;
   std::optional<Tick> calm_since_;

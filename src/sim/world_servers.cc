@@ -22,7 +22,7 @@ Event World::finish_profile(ModelId model) {
 void World::do_start(const StartServer& action) {
   const ModelTruth& truth = knobs_.models[action.model.value];
   const auto row = std::find_if(truth.rows.begin(), truth.rows.end(), [&](const PlacementRow& r) {
-    return r.placement == action.placement;
+    return r.placement == action.placement && r.device_bytes.size() == action.devices.size();
   });
   const PlacementRow& used = row == truth.rows.end() ? truth.rows.front() : *row;
 
@@ -36,6 +36,7 @@ void World::do_start(const StartServer& action) {
     ++fault_hits_[static_cast<std::size_t>(Fault::wrong_footprint)];
   process.weights = used.weights;
   process.weights_size = used.weights_size;
+  place(process, action, used);
   Process& placed = processes_.insert_or_assign(action.generation, process).first->second;
 
   std::optional<Failure> failure;
@@ -70,6 +71,12 @@ std::optional<Event> World::become_ready(Generation generation) {
     return std::nullopt;
   if (is_full(Fault::oom_at_load)) {
     process->failure = Failure{FailureKind::out_of_memory, "killed by the kernel"};
+    plan_exit(generation, *process, now_);
+    return std::nullopt;
+  }
+  if (device_is_full(*process, Fault::oom_at_load)) {
+    process->failure =
+        Failure{FailureKind::out_of_device_memory, "cudaMalloc failed: out of memory"};
     plan_exit(generation, *process, now_);
     return std::nullopt;
   }
@@ -130,6 +137,7 @@ std::optional<Event> World::exit(Generation generation) {
   ServerExited event{generation, std::move(process->failure)};
   if (faulty(Fault::release_lag))
     return_late(*process);
+  return_devices(generation, *process);
   processes_.erase(generation);
   if (faulty(Fault::echo)) {
     switch (faults_.below(4)) {
@@ -268,6 +276,9 @@ std::optional<Event> World::sample_pool() {
   if (last_pool_sample_ && faulty(Fault::wrong_sample))
     return wrong_sample();
   last_pool_sample_ = PoolSampled{kHostPool, knobs_.capacity, foreign_ + returning_now()};
+  last_pool_sample_->used = last_pool_sample_->foreign;
+  for (const auto& [generation, process] : processes_)
+    last_pool_sample_->used += held_now(process);
   return *last_pool_sample_;
 }
 
@@ -306,13 +317,21 @@ std::optional<Event> World::sample_server(Generation generation) {
     crash(generation, {FailureKind::out_of_memory, "killed by the kernel"});
     return std::nullopt;
   }
+  if (process->state == ProcessState::ready && device_is_full(*process, Fault::oom_in_use)) {
+    crash(generation, {FailureKind::out_of_device_memory, "CUDA error: out of memory"});
+    return std::nullopt;
+  }
   if (faulty(Fault::missing_sample))
     return std::nullopt;
   if (faulty(Fault::wrong_sample)) {
     constexpr std::int64_t factors[] = {-1000, 0, 500, 2'000, 20'000};
-    return ServerSampled{generation, permille_of(held_now(*process), factors[faults_.below(5)])};
+    return ServerSampled{
+        generation, permille_of(held_now(*process), factors[faults_.below(5)]), {}};
   }
-  return ServerSampled{generation, held_now(*process)};
+  ServerSampled sample{generation, held_now(*process), {}};
+  for (std::size_t i = 0; i < devices_.size() && knobs_.seed % 3 != 0; ++i)
+    sample.device_bytes.push_back(device_held(*process, i));
+  return sample;
 }
 
 void World::move_foreign() {
@@ -321,6 +340,7 @@ void World::move_foreign() {
   agenda_.add(now_ + Duration(faults_.between(50'000, 10'000'000)), {Kind::move_foreign});
   if (!faulty(Fault::foreign))
     return;
+  move_device_foreign();
   foreign_ =
       faults_.chance(300) ? knobs_.foreign : permille_of(knobs_.capacity, faults_.between(0, 700));
 }
