@@ -15,11 +15,11 @@ namespace {
 
 // Where --help lists a subcommand; one that is not named here comes first, under "Subcommands".
 constexpr std::pair<const char*, const char*> kGroups[] = {
-    {"serve", "Run"},     {"check", "Run"},      {"doctor", "Run"},      {"status", "Look"},
-    {"ps", "Look"},       {"why", "Look"},       {"events", "Look"},     {"history", "Look"},
-    {"load", "Control"},  {"unload", "Control"}, {"pin", "Control"},     {"unpin", "Control"},
-    {"flush", "Control"}, {"log", "Control"},    {"reload", "Control"},  {"replay", "Look"},
-    {"version", "About"}, {"man", "About"},      {"completion", "About"}};
+    {"serve", "Run"},     {"check", "Run"},      {"doctor", "Run"},  {"status", "Look"},
+    {"ps", "Look"},       {"why", "Look"},       {"events", "Look"}, {"history", "Look"},
+    {"load", "Control"},  {"unload", "Control"}, {"pin", "Control"}, {"unpin", "Control"},
+    {"clear", "Control"}, {"flush", "Control"},  {"log", "Control"}, {"reload", "Control"},
+    {"replay", "Look"},   {"version", "About"},  {"man", "About"},   {"completion", "About"}};
 
 CLI::App* subcommand(CLI::App& app, const std::string& name) {
   const auto found =

@@ -25,7 +25,7 @@ Outcome run(std::vector<const char*> arguments) {
 
 TEST(CommandLine, EverySubcommandHasHelpWithTheExitCodes) {
   for (const char* name :
-       {"serve", "status", "ps", "load", "unload", "pin", "unpin", "flush", "why", "check",
+       {"serve", "status", "ps", "load", "unload", "pin", "unpin", "clear", "flush", "why", "check",
         "doctor", "version", "events", "history", "log", "man", "completion"}) {
     const Outcome help = run({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;
@@ -91,7 +91,7 @@ TEST(CommandLine, NoDaemonIsThree) {
               std::string::npos)
         << result.err;
   }
-  for (const char* name : {"load", "unload", "pin", "unpin", "why"}) {
+  for (const char* name : {"load", "unload", "pin", "unpin", "clear", "why"}) {
     EXPECT_EQ(run({name, "some/model", "--runtime-dir", "/nonexistent"}).code, 3) << name;
   }
 }

@@ -96,7 +96,7 @@ TEST(Completion, EverySubcommandAndOptionIsInEveryScriptAndInTheManual) {
 
 TEST(Completion, ModelsAreAskedForWhereAModelIsMeant) {
   const std::string bash = output_of({"completion", "bash"});
-  for (const char* command : {"load", "unload", "pin", "unpin", "why"}) {
+  for (const char* command : {"load", "unload", "pin", "unpin", "clear", "why"}) {
     const std::size_t begin = bash.find("\n    " + std::string(command) + ")\n");
     ASSERT_NE(begin, std::string::npos) << command;
     const std::string part = bash.substr(begin, bash.find(";;\n    ", begin) - begin);

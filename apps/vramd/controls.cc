@@ -1,4 +1,4 @@
-// vramd load, unload, pin, unpin, flush: an operator's commands to the daemon.
+// vramd load, unload, pin, unpin, clear, flush: an operator's commands to the daemon.
 #include <cstdio>
 #include <memory>
 
@@ -23,6 +23,8 @@ constexpr Control kControls[] = {
     {"unload", "Unload a model", "DELETE", "", true},
     {"pin", "Never evict a model until it is unpinned", "POST", "/pin", false},
     {"unpin", "Let a model be evicted again", "POST", "/unpin", false},
+    {"clear", "Forget a model's failures, so that it may use its GPU again", "POST", "/clear",
+     false},
 };
 
 ExitCode send(const ClientOptions& options, const std::string& method, const std::string& target,

@@ -11,7 +11,7 @@ namespace vramd {
 void add_serve(CLI::App& app, ExitCode& exit_code);
 void add_status(CLI::App& app, ExitCode& exit_code);
 void add_ps(CLI::App& app, ExitCode& exit_code);
-void add_controls(CLI::App& app, ExitCode& exit_code);  // load, unload, pin, unpin, flush
+void add_controls(CLI::App& app, ExitCode& exit_code);  // load, unload, pin, unpin, clear, flush
 void add_why(CLI::App& app, ExitCode& exit_code);
 void add_replay(CLI::App& app, ExitCode& exit_code);
 void add_reload(CLI::App& app, ExitCode& exit_code);

@@ -86,8 +86,6 @@ std::string count_text(const Json& model, std::string_view field) {
 
 // "high for 1m 30s", "normal".
 Cell level_cell(const Json& pool) {
-  if (flag_field(pool, "lost"))
-    return {"lost", Colour::red};
   const std::string level = text_field(pool, "level");
   if (level.empty())
     return {"normal", Colour::green};
@@ -106,6 +104,10 @@ std::string pool_view(const Json& pool, const Terminal& terminal, std::size_t na
   std::string name = text_field(pool, "pool");
   name.append(name_columns - std::min(name_columns, columns_of(name)), ' ');
   const std::string margin(name_columns + 2, ' ');
+  if (flag_field(pool, "lost")) {
+    return terminal.paint(Colour::bold, name) + "  " +
+           terminal.paint(Colour::red, "lost: its device can be seen no more") + "\n";
+  }
   const std::int64_t percent = capacity.count > 0 ? used.count * 100 / capacity.count : 0;
   const auto line = [&](const std::string& text) {
     return margin + folded(text, terminal.width, margin.size()) + "\n";

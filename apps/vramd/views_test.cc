@@ -1,5 +1,7 @@
 #include "vramd/views.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace vramd {
@@ -34,17 +36,72 @@ TEST(Views, StatusShowsPoolsModelsAndFailures) {
   EXPECT_EQ(status_view(status(), kPlain),
             R"(vramd 0.1.0 on 127.0.0.1:8726, up 2h 3m, healthy; requests: 1 running, 3 waiting
 
-host  [###############+++++..........]  3.00 GiB of 6.00 GiB reserved, 2.00 GiB free
-      models measured 2.80 GiB, others use 2.00 GiB, the machine has 16.00 GiB
+host  [######++++....................]  31 % of 16.00 GiB, normal
+      ours 3.00 GiB, others 2.00 GiB, free 11.00 GiB
+      reserved 3.00 GiB of 6.00 GiB, room for 2.00 GiB
 
-MODEL     TYPE       STATE            PLACEMENT        MEMORY  USES  LOADS    IDLE
-org/chat  llm        ready            8192 x 2 q8_0  3.00 GiB    12      1  in use  degraded, pinned
-embed     embedding  loading 2s       512 x 1         100 MiB     0      0       -
-big       llm        absent           -                     -     0      0   1m 1s
-broken    llm        failed, 4s rest  -                     -     0      0       -
+MODEL     STATE            TIER      HOST   LAST USE
+org/chat  ready            host  2.50 GiB     in use  degraded, pinned
+embed     loading 2s       disk   100 MiB          -
+big       absent           disk         -  1m 1s ago
+broken    failed, 4s rest  disk         -          -
 
 failed   broken: the file is truncated
 )");
+}
+
+Json gpu_status() {
+  return Json::parse(R"({
+    "daemon": {"version": "0.1.0", "listen": "127.0.0.1:8726", "pid": 7, "uptime_ms": 7380000},
+    "healthy": true, "problems": [], "waiting": 0, "leases": 1,
+    "pools": [{"pool": "host", "capacity_bytes": 34359738368, "budget_bytes": 25769803776,
+               "used_bytes": 12884901888, "ours_bytes": 2147483648, "foreign_bytes": 10737418240,
+               "reserved_bytes": 3221225472, "headroom_bytes": 11811160064, "level": null},
+              {"pool": "gpu0", "capacity_bytes": 8589934592, "budget_bytes": 7516192768,
+               "used_bytes": 7516192768, "ours_bytes": 5368709120, "foreign_bytes": 2147483648,
+               "reserved_bytes": 5368709120, "headroom_bytes": -5, "level": "high",
+               "level_for_ms": 90000, "releasing_bytes": 536870912, "orphaned_bytes": 268435456},
+              {"pool": "gpu1", "capacity_bytes": 8589934592, "budget_bytes": 7516192768,
+               "lost": true}],
+    "models": [
+      {"id": "org/a-model-with-a-very-long-name-q4_k_m", "type": "llm", "state": "ready",
+       "tier": "gpu", "leases": 1, "reserved_bytes": 268435456, "measured_bytes": 268435456,
+       "weights_bytes": 805306368, "placement": {"context": 8192, "slots": 2, "kv": "q8_0"},
+       "devices": [{"pool": "gpu0", "reserved_bytes": 5368709120, "measured_bytes": 4831838208}]},
+      {"id": "embed", "type": "embedding", "state": "ready", "tier": "host", "devices": [],
+       "reserved_bytes": 104857600, "measured_bytes": null, "weights_bytes": 0, "cpu_only": true,
+       "placement": {"context": 512, "slots": 1, "kv": "f16"}, "idle_for_ms": 125000}
+    ]})");
+}
+
+TEST(Views, StatusOfAMachineWithGpus) {
+  EXPECT_EQ(status_view(gpu_status(), kPlain),
+            R"(vramd 0.1.0 on 127.0.0.1:8726, up 2h 3m, healthy; requests: 1 running, 0 waiting
+
+host  [##+++++++++...................]  37 % of 32.00 GiB, normal
+      ours 2.00 GiB, others 10.00 GiB, free 20.00 GiB
+      reserved 3.00 GiB of 24.00 GiB, room for 11.00 GiB
+gpu0  [###################++++++++...]  87 % of 8.00 GiB, high for 1m 30s
+      ours 5.00 GiB, others 2.00 GiB, free 1.00 GiB; 512 MiB not back yet; 256
+      MiB held by no process
+      reserved 5.00 GiB of 7.00 GiB, room for 0 MiB
+gpu1  lost: its device can be seen no more
+
+MODEL                       STATE  TIER       GPU      HOST   LAST USE
+org/a-model-with-a-very-..  ready  gpu   4.50 GiB  1.00 GiB     in use
+embed                       ready  host         -   100 MiB  2m 5s ago  off GPU
+)");
+}
+
+TEST(Views, StatusIsNoWiderThanTheTerminal) {
+  for (const std::size_t width : {80U, 100U, 140U}) {
+    const std::string text = status_view(gpu_status(), Terminal{.width = width});
+    std::size_t widest = 0;
+    for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
+      widest = std::max(widest, text.find('\n', at) - at);
+    EXPECT_LE(widest, width) << text;
+    EXPECT_EQ(text.find("PLACEMENT") != std::string::npos, width > 80) << text;
+  }
 }
 
 TEST(Views, PsShowsWhatRunsOrIsWanted) {

@@ -107,7 +107,7 @@ struct ReloadResult {
 };
 std::string reload_json(const ReloadResult& result);
 
-// The answer to load, unload, pin, unpin and flush. `model` is empty for flush.
+// The answer to load, unload, pin, unpin, clear and flush. `model` is empty for flush.
 struct CommandResult {
   std::string_view command;  // "load"
   std::optional<ModelId> model;

@@ -64,6 +64,8 @@ constexpr auto kOperations = std::to_array<Operation>({
     {"DELETE", "/api/memory/models/{id}", "control", "Unload a model", "CommandAnswer"},
     {"POST", "/api/memory/models/{id}/pin", "control", "Hold a model where it is", "CommandAnswer"},
     {"POST", "/api/memory/models/{id}/unpin", "control", "Let a model go again", "CommandAnswer"},
+    {"POST", "/api/memory/models/{id}/clear", "control",
+     "Forget a model's failures: it may use its GPU again", "CommandAnswer"},
     {"POST", "/api/memory/flush", "control", "Unload all that is neither pinned nor in use",
      "CommandAnswer"},
     {"POST", "/api/memory/reload", "control", "Read the configuration again", "ReloadAnswer"},

@@ -97,7 +97,8 @@ struct Verb {
   Endpoint endpoint;
 };
 constexpr std::array kVerbs = {Verb{"/load", Endpoint::load}, Verb{"/unload", Endpoint::unload},
-                               Verb{"/pin", Endpoint::pin}, Verb{"/unpin", Endpoint::unpin}};
+                               Verb{"/pin", Endpoint::pin}, Verb{"/unpin", Endpoint::unpin},
+                               Verb{"/clear", Endpoint::clear}};
 
 // What may follow one of these is an id to its end.
 struct IdRow {
@@ -369,6 +370,7 @@ std::string_view to_text(Endpoint endpoint) {
                                                            "unload",
                                                            "pin",
                                                            "unpin",
+                                                           "clear",
                                                            "flush",
                                                            "log",
                                                            "set_log",

@@ -31,6 +31,7 @@ enum class Endpoint : std::uint8_t {
   unload,            // POST .../unload, or DELETE /api/memory/models/{model}
   pin,               // POST .../pin
   unpin,             // POST .../unpin
+  clear,             // POST .../clear
   flush,             // POST /api/memory/flush
   log,               // GET /api/memory/log
   set_log,           // PUT /api/memory/log

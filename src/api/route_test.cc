@@ -84,6 +84,7 @@ TEST(Route, IdsMayHoldSlashesColonsAndSpaces) {
   EXPECT_EQ(where("POST", "/api/memory/models/org/qwen:8b/load"), "load org/qwen:8b");
   EXPECT_EQ(where("POST", "/api/memory/models/org%2fqwen:8b/pin"), "pin org/qwen:8b");
   EXPECT_EQ(where("POST", "/api/memory/models/my%20model/unpin"), "unpin my model");
+  EXPECT_EQ(where("POST", "/api/memory/models/org/qwen:8b/clear"), "clear org/qwen:8b");
   EXPECT_EQ(where("DELETE", "/api/memory/models/org/qwen:8b"), "unload org/qwen:8b");
   EXPECT_EQ(where("POST", "/api/memory/models/a/unload"), "unload a");
   EXPECT_EQ(where("GET", "/api/memory/models/a"), "memory_model a");

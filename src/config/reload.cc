@@ -79,7 +79,8 @@ MergedConfig merge_reload(const Config& running, Config next) {
   MergedConfig merged;
   keep_start_keys(running, next, merged.later);
   // The devices are those of the start; their budgets and defaults are read anew.
-  apply_devices(next, running.devices);
+  if (!running.devices.empty())
+    apply_devices(next, running.devices);
   const std::optional<ModelId> fallback = next.policy.pressure.fallback;
   std::vector<ModelPolicy> policies = running.policy.models;
   std::vector<ModelConfig> models = running.models;

@@ -104,6 +104,8 @@ std::string Sentence::load() const {
 
 std::string Sentence::wait() const {
   std::string text = model() + " waits: it " + arithmetic();
+  if (d_.reason == ReasonCode::pressure)
+    return text + ", and nothing is loaded while memory pressure lasts.";
   if (d_.reason == ReasonCode::foreign_use)
     return text + ", and other programs hold the rest.";
   if (d_.victims.empty())
@@ -213,8 +215,6 @@ std::string Sentence::level() const {
 
 std::string Sentence::recover() const {
   switch (d_.reason) {
-    case ReasonCode::after_release:
-      return model() + " is tried again once the memory of its last server is back.";
     case ReasonCode::more_room:
       return model() + " is tried again with " + to_text(d_.need) +
              " more room, for which others may have to give way.";

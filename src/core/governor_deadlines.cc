@@ -54,6 +54,10 @@ void Governor::Impl::update_deadline() {
   bool waits = false;
   for (const Wanted& w : wanted_models()) {
     waits = true;
+    // A reload that nobody waits for makes nobody yield, and takes nothing lesser by waiting.
+    const ModelRecord& wanting = models_[w.model.value];
+    if (wanting.queue.empty() && wanting.load_commands.empty())
+      continue;
     for (const Duration after : {policy_.queue.yield_after, policy_.queue.degrade_after}) {
       if (w.since + after > now_)
         deadline_at(w.since + after);

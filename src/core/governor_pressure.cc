@@ -157,6 +157,8 @@ void Governor::Impl::hold_back(PoolId pool) {
         permille_of(seen.capacity, level.above_permille) - seen.foreign - seen.expected;
     held = std::max(held, ledger_.empty_now(pool) - below_it);
   }
+  // No more than there is.
+  held = std::clamp(held, Bytes{0}, std::max(Bytes{0}, ledger_.empty_now(pool)));
   if (held != ledger_.held_back(pool)) {
     ledger_.hold_back(pool, held);
     dirty_ = true;

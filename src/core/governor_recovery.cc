@@ -90,7 +90,7 @@ void Governor::Impl::take_step(ModelRecord& model, const RecoveryStep& step,
       model.least_row = step.row;
       break;
     default: {
-      model.retry_extra_permille += policy_.recovery.retry_extra_permille;
+      model.retry_extra_permille = policy_.recovery.retry_extra_permille * step.count;
       const PlacementRow& row = model.rows[step.row];
       Bytes most = row.host_anon;
       for (const Bytes bytes : row.device_bytes)

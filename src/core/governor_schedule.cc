@@ -94,8 +94,10 @@ void Governor::Impl::run_model_timers(ModelRecord& model) {
       } else if (const auto reason = leaves_for(model.drain_cause);
                  reason && model.leased.empty()) {
         Decision d = decision(DecisionKind::unload, *reason, model);
-        if (*reason == ReasonCode::pressure)
+        if (*reason == ReasonCode::pressure) {
           name_pressure(d);
+          model.pressed_at = now_;
+        }
         decide(std::move(d));
         stop_server(model, false);
       }
@@ -181,6 +183,12 @@ void Governor::Impl::make_room() {
   PoolAmounts claim{};
   for (const Wanted& w : wanted_models()) {
     ModelRecord& model = models_[w.model.value];
+    // What pressure took comes back while nobody waits, or later.
+    if (model.reload_for == ReasonCode::pressure_over && waiting_ > 0) {
+      model.reload_for.reset();
+      if (model.queue.empty() && model.load_commands.empty())
+        continue;
+    }
     const bool profile = model.rows.empty();
     LoadQuery query;
     query.model = model.id;
@@ -190,13 +198,16 @@ void Governor::Impl::make_room() {
     query.may_evict = !claimed && !only_spares(model);
     if (!ledger_.sampled_at(kHostPool))
       return;  // nothing is known of memory yet
-    const LoadPlan plan = profile ? planner().plan_profile(query) : planner().plan_load(query);
+    LoadPlan plan = profile ? planner().plan_profile(query) : planner().plan_load(query);
     if (plan.verdict == LoadVerdict::refused) {
       refuse_load(model, plan, query.context_needed);
       continue;
     }
     const bool goes = plan.verdict == LoadVerdict::fits || plan.verdict == LoadVerdict::evicts;
-    const bool can_go = goes && !admission_stopped(plan.charge);
+    const bool stopped = goes && admission_stopped(plan.charge);
+    if (stopped)
+      plan.reason = ReasonCode::pressure;
+    const bool can_go = goes && !stopped;
     if (can_go && !busy) {
       carry_out(model, plan, profile, busy);
       continue;

@@ -49,6 +49,8 @@ std::string_view word(api::Endpoint endpoint) {
       return "pin";
     case api::Endpoint::unpin:
       return "unpin";
+    case api::Endpoint::clear:
+      return "clear";
     default:
       return "flush";
   }
@@ -125,6 +127,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
     case E::unload:
     case E::pin:
     case E::unpin:
+    case E::clear:
     case E::flush:
       return command(exchange, route, model);
     case E::logs:
@@ -259,6 +262,8 @@ void ControlDesk::command(const std::shared_ptr<net::Exchange>& exchange, const 
       return loop_.post(PinModel{id, *model, true});
     case api::Endpoint::unpin:
       return loop_.post(PinModel{id, *model, false});
+    case api::Endpoint::clear:
+      return loop_.post(ClearModel{id, *model});
     default:
       return loop_.post(Flush{id});
   }
@@ -275,14 +280,6 @@ void ControlDesk::command_done(const CommandDone& action) {
   api::CommandResult result{word(command.endpoint), command.model, action.ok, action.text};
   respond_json(*command.exchange, action.ok ? 200 : 409,
                api::command_json(result, command.before, loop_.snapshot(), context()));
-}
-
-void ControlDesk::level_changed(const LevelChanged& action) {
-  const PoolPolicy& pool = loop_.policy().pools[action.pool.value];
-  const auto name = [](const std::string& level) { return level.empty() ? "normal" : level; };
-  spdlog::log(action.notify ? spdlog::level::warn : spdlog::level::info,
-              "memory pressure of {}: {}, was {}; {} of {} are used", pool.name, name(action.level),
-              name(action.before), to_text(action.used), to_text(action.capacity));
 }
 
 void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,

@@ -42,7 +42,6 @@ class ControlDesk {
   // A decision of the core: kept, logged, counted and streamed to whoever follows.
   void keep(const Decision& decision);
   void command_done(const CommandDone& action);
-  void level_changed(const LevelChanged& action);
 
   // A command that no client waits for.
   CommandId own_command();

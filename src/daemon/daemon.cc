@@ -36,6 +36,7 @@
 #include "daemon/request_desk.h"
 #include "daemon/resume_list.h"
 #include "daemon/service_watch.h"
+#include "daemon/status_reports.h"
 #include "engine/runtime_folder.h"
 #include "footprint/gguf.h"
 #include "metrics/metrics.h"
@@ -128,6 +129,17 @@ MetricsSetup metrics_setup(const Config& config) {
   return setup;
 }
 
+// Whether memory moves or will: a model works, loads or leaves, or a request waits for one.
+bool is_active(const Snapshot& snapshot) {
+  return snapshot.leases > 0 || snapshot.waiting > 0 ||
+         std::ranges::any_of(snapshot.models, [](const ModelSnapshot& model) {
+           return model.state == ResidencyState::profiling ||
+                  model.state == ResidencyState::loading ||
+                  model.state == ResidencyState::draining ||
+                  model.state == ResidencyState::stopping;
+         });
+}
+
 // Owns the parts in the order in which they depend on each other.
 class Daemon final : public ActionSink {
  public:
@@ -142,13 +154,16 @@ class Daemon final : public ActionSink {
         journal_(io_, config_, loop_.unix_us_at_zero()),
         engines_(io_, config_, std::move(programs), std::move(environment), gpus_.pools, folder_,
                  [this](Event event) { take_from_engines(std::move(event)); }),
-        memory_(io_, engines_, gpus_.pools, [probe = gpus_.probe] { return probe->survey(); },
+        memory_(io_, config_, engines_, gpus_.pools,
+                [probe = gpus_.probe] { return probe->survey(); },
                 {.post = [this](Event event) { loop_.post(std::move(event)); },
                  .charges = [this] { return charges_of(loop_.snapshot()); },
+                 .active = [this] { return is_active(loop_.snapshot()); },
                  .awaits_release = [this] { return awaits_release(); }}),
         requests_(io_, config_, loop_, engines_, directory_, metrics_),
         reloader_(io_, std::move(read), [this](Config next) { return apply(std::move(next)); }),
         history_(io_, config_, [this] { return loop_.snapshot(); }),
+        reports_(io_, [this] { return loop_.snapshot(); }),
         control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_,
                  history_),
         door_(io_, config_, directory_, requests_, control_),
@@ -194,6 +209,7 @@ class Daemon final : public ActionSink {
       resume();
     greet(config_, listen_, loop_.snapshot(), options.demo);
     history_.start();
+    reports_.every(config_.report_interval);
     boost::asio::post(io_, [this] { service_.serving(); });
     io_.run();
     return exit_status_;
@@ -205,7 +221,10 @@ class Daemon final : public ActionSink {
 
  private:
   void act(const Profile& a) { engines_.profile(a.model); }
-  void act(const StartServer& a) { engines_.start(a); }
+  void act(const StartServer& a) {
+    engines_.start(a);
+    memory_.server_starts();
+  }
   void act(const StopServer& a) {
     engines_.stop(a);
     memory_.server_leaves();
@@ -220,7 +239,8 @@ class Daemon final : public ActionSink {
     resume_.changed();
     control_.keep(a.decision);
   }
-  void act(const LevelChanged& a) { control_.level_changed(a); }
+  // The decision that comes with it is in the log and in the event stream.
+  void act(const LevelChanged&) { reports_.now(); }
   void act(const Trim& a) { engines_.trim(a); }
   void act(const KillRemains& a) { engines_.kill_remains(a); }
   void act(const Drained&) {
@@ -229,6 +249,7 @@ class Daemon final : public ActionSink {
     hangup_.cancel();
     service_.end();
     history_.stop();
+    reports_.stop();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
   }
@@ -303,6 +324,8 @@ class Daemon final : public ActionSink {
     metrics_.add_models(fresh);
     door_.reconfigured(keys_changed);
     control_.reconfigured();
+    memory_.reconfigured();
+    reports_.every(config_.report_interval);
     if (config_.log_level != level)
       set_log_level(config_.log_level);
     add_changed_files(merged.changed);
@@ -348,6 +371,7 @@ class Daemon final : public ActionSink {
   RequestDesk requests_;
   Reloader reloader_;
   HistoryKeeper history_;
+  StatusReports reports_;
   ControlDesk control_;
   Door door_;
   net::Server server_;

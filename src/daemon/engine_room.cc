@@ -1,5 +1,6 @@
 #include "daemon/engine_room.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
+#include "engine/page_cache.h"
 #include "footprint/device_footprint.h"
 #include "footprint/dry_run.h"
 #include "footprint/server_settings.h"
@@ -256,10 +258,32 @@ void EngineRoom::stop(const StopServer& action) {
   supervisor_.stop(action.generation, action.kill_at_once);
 }
 
+// What the processor's memory holds only to be quick: free blocks of the allocator, and weight
+// files that no server maps. There is more that takes long to get back (prompt caches of servers),
+// but the engine has no word for giving it up, so a hard trim is no harder. Devices have no such
+// thing.
 void EngineRoom::trim(const Trim& action) {
-  spdlog::debug("trim of pool {}, {}", action.pool.value, action.hard ? "hard" : "soft");
+  if (action.pool != kHostPool)
+    return;
+  std::vector<std::string> mapped;
+  for (const RunningServer& server : supervisor_.running())
+    mapped.push_back(config_.models[server.model.value].gguf.string());
+  std::vector<std::string> cold;
+  for (const ModelConfig& model : config_.models) {
+    const std::string path = model.gguf.string();
+    if (path.empty() || std::ranges::find(mapped, path) != mapped.end())
+      continue;
+    for (std::string& file : model_files(path))
+      cold.push_back(std::move(file));
+  }
+  boost::asio::post(worker_, [cold = std::move(cold)] {
+    drop_from_page_cache(cold);
+    ::malloc_trim(0);
+  });
 }
 
+// At a server's exit all of its group was killed, so what is left can only be one that has not
+// ended yet.
 void EngineRoom::kill_remains(const KillRemains& action) {
   supervisor_.stop(action.generation, true);
 }

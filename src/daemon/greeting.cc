@@ -48,6 +48,13 @@ void greet(const Config& config, const Listen& listen, const Snapshot& snapshot,
   print("vramd serves " + std::to_string(config.models.size()) +
         (config.models.size() == 1 ? " model" : " models") + " at " + url);
   print("  memory   " + to_text(host.budget) + " for models, of " + to_text(host.capacity));
+  for (std::size_t i = 1; i < snapshot.pools.size(); ++i) {
+    const PoolSnapshot& pool = snapshot.pools[i];
+    print("  " + pool.name + "     " + to_text(pool.budget) + " for models, of " +
+          to_text(pool.capacity));
+  }
+  if (host.unified)
+    print("           which the GPU shares");
   std::string names;
   constexpr std::size_t kNamesMax = 12;
   for (std::size_t i = 0; i < config.models.size() && i < kNamesMax; ++i) {

@@ -8,24 +8,23 @@
 namespace vramd {
 namespace {
 
-// Foreign use moves within seconds; a round costs about 50 us + 13 us for each server. Devices are
-// looked at half as often while no server runs.
-constexpr Duration kInterval = 1s;
 // Drivers give memory back within 0.5 to 1.5 s as a rule.
 constexpr Duration kReleasePauseMin = 10ms;
 constexpr Duration kReleasePauseMax = 250ms;
 
 }  // namespace
 
-MemoryWatch::MemoryWatch(boost::asio::io_context& io, EngineRoom& engines, const DevicePools& pools,
-                         DeviceWatch::Survey survey, Core core)
+MemoryWatch::MemoryWatch(boost::asio::io_context& io, const Config& config, EngineRoom& engines,
+                         const DevicePools& pools, DeviceWatch::Survey survey, Core core)
     : timer_(io),
       release_timer_(io),
+      config_(config),
       engines_(engines),
       pools_(pools),
       core_(std::move(core)),
       account_(pools),
-      devices_(io, std::move(survey), [this](const DeviceSurvey& found) { take(found); }) {}
+      devices_(io, std::move(survey), [this](const DeviceSurvey& found) { take(found); }),
+      stalls_(io, "/", core_.post, [this] { look(); }) {}
 
 Result<void> MemoryWatch::start(const DeviceSurvey& first) {
   auto sampled = sample();
@@ -33,6 +32,7 @@ Result<void> MemoryWatch::start(const DeviceSurvey& first) {
     return sampled;
   if (pools_.any())
     take(first);
+  stalls_.arm(config_.policy.pressure);
   wait();
   return sampled;
 }
@@ -41,24 +41,41 @@ void MemoryWatch::stop() {
   timer_.cancel();
   release_timer_.cancel();
   devices_.stop();
+  stalls_.stop();
 }
 
+void MemoryWatch::reconfigured() {
+  stalls_.arm(config_.policy.pressure);
+  wait();
+}
+
+// A round costs about 50 us and 13 us for each server, and for GPUs what their driver takes, on a
+// thread of its own.
 void MemoryWatch::wait() {
-  timer_.expires_after(kInterval);
+  timer_.expires_after(core_.active() ? config_.probe.active_interval : config_.probe.interval);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error)
       return;
-    refresh();
-    idle_round_ = !idle_round_ && engines_.servers().empty();
-    if (pools_.any() && !idle_round_)
-      devices_.look();
+    stalls_.sample();
+    look();
     wait();
   });
+}
+
+void MemoryWatch::look() {
+  refresh();
+  if (pools_.any())
+    devices_.look();
 }
 
 void MemoryWatch::refresh() {
   if (const auto sampled = sample(); !sampled)
     spdlog::debug("{}", sampled.error().text());
+}
+
+void MemoryWatch::server_starts() {
+  if (timer_.expiry() > std::chrono::steady_clock::now() + config_.probe.active_interval)
+    wait();
 }
 
 void MemoryWatch::server_ready() {

@@ -12,11 +12,13 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/tick.h"
+#include "config/config.h"
 #include "core/events.h"
 #include "daemon/device_account.h"
 #include "daemon/device_pools.h"
 #include "daemon/device_watch.h"
 #include "daemon/engine_room.h"
+#include "daemon/stall_watch.h"
 #include "probe/host_probe.h"
 #include "probe/process_probe.h"
 
@@ -28,22 +30,29 @@ class MemoryWatch {
   struct Core {
     std::function<void(Event)> post;
     std::function<std::vector<DeviceCharge>()> charges;
+    // Whether a model works, loads or leaves: then memory is looked at more often.
+    std::function<bool()> active;
     // Whether memory of a server that ended has not been seen free yet.
     std::function<bool()> awaits_release;
   };
 
-  // `survey` as DeviceWatch; never called where `pools` has no GPU.
-  MemoryWatch(boost::asio::io_context& io, EngineRoom& engines, const DevicePools& pools,
-              DeviceWatch::Survey survey, Core core);
+  // `survey` as DeviceWatch; never called where `pools` has no GPU. The intervals of `config` are
+  // looked up each time.
+  MemoryWatch(boost::asio::io_context& io, const Config& config, EngineRoom& engines,
+              const DevicePools& pools, DeviceWatch::Survey survey, Core core);
 
   // Takes the survey that the pools were made from, samples the host, then both every interval. A
   // first sample of the host that fails is an error of the caller's.
   Result<void> start(const DeviceSurvey& first);
   void stop();
+  // The configuration was replaced by another one, in place.
+  void reconfigured();
 
   // The host and the servers now. A failure changes nothing: the last sample stays, and health
   // shows its age.
   void refresh();
+  // A server is started: it is looked at within the shorter interval.
+  void server_starts();
   // A server became ready: what it holds on devices can be seen from now on.
   void server_ready();
   // A server was told to stop or has ended: devices are looked at every 10 ms, and up to every
@@ -54,6 +63,7 @@ class MemoryWatch {
 
  private:
   void wait();
+  void look();
   Result<void> sample();
   void take(const DeviceSurvey& survey);
   void tell(const ServerSampled& event);
@@ -63,6 +73,7 @@ class MemoryWatch {
 
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer release_timer_;
+  const Config& config_;
   EngineRoom& engines_;
   const DevicePools& pools_;
   Core core_;
@@ -70,11 +81,11 @@ class MemoryWatch {
   ProcessProbe processes_;
   DeviceAccount account_;
   DeviceWatch devices_;
+  StallWatch stalls_;
   std::string source_;
   std::map<Generation, ServerSampled> told_;  // what the core was last told of each server
   std::map<Generation, std::vector<Bytes>> on_devices_;
   std::map<Generation, Bytes> on_unified_;
-  bool idle_round_ = false;  // the last regular round left the devices alone
   bool releasing_ = false;
   Duration release_pause_{};
 };

@@ -85,4 +85,8 @@ Result<GgufInfo> read_gguf(const std::string& path);
 // file's header, with tensor_bytes, tensor_count, file_size and file covering all of them.
 Result<GgufInfo> read_gguf_model(const std::string& path);
 
+// The files that make up a model, by their names alone: `path` itself, and for a first part the
+// others that its name announces.
+std::vector<std::string> model_files(const std::string& path);
+
 }  // namespace vramd

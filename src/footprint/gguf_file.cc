@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 
@@ -129,6 +130,22 @@ Result<GgufInfo> read_gguf_model(const std::string& path) {
     model->file = FileId(mixed(model->file.value + part->file.value));
   }
   return model;
+}
+
+std::vector<std::string> model_files(const std::string& path) {
+  constexpr std::string_view first = "-00001-of-";
+  const std::size_t at = path.rfind(first);
+  std::vector<std::string> files{path};
+  if (at == std::string::npos)
+    return files;
+  std::int64_t count = 0;
+  const char* end = path.data() + path.size();
+  const auto parsed = std::from_chars(path.data() + at + first.size(), end, count);
+  if (parsed.ec != std::errc() || count > kSplitsMax || path.substr(at) != split_suffix(1, count))
+    return files;
+  for (std::int64_t number = 2; number <= count; ++number)
+    files.push_back(path.substr(0, at) + split_suffix(number, count));
+  return files;
 }
 
 }  // namespace vramd

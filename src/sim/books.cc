@@ -197,7 +197,8 @@ void Books::on(Tick now, const ServerExited& event) {
   model.yielded = false;
   if (std::exchange(model.rows_stale, false))
     model.rows.clear();
-  if (server.ready_at && (!server.stop_at || server.hung))
+  model.crash_counted = server.ready_at && (!server.stop_at || server.hung);
+  if (model.crash_counted)
     crashed(now, model);
   // A server that never was ready has failed, whatever its exit says, for example after a time-out.
   for (std::size_t i = 0; i < server.device_own.size(); ++i) {
@@ -229,6 +230,8 @@ void Books::on(Tick, const ServerSampled& event) {
   if (found == servers_.end())
     return;
   found->second.sampled = std::max(found->second.sampled, event.host_anon);
+  found->second.latest = event.host_anon;
+  found->second.device_latest = event.device_bytes;
   auto& most = found->second.device_sampled;
   most.resize(std::max(most.size(), event.device_bytes.size()));
   for (std::size_t i = 0; i < event.device_bytes.size(); ++i)
@@ -252,6 +255,25 @@ void Books::on(Tick, const PoolLost& event) {
 void Books::on(Tick now, const LevelChanged& action) {
   pools_[action.pool.value].level = action.level;
   pools_[action.pool.value].level_at = now;
+  const auto& levels = policy_.pressure.levels;
+  const auto before = std::ranges::find(levels, action.before, &PressureLevel::name);
+  const auto after = std::ranges::find(levels, action.level, &PressureLevel::name);
+  if (before != levels.end() && after < before)
+    return;  // peaks are forgotten on the way up
+  for (const PressureLevel& level : policy_.pressure.levels) {
+    const bool forgets = std::ranges::any_of(level.steps, [](const PressureStep& step) {
+      return step.kind == PressureStepKind::reset_peaks;
+    });
+    if (level.name != action.level || !forgets)
+      continue;
+    for (auto& [generation, server] : servers_) {
+      server.sampled = server.latest;
+      // What is left is the prediction with the margin of today.
+      server.own_most =
+          std::max(server.own_most, with_margin(server.own, server.source, policy_.margin));
+      server.device_sampled = server.device_latest;
+    }
+  }
 }
 
 void Books::open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model) {
@@ -276,6 +298,8 @@ void Books::on(Tick now, const PinModel& event) {
 
 void Books::on(Tick now, const ClearModel& event) {
   open_command(now, event.command, CommandKind::clear, event.model);
+  models_[event.model.value].crashes_in_a_row = 0;
+  models_[event.model.value].rests_until.reset();
 }
 
 void Books::on(Tick now, const Flush& event) {
@@ -334,6 +358,7 @@ void Books::on(Tick now, const StartServer& action) {
     if (row.device_bytes.size() != action.devices.size())
       continue;
     server.known_placement = true;
+    server.source = row.source;
     server.own = row.host_anon;
     server.own_most = with_extra(model, with_margin(row.host_anon, row.source, policy_.margin));
     for (std::size_t i = 0; i < action.devices.size(); ++i) {
@@ -417,8 +442,10 @@ void Books::on(Tick, const Decided& action) {
   if (action.decision.kind == DecisionKind::recover && action.decision.failure &&
       action.decision.model) {
     Model& model = models_[action.decision.model->value];
-    model.crashes_in_a_row = std::max(0, model.crashes_in_a_row - 1);
-    model.rests_until.reset();
+    if (std::exchange(model.crash_counted, false)) {
+      --model.crashes_in_a_row;
+      model.rests_until.reset();
+    }
     model.recovered = true;
     if (const auto generation = action.decision.generation) {
       forgiven_.insert(*generation);

@@ -34,6 +34,8 @@ class Books {
     Bytes own;                 // predicted when it started
     Bytes own_most;            // the same with the margin of its source
     Bytes sampled;             // the most that was measured; zero before
+    Bytes latest;              // what was measured last
+    FootprintSource source = FootprintSource::declared;
     FileId weights;
     Bytes weights_size;
     bool known_placement = false;
@@ -41,6 +43,7 @@ class Books {
     std::vector<Bytes> device_own;      // predicted
     std::vector<Bytes> device_most;     // with its margin, and what recovery may add
     std::vector<Bytes> device_sampled;  // the most that was measured
+    std::vector<Bytes> device_latest;
   };
 
   enum class RequestState : std::uint8_t { unknown, waiting, admitted, over };
@@ -77,6 +80,7 @@ class Books {
     std::uint64_t failures = 0;         // of servers and dry runs
     std::uint64_t crashes = 0;          // of ready servers
     std::int32_t crashes_in_a_row = 0;  // of ready servers that nobody stopped, since an answer
+    bool crash_counted = false;         // its last exit was one of crashes_in_a_row
     bool recovered = false;             // it once ran out of memory, and may be charged more since
     std::optional<Tick> rests_until;    // at least, after several of these
   };
@@ -128,7 +132,16 @@ class Books {
     Tick level_at;
   };
   const Pool& pool(PoolId id) const { return pools_[id.value]; }
-  std::size_t pool_count() const { return pools_.size(); }
+  // Some level may stop loads and new work at any time.
+  bool admission_may_stop() const {
+    for (const PressureLevel& level : policy_.pressure.levels) {
+      for (const PressureStep& step : level.steps) {
+        if (step.kind == PressureStepKind::stop_admission)
+          return true;
+      }
+    }
+    return false;
+  }
   std::optional<Tick> shutdown_at() const { return shutdown_at_; }
   bool drained() const { return drained_; }
 

@@ -75,7 +75,9 @@ class RequestChecker final : public Checker {
       step.findings.add("answers", text + " goes to a server that is not ready");
     }
     const ModelPolicy& model = books.policy().models[admit.model.value];
-    if (request.model ? *request.model != admit.model : model.type != ModelType::llm) {
+    const bool resident =
+        model.type == ModelType::llm || books.policy().pressure.fallback == admit.model;
+    if (request.model ? *request.model != admit.model : !resident) {
       step.findings.add("answers", text + " goes to another model than it asked for");
     }
     if (request.counted && server->placement.context < request.context_needed) {
@@ -145,7 +147,7 @@ class RequestChecker final : public Checker {
   // requests that need more context than the server gives.
   static void check_idle_slots(const Step& step, const Snapshot& snapshot) {
     const Books& books = step.books;
-    if (books.waiting() == 0)
+    if (books.waiting() == 0 || books.admission_may_stop())
       return;
     for (const ModelSnapshot& shown : snapshot.models) {
       const Books::Model& model = books.model(shown.model);

@@ -155,7 +155,9 @@ class StopChecker final : public Checker {
 
   // A busy model is safe for twice its load time, within the bounds of the policy.
   static void check_yield(const Step& step, const Decision& decision) {
-    if (decision.kind != DecisionKind::yield || !decision.model)
+    // Pressure waits for no residency.
+    if (decision.kind != DecisionKind::yield || decision.reason == ReasonCode::pressure ||
+        !decision.model)
       return;
     const Books& books = step.books;
     const Books::Model& model = books.model(*decision.model);

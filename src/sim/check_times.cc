@@ -140,9 +140,11 @@ class TimesChecker final : public Checker {
     if (decision.reason != ReasonCode::good_enough || !decision.placement)
       return;
     const std::vector<PlacementRow>& rows = step.books.model(*decision.model).rows;
-    const auto taken = std::find_if(rows.begin(), rows.end(), [&](const PlacementRow& row) {
+    // Rows that differ only in their devices have one placement; the last of them is judged.
+    const auto found = std::find_if(rows.rbegin(), rows.rend(), [&](const PlacementRow& row) {
       return row.placement == *decision.placement;
     });
+    const auto taken = found == rows.rend() ? rows.end() : found.base() - 1;
     const bool enough = std::any_of(rows.begin(), taken, [&](const PlacementRow& better) {
       return taken != rows.end() && taken->placement.context >= better.placement.context &&
              taken->speed_permille * std::int64_t{1000} >=
