@@ -142,11 +142,13 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
             {PoolId(static_cast<std::uint32_t>(i + 1)),
              (device.name.empty() ? device.id : device.name) + " can be seen no more"});
       states_[i].lost = true;
+    }
+    // Without its numbers a pool keeps its last sample, whose age is shown, and what servers hold
+    // there is not known: certainly not nothing.
+    if (sample == nullptr || !sample->complete()) {
+      processes_told = false;
       continue;
     }
-    // Without its numbers a pool keeps its last sample, whose age is shown.
-    if (!sample->complete())
-      continue;
     states_[i].lost = false;
     const Bytes left = i < ending.size() ? ending[i] : Bytes(0);
     truth.pools.push_back(judge_pool(i, *sample, own, charges, left, now, truth, processes_told));

@@ -140,11 +140,15 @@ TEST_F(DeviceAccountTest, WhatADryRunLeavesForAMomentIsNotForeign) {
 }
 
 TEST_F(DeviceAccountTest, WithoutNumbersThereIsNoSample) {
+  judge(card(1_GiB, {{7, 1_GiB}}), {{kOne, {7}}});
   DeviceSample sample = card(1_GiB);
   sample.used.reset();
-  const auto truth = judge(sample, {});
+  const auto truth = judge(sample, {{kOne, {7}}});
   EXPECT_THAT(truth.pools, IsEmpty());
   EXPECT_THAT(truth.lost, IsEmpty());
+  EXPECT_THAT(truth.servers.at(kOne), IsEmpty());
+  EXPECT_THAT(account_.judge({}, std::vector<OwnTree>{{kOne, {7}}}, {}).servers.at(kOne),
+              IsEmpty());
 }
 
 TEST(DeviceAccountUnified, WhatAServerHoldsThereIsTheHosts) {
