@@ -1,4 +1,4 @@
-"""GPUs whose drivers fail, lie, hang or lose them: named in status, and nothing is evicted for it."""
+"""GPUs whose drivers fail, lie, hang or lose them: named in status, and nothing is evicted."""
 
 import json
 import threading
