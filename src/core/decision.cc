@@ -122,8 +122,6 @@ std::string_view to_text(ReasonCode reason) {
       return "pressure_over";
     case ReasonCode::foreign_growth:
       return "foreign_growth";
-    case ReasonCode::after_release:
-      return "after_release";
     case ReasonCode::more_room:
       return "more_room";
     case ReasonCode::lesser_placement:

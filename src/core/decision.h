@@ -71,7 +71,6 @@ enum class ReasonCode : std::uint8_t {
   pressure,          // the pool's pressure level asks for it
   pressure_over,     // use fell below the restore mark: what pressure took comes back
   foreign_growth,    // other programs grew into what was meant to stay free
-  after_release,     // tried again once the memory of the last attempt was back
   more_room,         // tried again with more room, for which others give way
   lesser_placement,  // tried again with the next placement down
   device_failures,   // too many failures on the device: it runs on the CPU

@@ -215,8 +215,6 @@ std::string Sentence::level() const {
 
 std::string Sentence::recover() const {
   switch (d_.reason) {
-    case ReasonCode::after_release:
-      return model() + " is tried again once the memory of its last server is back.";
     case ReasonCode::more_room:
       return model() + " is tried again with " + to_text(d_.need) +
              " more room, for which others may have to give way.";

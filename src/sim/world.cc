@@ -199,6 +199,8 @@ std::optional<Event> World::happen(const Item& item) {
       return draw_command();
     case Kind::unpin:
       return PinModel{CommandId(++commands_), ModelId(static_cast<std::uint32_t>(item.a)), false};
+    case Kind::clear:
+      return ClearModel{CommandId(++commands_), ModelId(static_cast<std::uint32_t>(item.a))};
     case Kind::echo:
       if (ends_another_lease(echoes_[item.a]))
         return std::nullopt;
@@ -366,6 +368,15 @@ std::optional<Event> World::leave(RequestId id) {
   return ClientGone{id};
 }
 
+// Operators look at what runs on the CPU.
+void World::heed(const Decision& decision) {
+  if (calm() || decision.kind != DecisionKind::recover)
+    return;
+  if (decision.reason == ReasonCode::device_failures)
+    agenda_.add(now_ + Duration(operator_.between(0, 3'000'000)),
+                {Kind::clear, decision.model->value});
+}
+
 Event World::draw_command() {
   const CommandId id(++commands_);
   const ModelId model(static_cast<std::uint32_t>(operator_.below(knobs_.models.size())));
@@ -435,6 +446,8 @@ void World::apply(Tick now, const Actions& actions) {
       do_start(*start);
     if (const auto* stop = std::get_if<StopServer>(&action))
       do_stop(*stop);
+    if (const auto* decided = std::get_if<Decided>(&action))
+      heed(decided->decision);
     if (const auto* remains = std::get_if<KillRemains>(&action))
       kill_remains(*remains);
     if (const auto* admit = std::get_if<Admit>(&action))

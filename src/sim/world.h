@@ -70,6 +70,7 @@ class World {
     move_foreign,
     command,
     unpin,  // a: model
+    clear,  // a: model
     echo,   // a: index into echoes_
     relearn,
     stall,
@@ -126,6 +127,7 @@ class World {
   std::optional<Event> end_request(const Item& item);
   std::optional<Event> leave(RequestId request);
   Event draw_command();
+  void heed(const Decision& decision);
   Event relearn();
   std::optional<Event> reload();
   void become_calm();

@@ -1,6 +1,7 @@
 """A memory cgroup with a limit, of version 1 or 2, for tests that are about running out."""
 
 import contextlib
+import mmap
 import os
 import re
 import threading
@@ -101,8 +102,13 @@ class MemoryCgroup:
                            "oom_kill")
 
     def major_faults(self):
-        """Pages of the group's processes that had to be read from disk."""
+        """How often a process of the group had to wait for a page from disk; one such wait brings
+        many pages."""
         return self._count("memory.stat", "pgmajfault")
+
+    def read_again_mib(self):
+        """Pages of files that the kernel had taken away and that were wanted back. Linux 5.9."""
+        return self._count("memory.stat", "workingset_refault_file") * mmap.PAGESIZE >> 20
 
     def used_bytes(self):
         return int(self._read("memory.usage_in_bytes" if self.version == 1 else "memory.current"))
