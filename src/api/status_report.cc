@@ -40,7 +40,7 @@ std::string pool_line(const PoolSnapshot& pool, std::size_t name_width, std::siz
           to_text(pool.ours) + ", others " + to_text(pool.foreign) + ", free " +
           to_text(std::max(Bytes{}, pool.capacity - pool.used)) + "; reserved " +
           to_text(pool.reserved) + " of " + to_text(pool.budget);
-  if (!pool.level.empty())
+  if (!pool.level.empty() && pool.level_for >= 1s)
     line += "; " + pool.level + " for " + rounded_text(pool.level_for);
   if (pool.releasing > Bytes{})
     line += "; " + to_text(pool.releasing) + " not back yet";

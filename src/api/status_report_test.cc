@@ -21,6 +21,7 @@ TEST_F(StatusReport, ShowsPoolsModelsAndErrors) {
 }
 
 TEST_F(StatusReport, ShowsWhatIsWrong) {
+  snapshot_.pools[0].level = "moderate";  // since this moment
   snapshot_.pools[1].lost = true;
   snapshot_.pools[1].level = "";
   snapshot_.problems.push_back({"device_lost", "the device of pool gpu0 has gone"});
@@ -31,9 +32,9 @@ TEST_F(StatusReport, ShowsWhatIsWrong) {
   snapshot_.models[1].pinned = true;
   EXPECT_EQ(status_report(snapshot_),
             R"(memory status (balanced): not healthy, 1 request running, 2 waiting
-  host  normal  37 % of 32.00 GiB used: ours 2.00 GiB, others 10.00 GiB, free 20.00 GiB; )"
+  host  moderate  37 % of 32.00 GiB used: ours 2.00 GiB, others 10.00 GiB, free 20.00 GiB; )"
             R"(reserved 3.00 GiB of 24.00 GiB
-  gpu0  lost    can be seen no more
+  gpu0  lost      can be seen no more
   1 model on GPUs, 1 on the host; device memory failures: 2; 1 model kept off the GPU; )"
             R"(1 model failed
   org/chat  ready on gpu0, 4.50 GiB there and 1.00 GiB in the host, 1 request waiting, degraded
