@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parent / "engine"
@@ -37,6 +38,30 @@ class Options(unittest.TestCase):
         self.assertRegex(key, r"^1\.2\.3-x86_64-[0-9a-f]{8}$")
         self.assertEqual(key, engine.build_key("1.2.3", "x86_64", ["A=ON"]))
         self.assertNotEqual(key, engine.build_key("1.2.3", "x86_64", ["A=OFF"]))
+
+
+class Plugins(unittest.TestCase):
+    LOCK = {"version": "1.2.3", "plugins": {"vulkan": {"file": "package/bins/libx.so"}}}
+
+    def test_one_that_was_fetched_is_put_beside_the_server(self):
+        with tempfile.TemporaryDirectory() as cache:
+            target = Path(cache) / "key"
+            kept = Path(cache) / "1.2.3-vulkan"
+            target.mkdir()
+            kept.mkdir()
+            (kept / "libx.so").write_text("plug-in")
+            with mock.patch.object(engine.platform, "machine", return_value="x86_64"):
+                with self.assertRaisesRegex(engine.EngineError, "no llama-server"):
+                    engine.install_plugin(self.LOCK, "vulkan", target, target)
+                (target / "llama-server").write_text("")
+                engine.install_plugin(self.LOCK, "vulkan", target, target)
+            self.assertEqual((target / "libx.so").read_text(), "plug-in")
+            self.assertEqual(sorted(p.name for p in target.iterdir()), ["libx.so", "llama-server"])
+
+    def test_other_processors_are_told(self):
+        with mock.patch.object(engine.platform, "machine", return_value="aarch64"):
+            with self.assertRaisesRegex(engine.EngineError, "x86-64 only"):
+                engine.install_plugin(self.LOCK, "vulkan", Path("/x"), Path("/x"))
 
 
 class Cache(unittest.TestCase):

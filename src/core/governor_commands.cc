@@ -76,7 +76,9 @@ void Governor::Impl::on(const PinModel& event) {
     Decision d = decision(DecisionKind::pin, ReasonCode::operator_asked, *model);
     d.text = event.pinned ? "pinned" : "unpinned";
     decide(std::move(d));
-    if (model->pinned && model->drain_cause == DrainCause::yielding) {
+    const bool gives_way =
+        model->drain_cause == DrainCause::yielding || model->drain_cause == DrainCause::pressing;
+    if (model->pinned && gives_way) {
       model->drain_cause = DrainCause::none;
       model->yielding_to.reset();
       move(*model, ResidencyState::ready);

@@ -44,7 +44,24 @@ std::optional<Bytes> orphaned_of(const DeviceSample& sample) {
   return std::max(Bytes(0), *sample.used - listed);
 }
 
+std::vector<DeviceProcess> foreign_of(const DeviceSample& sample, std::span<const OwnTree> own) {
+  std::vector<DeviceProcess> foreign;
+  for (const DeviceProcess& process : sample.processes) {
+    const bool ours = std::ranges::any_of(own, [&](const OwnTree& tree) {
+      return std::ranges::find(tree.pids, process.pid) != tree.pids.end();
+    });
+    if (!ours)
+      foreign.push_back(process);
+  }
+  return foreign;
+}
+
 }  // namespace
+
+DeviceAccount::DeviceAccount(const DevicePools& pools, ForeignMemory::Lives lives) : pools_(pools) {
+  for (std::size_t i = 0; i < pools.devices().size(); ++i)
+    states_.push_back({false, Bytes(0), ForeignMemory(lives)});
+}
 
 std::vector<DeviceCharge> charges_of(const Snapshot& snapshot) {
   std::vector<DeviceCharge> charges;
@@ -75,7 +92,7 @@ bool DeviceAccount::tells_of_us(const DeviceSample& sample, std::size_t index,
 
 PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sample,
                                       std::span<const OwnTree> own,
-                                      std::span<const DeviceCharge> charges, Bytes ending,
+                                      std::span<const DeviceCharge> charges, Bytes ending, Tick now,
                                       DeviceTruth& truth, bool& processes_told) {
   PoolSampled event;
   event.pool = PoolId(static_cast<std::uint32_t>(index + 1));
@@ -92,6 +109,7 @@ PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sam
     }
     ours += std::min(ending, event.orphaned.value_or(Bytes(0)));
     event.foreign = std::max(Bytes(0), event.used - ours);
+    event.expected = states_[index].others.expected(now, foreign_of(sample, own));
   } else {
     processes_told = false;
     Bytes certain;
@@ -108,7 +126,7 @@ PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sam
 
 DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const OwnTree> own,
                                  std::span<const DeviceCharge> charges,
-                                 std::span<const Bytes> ending) {
+                                 std::span<const Bytes> ending, Tick now) {
   DeviceTruth truth;
   for (const OwnTree& tree : own) {
     if (tree.generation)
@@ -124,14 +142,16 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
             {PoolId(static_cast<std::uint32_t>(i + 1)),
              (device.name.empty() ? device.id : device.name) + " can be seen no more"});
       states_[i].lost = true;
+    }
+    // Without its numbers a pool keeps its last sample, whose age is shown, and what servers hold
+    // there is not known: certainly not nothing.
+    if (sample == nullptr || !sample->complete()) {
+      processes_told = false;
       continue;
     }
-    // Without its numbers a pool keeps its last sample, whose age is shown.
-    if (!sample->complete())
-      continue;
     states_[i].lost = false;
     const Bytes left = i < ending.size() ? ending[i] : Bytes(0);
-    truth.pools.push_back(judge_pool(i, *sample, own, charges, left, truth, processes_told));
+    truth.pools.push_back(judge_pool(i, *sample, own, charges, left, now, truth, processes_told));
   }
   if (!processes_told || !seen_ours_) {
     for (auto& [generation, bytes] : truth.servers)

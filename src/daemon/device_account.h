@@ -11,6 +11,7 @@
 #include "core/events.h"
 #include "core/snapshot.h"
 #include "daemon/device_pools.h"
+#include "daemon/foreign_memory.h"
 #include "probe/gpu/device_probe.h"
 
 namespace vramd {
@@ -49,21 +50,23 @@ struct DeviceTruth {
 // are no charge of the core's: `ending` is what they may still hold.
 class DeviceAccount {
  public:
-  explicit DeviceAccount(const DevicePools& pools)
-      : pools_(pools), states_(pools.devices().size()) {}
+  explicit DeviceAccount(const DevicePools& pools, ForeignMemory::Lives lives = process_lives);
 
+  // `now` never goes back.
   DeviceTruth judge(const DeviceSurvey& survey, std::span<const OwnTree> own,
-                    std::span<const DeviceCharge> charges, std::span<const Bytes> ending = {});
+                    std::span<const DeviceCharge> charges, std::span<const Bytes> ending = {},
+                    Tick now = {});
 
  private:
   struct PoolState {
     bool lost = false;
     Bytes foreign;  // as last told
+    ForeignMemory others;
   };
 
   PoolSampled judge_pool(std::size_t index, const DeviceSample& sample,
                          std::span<const OwnTree> own, std::span<const DeviceCharge> charges,
-                         Bytes ending, DeviceTruth& truth, bool& processes_told);
+                         Bytes ending, Tick now, DeviceTruth& truth, bool& processes_told);
   bool tells_of_us(const DeviceSample& sample, std::size_t index, std::span<const OwnTree> own,
                    std::span<const DeviceCharge> charges);
 

@@ -50,7 +50,7 @@ class DeviceAccountTest : public testing::Test {
 
   std::vector<LlamaDevice> engine_ = {{"CUDA0", "a card"}};
   DevicePools pools_{survey_of(card(0_B)), engine_};
-  DeviceAccount account_{pools_};
+  DeviceAccount account_{pools_, [](std::int32_t) { return true; }};
 };
 
 TEST_F(DeviceAccountTest, OursAreTheBytesOfOurTrees) {
@@ -114,6 +114,18 @@ TEST_F(DeviceAccountTest, ALostDeviceIsToldOnceAndIsBackWithItsSample) {
   EXPECT_THAT(account_.judge(none, {}, {}).lost, SizeIs(1));
 }
 
+TEST_F(DeviceAccountTest, WhatOthersHeldLatelyIsExpectedAgain) {
+  const std::vector<OwnTree> own = {{kOne, {7}}};
+  const auto expected = [&](Duration at, std::vector<DeviceProcess> others) {
+    others.push_back({7, 1_GiB});
+    const DeviceSample sample = card(4_GiB, std::move(others));
+    return account_.judge(survey_of(sample), own, {}, {}, Tick(at)).pools.at(0).expected;
+  };
+  EXPECT_EQ(expected(0s, {{50, 3_GiB}}), 0_B);
+  EXPECT_EQ(expected(1s, {{50, 1_GiB}}), 2_GiB);
+  EXPECT_EQ(expected(2s, {}), 3_GiB);
+}
+
 TEST_F(DeviceAccountTest, WhatADryRunLeavesForAMomentIsNotForeign) {
   const std::vector<Bytes> ending = {450_MiB};
   const auto told = [&](const DeviceSample& sample) {
@@ -128,11 +140,15 @@ TEST_F(DeviceAccountTest, WhatADryRunLeavesForAMomentIsNotForeign) {
 }
 
 TEST_F(DeviceAccountTest, WithoutNumbersThereIsNoSample) {
+  judge(card(1_GiB, {{7, 1_GiB}}), {{kOne, {7}}});
   DeviceSample sample = card(1_GiB);
   sample.used.reset();
-  const auto truth = judge(sample, {});
+  const auto truth = judge(sample, {{kOne, {7}}});
   EXPECT_THAT(truth.pools, IsEmpty());
   EXPECT_THAT(truth.lost, IsEmpty());
+  EXPECT_THAT(truth.servers.at(kOne), IsEmpty());
+  EXPECT_THAT(account_.judge({}, std::vector<OwnTree>{{kOne, {7}}}, {}).servers.at(kOne),
+              IsEmpty());
 }
 
 TEST(DeviceAccountUnified, WhatAServerHoldsThereIsTheHosts) {

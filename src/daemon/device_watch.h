@@ -5,7 +5,6 @@
 #include <memory>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "probe/gpu/device_probe.h"
 
@@ -20,6 +19,7 @@ class DeviceWatch {
 
   // `survey` blocks and is called by the watch's thread only.
   DeviceWatch(boost::asio::io_context& io, Survey survey, Take take);
+  // Does not wait for a driver that hangs: its thread is left behind, and so is `survey`.
   ~DeviceWatch();
   DeviceWatch(const DeviceWatch&) = delete;
   DeviceWatch& operator=(const DeviceWatch&) = delete;
@@ -36,10 +36,10 @@ class DeviceWatch {
   void begin();
   void end(const DeviceSurvey& survey);
 
-  boost::asio::io_context& io_;
-  Survey survey_;
+  struct Asker;  // the thread's side
+
   Take take_;
-  boost::asio::thread_pool worker_{1};
+  std::shared_ptr<Asker> asker_;
   bool busy_ = false;
   bool drop_ = false;
   bool stopped_ = false;

@@ -167,8 +167,10 @@ std::vector<OwnTree> MemoryWatch::own_trees() const {
 }
 
 void MemoryWatch::take(const DeviceSurvey& survey) {
+  const Tick now(
+      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
   DeviceTruth truth =
-      account_.judge(survey, own_trees(), core_.charges(), engines_.ending_on_devices());
+      account_.judge(survey, own_trees(), core_.charges(), engines_.ending_on_devices(), now);
   on_devices_ = std::move(truth.servers);
   on_unified_ = std::move(truth.unified);
   for (const auto& [generation, bytes] : on_devices_) {

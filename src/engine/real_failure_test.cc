@@ -1,9 +1,9 @@
 // The real llama-server, made to fail in each way that needs no GPU. Run by
-// tests/integration/failure_class_test.py, which names the server and a good model.
+// tests/integration/failure_class_test.py, which names the server and a good model
+// beside a smaller one.
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include <gtest/gtest.h>
 
@@ -14,9 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+std::string first_bytes(const fs::path& path, std::size_t count) {
+  std::string bytes(count, '\0');
+  std::ifstream(path, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(count));
+  return bytes;
 }
 
 class RealFailure : public ServerFixture {
@@ -29,6 +30,7 @@ class RealFailure : public ServerFixture {
           << "needs VRAMD_ENGINE_DIR and VRAMD_TEST_MODEL: tools/integration failure_class";
     engine_ = engine;
     model_ = model;
+    small_ = model_.parent_path() / "demo-small.gguf";
     ServerFixture::SetUp();
   }
 
@@ -61,12 +63,11 @@ class RealFailure : public ServerFixture {
 
   fs::path engine_;
   fs::path model_;
+  fs::path small_;
 };
 
 TEST_F(RealFailure, FilesThatAreNoModel) {
-  const std::string good = read_file(model_);
-  ASSERT_GT(good.size(), 100'000U);
-  const auto cut = end_of(argv(write("cut.gguf", std::string_view(good).substr(0, 100'000))));
+  const auto cut = end_of(argv(write("cut.gguf", first_bytes(small_, 100'000))));
   EXPECT_EQ(cut.kind, FailureKind::bad_model);
   EXPECT_NE(cut.text.find("not within the file bounds"), std::string::npos) << cut.text;
   const auto text = end_of(argv(write("text.gguf", "this is not a model")));
@@ -78,12 +79,15 @@ TEST_F(RealFailure, FilesThatAreNoModel) {
 }
 
 TEST_F(RealFailure, AnUnknownArchitecture) {
-  std::string bytes = read_file(model_);
-  const auto key = bytes.find("general.architecture");
-  const auto value = bytes.find("llama", key);
+  const std::string head = first_bytes(small_, 4096);
+  const auto value = head.find("llama", head.find("general.architecture"));
   ASSERT_NE(value, std::string::npos);
-  bytes.replace(value, 5, "frobs");
-  const auto failure = end_of(argv(write("frobs.gguf", bytes)));
+  const fs::path path = scratch_.path() / "frobs.gguf";
+  fs::copy_file(small_, path);
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out)
+      .seekp(static_cast<std::streamoff>(value))
+      .write("frobs", 5);
+  const auto failure = end_of(argv(path));
   EXPECT_EQ(failure.kind, FailureKind::bad_model);
   EXPECT_NE(failure.text.find("unknown model architecture: 'frobs' (the engine may be too old"),
             std::string::npos)

@@ -255,6 +255,11 @@ void Books::on(Tick, const PoolLost& event) {
 void Books::on(Tick now, const LevelChanged& action) {
   pools_[action.pool.value].level = action.level;
   pools_[action.pool.value].level_at = now;
+  const auto& levels = policy_.pressure.levels;
+  const auto before = std::ranges::find(levels, action.before, &PressureLevel::name);
+  const auto after = std::ranges::find(levels, action.level, &PressureLevel::name);
+  if (before != levels.end() && after < before)
+    return;  // peaks are forgotten on the way up
   for (const PressureLevel& level : policy_.pressure.levels) {
     const bool forgets = std::ranges::any_of(level.steps, [](const PressureStep& step) {
       return step.kind == PressureStepKind::reset_peaks;
@@ -263,6 +268,9 @@ void Books::on(Tick now, const LevelChanged& action) {
       continue;
     for (auto& [generation, server] : servers_) {
       server.sampled = server.latest;
+      // What is left is the prediction with the margin of today.
+      server.own_most =
+          std::max(server.own_most, with_margin(server.own, server.source, policy_.margin));
       server.device_sampled = server.device_latest;
     }
   }
@@ -350,6 +358,7 @@ void Books::on(Tick now, const StartServer& action) {
     if (row.device_bytes.size() != action.devices.size())
       continue;
     server.known_placement = true;
+    server.source = row.source;
     server.own = row.host_anon;
     server.own_most = with_extra(model, with_margin(row.host_anon, row.source, policy_.margin));
     for (std::size_t i = 0; i < action.devices.size(); ++i) {

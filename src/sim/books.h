@@ -35,6 +35,7 @@ class Books {
     Bytes own_most;            // the same with the margin of its source
     Bytes sampled;             // the most that was measured; zero before
     Bytes latest;              // what was measured last
+    FootprintSource source = FootprintSource::declared;
     FileId weights;
     Bytes weights_size;
     bool known_placement = false;

@@ -19,6 +19,11 @@ class IdleChecker final : public Checker {
     const PressurePolicy& pressure = books.policy().pressure;
     if (books.admission_may_stop() || (!pressure.levels.empty() && pressure.preset != "demand"))
       return;
+    // Somebody waits for device memory that is on its way back, and others wait for that load.
+    for (const PoolSnapshot& pool : snapshot.pools) {
+      if (pool.releasing > Bytes(0))
+        return;
+    }
     if (books.shutdown_at() || books.profiles_running() > 0 || is_busy(step))
       return;
     const auto model = who_waits_alone(books, snapshot);

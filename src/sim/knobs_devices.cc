@@ -93,13 +93,14 @@ void draw_devices(Knobs& knobs) {
   if (prng.chance(400))
     draw_pressure(prng, knobs);
   RecoveryPolicy& recovery = knobs.policy.recovery;
-  recovery.device_failures_max = static_cast<std::int32_t>(prng.between(1, 4));
+  recovery.device_failures_max =
+      static_cast<std::int32_t>(prng.chance(600) ? 1 : prng.between(2, 4));
   recovery.failure_window = Duration(prng.chance(500) ? 10min : 5s);
   if (prng.chance(100))
     recovery.cooldown.reset();
   else
     recovery.cooldown =
-        prng.chance(300) ? Duration(30min) : Duration(prng.between(500'000, 5'000'000));
+        prng.chance(150) ? Duration(30min) : Duration(prng.between(20'000, 600'000));
   recovery.release_timeout = prng.chance(700) ? Duration(5s) : Duration(100ms);
 }
 

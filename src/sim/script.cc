@@ -181,6 +181,8 @@ Script script_of(const Knobs& knobs, std::uint64_t events, const std::string& fi
   script.setting = default_setting();
   script.setting.policy = knobs.policy;
   script.setting.capacity = knobs.capacity;
+  for (const DeviceTruth& device : knobs.devices)
+    script.setting.device_capacity.push_back(device.capacity);
   script.setting.timers_by_hand = true;
   script.setting.profiles_by_hand = true;
   for (const ModelTruth& truth : knobs.models)

@@ -368,9 +368,9 @@ std::optional<Event> World::leave(RequestId id) {
   return ClientGone{id};
 }
 
-// Operators look at what runs on the CPU, some of them soon.
+// Operators look at what runs on the CPU.
 void World::heed(const Decision& decision) {
-  if (calm() || decision.kind != DecisionKind::recover || !operator_.chance(400))
+  if (calm() || decision.kind != DecisionKind::recover)
     return;
   if (decision.reason == ReasonCode::device_failures)
     agenda_.add(now_ + Duration(operator_.between(0, 3'000'000)),

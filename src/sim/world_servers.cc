@@ -48,6 +48,8 @@ void World::do_start(const StartServer& action) {
     constexpr FailureKind kinds[] = {FailureKind::exited, FailureKind::out_of_memory,
                                      FailureKind::crashed, FailureKind::bad_setup};
     failure = Failure{kinds[faults_.below(4)], "ended while it loaded"};
+    if (!action.devices.empty() && faults_.chance(700))
+      failure = Failure{FailureKind::out_of_device_memory, "cudaMalloc failed: out of memory"};
   } else if (faulty(Fault::stale_profile)) {
     failure = Failure{FailureKind::stale_profile, "the file changed"};
   }

@@ -202,15 +202,28 @@ void SharedSet::clear_faults() {
   set_->fault_count = 0;
 }
 
-std::uint64_t SharedSet::count(std::string_view name) {
-  const Lock lock(*this);
+std::uint64_t& SharedSet::counter_locked(std::string_view name) {
   for (Counter& counter : set_->counters) {
     if (counter.name[0] == '\0')
       set_text(counter.name, name);
     if (counter.name == name)
-      return ++counter.value;
+      return counter.value;
   }
   throw std::runtime_error("too many counters");
+}
+
+std::uint64_t SharedSet::count(std::string_view name) {
+  const Lock lock(*this);
+  return ++counter_locked(name);
+}
+
+bool SharedSet::count_up_to(std::string_view name, std::uint64_t most) {
+  const Lock lock(*this);
+  std::uint64_t& value = counter_locked(name);
+  if (value >= most)
+    return false;
+  ++value;
+  return true;
 }
 
 std::uint64_t time_ms(const DeviceSet& set) {

@@ -147,10 +147,13 @@ class SharedSet {
   void clear_faults();
   // Adds one to a counter, made when it is first used, and returns the new value.
   std::uint64_t count(std::string_view name);
+  // The same where that is not more than `most`; otherwise nothing changes, and it is false.
+  bool count_up_to(std::string_view name, std::uint64_t most);
 
  private:
   class Lock;
   void release_locked(Device& device, std::int32_t pid);
+  std::uint64_t& counter_locked(std::string_view name);
   void note_refusal(std::size_t device, const Claim& claim, std::uint64_t room);
 
   std::mutex mutex_;  // a file's lock is one for all threads of a process

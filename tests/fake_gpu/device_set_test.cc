@@ -169,6 +169,7 @@ TEST_F(DeviceSetTest, CountersAreSharedByName) {
   EXPECT_EQ(set().count("b"), 1U);
   SharedSet other(path_);
   EXPECT_EQ(other.count("a"), 2U);
+  EXPECT_FALSE(other.count_up_to("a", 2));
   EXPECT_EQ(nlohmann::json::parse(report(set().set()))["counters"]["a"], 2U);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -50,14 +51,18 @@ void print_gpus(const fake_gpu::DeviceSet& set, std::string_view fields) {
   }
 }
 
+// A line for each process.
 void print_processes(const fake_gpu::DeviceSet& set) {
   for (std::size_t i = 0; i < set.device_count; ++i) {
-    for (const auto& allocation : set.devices[i].allocations) {
-      if (allocation.pid <= 0 || allocation.free_at_ms != 0)
-        continue;
-      const std::string bytes =
-          set.devices[i].hides_bytes != 0 ? "[N/A]" : std::to_string(allocation.bytes >> 20);
-      std::printf("%s, %d, %s\n", set.devices[i].uuid, allocation.pid, bytes.c_str());
+    const Device& device = set.devices[i];
+    std::map<std::int32_t, std::uint64_t> sums;
+    for (const auto& allocation : device.allocations) {
+      if (allocation.pid > 0 && allocation.free_at_ms == 0)
+        sums[allocation.pid] += allocation.bytes;
+    }
+    for (const auto& [pid, bytes] : sums) {
+      const std::string told = device.hides_bytes != 0 ? "[N/A]" : std::to_string(bytes >> 20);
+      std::printf("%s, %d, %s\n", device.uuid, pid, told.c_str());
     }
   }
 }

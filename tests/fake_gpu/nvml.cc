@@ -166,6 +166,9 @@ int nvmlShutdown() {
 }
 
 int nvmlDeviceGetCount_v2(unsigned* count) {
+  // Every look at the devices begins with this.
+  if (auto* shared = fake_gpu::set_of_environment())
+    shared->count("nvml");
   const int code = check("nvmlDeviceGetCount_v2", nullptr);
   if (code == kSuccess)
     *count = static_cast<unsigned>(cards().size());

@@ -1,10 +1,13 @@
 """The real llama-server fails in each way that needs no GPU, and is told apart by its words."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
-from daemon import BUILD, demo_models
+from daemon import BUILD, Daemon, demo_models
 
 
 class RealFailures(unittest.TestCase):
@@ -19,6 +22,31 @@ class RealFailures(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertIn("[  PASSED  ] 7 tests.", result.stdout)
         self.assertNotIn("SKIPPED", result.stdout)
+
+    def test_the_daemon_says_so_and_does_not_try_for_ever(self):
+        if "VRAMD_ENGINE_DIR" not in os.environ:
+            self.skipTest("needs VRAMD_ENGINE_DIR, run it through tools/integration")
+        with tempfile.TemporaryDirectory(prefix="vramd-test-") as scratch:
+            engine = Path(scratch) / "engine"
+            shutil.copytree(os.environ["VRAMD_ENGINE_DIR"], engine, symlinks=True)
+            (engine / "libllama-server-impl.so").unlink()
+            model = demo_models("demo") / "demo-small.gguf"
+            config = {"engine": {"llama_server": str(engine / "llama-server")},
+                      "models": {"m": {"gguf": str(model), "context": 512, "slots": 1}}}
+            with Daemon(config, arguments=["--cpu"]) as daemon:
+                status, _, text = daemon.chat("m")
+                self.assertEqual(status, 502, text)
+                self.assertIn("libllama-server-impl.so", text)
+                failed = [e for e in daemon.events() if e["kind"] == "fail"]
+                self.assertEqual([e["failure"] for e in failed], ["bad_setup"])
+                self.assertIn("install the library that is named", failed[0]["text"])
+                model = daemon.models()["m"]
+                self.assertEqual((model["state"], model["failure_kind"]), ("failed", "bad_setup"))
+                self.assertIn("error while loading shared libraries", model["failure"])
+                metrics = daemon.request("GET", "/metrics")[2]
+                self.assertIn('vramd_failures_total{kind="bad_setup",model="m"} 1', metrics)
+                self.assertEqual(daemon.chat("m")[0], 502)  # at once: it rests
+                self.assertEqual(len([e for e in daemon.events() if e["kind"] == "load"]), 1)
 
 
 if __name__ == "__main__":

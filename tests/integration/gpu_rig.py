@@ -95,6 +95,13 @@ class GpuRig:
         """How often an owner's kind was refused, over all devices."""
         return sum(d["owners"][owner]["refused"] for d in self.report()["devices"])
 
+    def wait_looks(self, count=3):
+        """Until NVML was asked so often again."""
+        def looks():
+            return self.report()["counters"].get("nvml", 0)
+        before = looks()
+        wait_until(lambda: looks() >= before + count, 20, "the devices are looked at")
+
     @contextlib.contextmanager
     def hog(self, mib, device=0, **options):
         """Another user's program; see fake-gpu-hog for `options`."""

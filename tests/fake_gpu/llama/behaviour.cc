@@ -34,6 +34,7 @@ void take_entry(const json& entry, Behaviour& behaviour) {
   take("oom_at", behaviour.oom_at);
   take("oom_times", behaviour.oom_times);
   take("hang_at", behaviour.hang_at);
+  take("hang_times", behaviour.hang_times);
   take("hang_at_load", behaviour.hang_at_load);
   take("no_devices", behaviour.no_devices);
   take("last_words", behaviour.last_words);

@@ -20,7 +20,8 @@ struct Behaviour {
   std::int64_t grow_mib = 0;              // ... its cache takes so much more
   std::int64_t oom_at = 0;  // with this request it wants more than its device has, and aborts ...
   std::int64_t oom_times = 1;    // ... so many times in all, over all processes of this model
-  std::int64_t hang_at = 0;      // with this request it stops answering anybody
+  std::int64_t hang_at = 0;      // with this request it stops answering anybody ...
+  std::int64_t hang_times = 1;   // ... so many times in all
   bool hang_at_load = false;     // it never becomes ready
   bool no_devices = false;       // as an engine without a plug-in for GPUs
   std::string last_words;        // said when it loads a model, and then it ends ...

@@ -159,7 +159,13 @@ void ModelServer::handle(const HttpRequest& request, HttpReply& reply) {
 // In the middle of the request that was named.
 void ModelServer::misbehave(const Behaviour& behaviour, HttpReply& reply) {
   const std::int64_t number = ++requests_;
-  if (number == behaviour.hang_at) {
+  if (set_ == nullptr)
+    return;
+  const auto is_due = [&](std::int64_t at, const char* what, std::int64_t times) {
+    return at != 0 && number >= at &&
+           set_->count_up_to(what + name_, static_cast<std::uint64_t>(times));
+  };
+  if (is_due(behaviour.hang_at, "hang:", behaviour.hang_times)) {
     hangs_ = true;
     wait_for_ever();
   }
@@ -170,8 +176,7 @@ void ModelServer::misbehave(const Behaviour& behaviour, HttpReply& reply) {
     memory_->touch(each);
   if (number == behaviour.grow_at)
     memory_->allocate_in_use(device, mebibytes(behaviour.grow_mib));
-  if (behaviour.oom_at != 0 && number >= behaviour.oom_at &&
-      set_->count("oom:" + name_) <= static_cast<std::uint64_t>(behaviour.oom_times)) {
+  if (is_due(behaviour.oom_at, "oom:", behaviour.oom_times)) {
     // Requests that came with it get into it.
     reply.wait_ms(static_cast<int>(behaviour.token_ms));
     memory_->allocate_in_use(device, memory_->too_much(device));
