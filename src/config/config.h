@@ -33,9 +33,11 @@ struct ModelConfig {
   std::vector<std::string> aliases;
   std::filesystem::path gguf;  // absolute; whether it exists is seen when it is used
   std::optional<ModelType>
-      type;                    // empty: found from the file (Policy::models[i].type says llm then)
-  Placement configured;        // the best placement the user asks for
-  bool context_given = false;  // false: configured.context is that of `defaults`
+      type;              // empty: found from the file (Policy::models[i].type says llm then)
+  Placement configured;  // the best placement the user asks for
+  // Layers on GPUs, neither more nor fewer; also in `configured`. Empty: as many as fit.
+  std::optional<std::int32_t> gpu_layers;
+  bool context_given = false;      // false: configured.context is that of `defaults`
   bool concurrency_given = false;  // false: in_flight_max is the configured slots
   std::vector<LadderStep> ladder;  // best to least; empty: nothing below `configured` is allowed
   std::vector<std::string> args;   // passed to the engine as they are, after vramd's own

@@ -15,6 +15,8 @@ constexpr KeyScope kClient = KeyScope::api_key;
 // Engines count context x slots in 32 bits.
 constexpr std::int64_t kContextMax = std::int64_t{1} << 22;
 constexpr std::int64_t kSlotsMax = 256;
+// More than any model has; people write 99 or 999 for all.
+constexpr std::int64_t kLayersMax = 9'999;
 constexpr std::int64_t kSecond = Duration(1s).count();
 constexpr std::int64_t kDay = Duration(24h).count();
 
@@ -29,6 +31,11 @@ constexpr std::array<std::string_view, 3> kScopes = {"infer", "read", "admin"};
 void store_context(KeyTarget& t, const Value& v) {
   set(t.model->config.configured.context, v);
   t.model->config.context_given = true;
+}
+
+void store_gpu_layers(KeyTarget& t, const Value& v) {
+  set(t.model->config.gpu_layers, v);
+  set(t.model->config.configured.gpu_layers, v);
 }
 
 void store_concurrency(KeyTarget& t, const Value& v) {
@@ -83,6 +90,12 @@ const KeySpec kModelRows[] = {
     row(kModel, "kv_type", ValueType::choice, "f16", "Type of the key and value cache.",
         [](T& t, V v) { set(t.model->config.configured.kv, v); })
         .one_of(kKvTypes)
+        .inherit(),
+    row(kModel, "gpu_layers", ValueType::integer, "",
+        "Layers on GPUs, neither more nor fewer; 0 is the processor alone. By default as many as "
+        "fit.",
+        store_gpu_layers)
+        .within(0, kLayersMax)
         .inherit(),
     row(kModel, "ladder", ValueType::ladder, "",
         "Lesser placements that may be taken when memory is short, best first. Without one the "
@@ -151,6 +164,9 @@ const KeySpec kClientRows[] = {
     row(kStep, "slots", ValueType::integer, "", "Requests at once in this placement.",
         [](T& t, V v) { set(t.step->slots, v); })
         .within(1, kSlotsMax),
+    row(kStep, "gpu_layers", ValueType::integer, "", "Layers on GPUs in this placement.",
+        [](T& t, V v) { set(t.step->gpu_layers, v); })
+        .within(0, kLayersMax),
     row(kStep, "kv_type", ValueType::choice, "",
         "Type of the key and value cache in this placement.", [](T& t, V v) { set(t.step->kv, v); })
         .one_of(kKvTypes),
@@ -183,13 +199,11 @@ const PlannedKey kPlanned[] = {
     {KeyScope::global, "router", "the router comes"},
     {KeyScope::global, "team", "the router comes"},
     {KeyScope::global, "tls", "TLS comes"},
-    {kModel, "gpu_layers", "GPU pools come"},
-    {kModel, "devices", "GPU pools come"},
+    {kModel, "devices", "choosing the GPUs of a model comes"},
     {kModel, "command", "model servers other than llama-server come"},
     {kModel, "url", "model servers that vramd does not start come"},
     {kModel, "memory", "declared memory comes"},
     {kModel, "container", "model servers in containers come"},
-    {kStep, "gpu_layers", "GPU pools come"},
 };
 
 }  // namespace

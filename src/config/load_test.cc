@@ -288,5 +288,23 @@ TEST(Load, LoopbackIsRecognised) {
   }
 }
 
+TEST(Load, LayersOnGpusMayBeNamed) {
+  const Config config = config_of(
+      "models:\n"
+      "  a: {gguf: a}\n"
+      "  b: {gguf: b, gpu_layers: 0}\n"
+      "  c: {gguf: c, gpu_layers: 20, ladder: [{gpu_layers: 12}, {gpu_layers: 4, context: "
+      "1024}]}\n");
+  EXPECT_EQ(config.models[0].gpu_layers, std::nullopt);
+  EXPECT_EQ(config.models[1].gpu_layers, 0);
+  EXPECT_EQ(config.models[2].configured.gpu_layers, 20);
+  EXPECT_EQ(config.models[2].ladder[0].gpu_layers, 12);
+  EXPECT_EQ(apply(config.models[2].ladder[1], config.models[2].configured).gpu_layers, 4);
+  EXPECT_EQ(
+      problems_of("models: {a: {gguf: a, gpu_layers: 4, ladder: [{gpu_layers: 8}]}}"),
+      "vramd.yaml:1:10: models.a.ladder: a step asks for more than the model itself; steps go "
+      "down from context 4096 and 2 slots, with 4 layers\n");
+}
+
 }  // namespace
 }  // namespace vramd

@@ -146,12 +146,15 @@ void ModelsReader::complete(const std::string& id, ModelDraft draft, const Origi
   const Placement& top = draft.config.configured;
   for (const LadderStep& step : draft.config.ladder) {
     const Placement lesser = apply(step, top);
-    if (lesser.context > top.context || lesser.slots > top.slots) {
+    const bool more_layers = draft.config.gpu_layers && lesser.gpu_layers > top.gpu_layers;
+    if (lesser.context > top.context || lesser.slots > top.slots || more_layers) {
       problems.add(where, "models." + id +
                               ".ladder: a step asks for more than the model itself; "
                               "steps go down from context " +
                               std::to_string(top.context) + " and " + std::to_string(top.slots) +
-                              " slots");
+                              " slots" +
+                              (more_layers ? ", with " + std::to_string(top.gpu_layers) + " layers"
+                                           : std::string()));
     }
   }
   draft.policy.id = id;

@@ -140,10 +140,9 @@ std::vector<ProfiledPlacement> EngineRoom::placements(ModelId id, const GgufInfo
     for (ProfiledPlacement& p : placements_of(gguf, settings(id, placement), space, gpu_layers))
       all.push_back(std::move(p));
   };
-  add(model.configured,
-      model.configured.gpu_layers > 0 ? std::optional(model.configured.gpu_layers) : std::nullopt);
+  add(model.configured, model.gpu_layers);
   for (const LadderStep& step : model.ladder)
-    add(apply(step, model.configured), step.gpu_layers);
+    add(apply(step, model.configured), step.gpu_layers ? step.gpu_layers : model.gpu_layers);
   if (!named) {
     std::ranges::stable_partition(all, [](const ProfiledPlacement& p) { return p.devices > 0; });
   }
