@@ -33,8 +33,11 @@ class Sentence {
     return text;
   }
 
+  // What is held back, or promised twice, makes less than nothing free.
+  std::string free() const { return to_text(std::max(Bytes{0}, d_.headroom)); }
+
   std::string arithmetic() const {
-    return "needs " + to_text(d_.need) + " of " + pool() + ", " + to_text(d_.headroom) + " free";
+    return "needs " + to_text(d_.need) + " of " + pool() + ", " + free() + " free";
   }
 
   std::string list(const std::vector<ModelId>& models) const {
@@ -246,7 +249,7 @@ std::string Sentence::write() const {
     case DecisionKind::evict: {
       std::string text = "Unloading " + model() + " to make room for " + name(d_.other) +
                          ", which needs " + to_text(d_.need) + " of " + pool() + " while " +
-                         to_text(d_.headroom) + " is free.";
+                         free() + " is free.";
       if (d_.reason == ReasonCode::single_model) {
         text = "Unloading " + model() + " for " + name(d_.other) +
                ": only one model is allowed at a time.";

@@ -362,7 +362,8 @@ LoadPlan Planner::plan_profile(const LoadQuery& query) const {
   Charge charge;
   charge.own[kHostPool.value] =
       std::min(policy_.load.profile_reservation, std::max(Bytes{0}, ledger_.empty_now(kHostPool)));
-  const Room room = room_for(query, charge, false, {});
+  // What is held back under pressure is held back from models.
+  const Room room = room_within(query, charge, false, {}, true);
   LoadPlan plan;
   plan.profile = true;
   plan.reason = room.victims.empty() ? ReasonCode::fits_headroom : ReasonCode::made_room;
