@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 
+from daemon import wait_until
 from gpu_rig import GIB, GpuRig
 
 # Of the weights; cache, compute buffer and a CUDA context come to it.
@@ -97,6 +98,8 @@ class EightGigabytes(unittest.TestCase):
             def goes_on(number):
                 return number < requests or (number < REQUESTS_MAX and not enough(rig.report()))
             with rig.daemon(config(rig)) as daemon, rig.hog(HOG_MIB, **HOG):
+                # After the daemon's first look at the card, so that a stale one has missed it.
+                wait_until(lambda: rig.used_mib() >= HOG_MIB, 30, "the other program has come")
                 results = run_clients(CLIENTS, lambda n: ask(daemon, work[n]), goes_on)
                 models = daemon.models().values()
                 self.assertIsNone(daemon.process.poll(), daemon.log[-3000:])
