@@ -219,6 +219,12 @@ std::string host_text(const Json& model) {
                      bytes_field(model, "measured_bytes") ? "measured_bytes" : "reserved_bytes");
 }
 
+bool has_devices(const Json& status) {
+  return std::ranges::any_of(list_field(status, "models"), [](const Json& model) {
+    return !list_field(model, "devices").empty();
+  });
+}
+
 struct ModelColumns {
   std::size_t name = kNameColumns;
   bool placement = true;
@@ -259,9 +265,7 @@ std::string models_view(const Json& status, const Terminal& terminal, const Mode
 std::string models_view(const Json& status, const Terminal& terminal) {
   constexpr std::size_t kNameColumnsMin = 12;
   ModelColumns columns;
-  columns.device = std::ranges::any_of(list_field(status, "models"), [](const Json& model) {
-    return !list_field(model, "devices").empty();
-  });
+  columns.device = has_devices(status);
   const Terminal plain{.colour = false, .unicode = terminal.unicode, .width = terminal.width};
   while (columns.name > kNameColumnsMin &&
          widest_line(models_view(status, plain, columns)) > terminal.width) {
@@ -281,11 +285,16 @@ std::string status_view(const Json& status, const Terminal& terminal) {
 }
 
 std::string ps_view(const Json& status, const Terminal& terminal) {
+  const bool device = has_devices(status);
   Table table(terminal);
   table.column("MODEL");
   table.column("STATE");
   table.column("TIER");
   table.column("PLACEMENT");
+  if (device) {
+    table.column("LAYERS", Align::right);
+    table.column("GPU", Align::right);
+  }
   table.column("RESERVED", Align::right);
   table.column("MEASURED", Align::right);
   table.column("LEASES", Align::right);
@@ -298,17 +307,24 @@ std::string ps_view(const Json& status, const Terminal& terminal) {
       continue;
     any = true;
     const std::string state = text_field(model, "state");
-    table.row({{clipped(text_field(model, "id"), kNameColumns)},
-               {state_text(model), colour_of(state)},
-               {text_field(model, "tier")},
-               {placement_text(model)},
-               {memory_text(model, "reserved_bytes")},
-               {memory_text(model, "measured_bytes")},
-               {count_text(model, "leases")},
-               {count_text(model, "waiting"),
-                number_field(model, "waiting") > 0 ? Colour::yellow : Colour::plain},
-               {idle_text(model)},
-               {marks_text(model), marks_colour(model)}});
+    std::vector<Cell> cells{{clipped(text_field(model, "id"), kNameColumns)},
+                            {state_text(model), colour_of(state)},
+                            {text_field(model, "tier")},
+                            {placement_text(model)}};
+    if (device) {
+      const Json placement = object_field(model, "placement");
+      cells.push_back({placement.empty() ? "-" : count_text(placement, "gpu_layers")});
+      cells.push_back({device_text(model)});
+    }
+    cells.insert(cells.end(),
+                 {{memory_text(model, "reserved_bytes")},
+                  {memory_text(model, "measured_bytes")},
+                  {count_text(model, "leases")},
+                  {count_text(model, "waiting"),
+                   number_field(model, "waiting") > 0 ? Colour::yellow : Colour::plain},
+                  {idle_text(model)},
+                  {marks_text(model), marks_colour(model)}});
+    table.row(std::move(cells));
   }
   return any ? table.text() : "no model is loaded; the first request to one loads it\n";
 }

@@ -113,6 +113,17 @@ embed     loading 2s  disk  512 x 1         100 MiB         -       0     3     
 )");
 }
 
+TEST(Views, PsOfAMachineWithGpusShowsWhatIsThere) {
+  Json status = gpu_status();
+  status["models"][0]["placement"]["gpu_layers"] = 33;
+  status["models"][1]["placement"]["gpu_layers"] = 0;
+  const std::string text = ps_view(status, kPlain);
+  EXPECT_EQ(text.substr(0, text.find("RESERVED")),
+            "MODEL                       STATE  TIER  PLACEMENT      LAYERS       GPU  ");
+  EXPECT_NE(text.find("8192 x 2 q8_0      33  4.50 GiB"), std::string::npos) << text;
+  EXPECT_NE(text.find("512 x 1             0         -"), std::string::npos) << text;
+}
+
 TEST(Views, PsOfNothingSaysWhatToDo) {
   EXPECT_EQ(ps_view(Json::parse(R"({"models": []})"), kPlain),
             "no model is loaded; the first request to one loads it\n");
