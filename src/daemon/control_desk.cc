@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -166,7 +167,9 @@ void ControlDesk::status(net::Exchange& exchange) {
   facts.memory_source = memory_.source();
   if (const auto left = log_.query({.kinds = kLeaving, .limit = 1}); !left.empty())
     facts.last_unload = left.back()->decision.at;
-  respond_json(exchange, 200, api::status_json(loop_.snapshot(), context(), facts));
+  Snapshot snapshot = loop_.snapshot();
+  std::ranges::move(memory_.problems(), std::back_inserter(snapshot.problems));
+  respond_json(exchange, 200, api::status_json(snapshot, context(), facts));
 }
 
 void ControlDesk::founding_shape(net::Exchange& exchange, const api::Route& route) {

@@ -5,12 +5,26 @@
 namespace vramd {
 namespace {
 
-const DeviceSample* find_sample(const DeviceSurvey& survey, const std::string& id) {
+const SurveyedDevice* find_device(const DeviceSurvey& survey, const std::string& id) {
   for (const SurveyedDevice& device : survey.devices) {
     if (device.sample.id == id)
-      return &device.sample;
+      return &device;
   }
   return nullptr;
+}
+
+const DeviceSample* find_sample(const DeviceSurvey& survey, const std::string& id) {
+  const SurveyedDevice* device = find_device(survey, id);
+  return device == nullptr ? nullptr : &device->sample;
+}
+
+std::string why_silent(const SurveyedDevice& device, const DeviceSurvey& survey) {
+  std::string why;
+  for (const auto* problems : {&device.failed, &survey.failed}) {
+    for (const SourceProblem& problem : *problems)
+      why += (why.empty() ? "" : "; ") + problem.source + ": " + problem.why;
+  }
+  return why;
 }
 
 // Empty where none of them is listed.
@@ -146,6 +160,10 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
     // Without its numbers a pool keeps its last sample, whose age is shown, and what servers hold
     // there is not known: certainly not nothing.
     if (sample == nullptr || !sample->complete()) {
+      if (sample != nullptr) {
+        truth.silent.push_back({PoolId(static_cast<std::uint32_t>(i + 1)),
+                                why_silent(*find_device(survey, device.id), survey)});
+      }
       processes_told = false;
       continue;
     }

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/bytes.h"
@@ -32,8 +33,17 @@ struct DeviceCharge {
 
 std::vector<DeviceCharge> charges_of(const Snapshot& snapshot);
 
+// A GPU that is there and tells no numbers now.
+struct SilentPool {
+  PoolId pool;
+  std::string why;  // what each source answered
+
+  friend bool operator==(const SilentPool&, const SilentPool&) = default;
+};
+
 struct DeviceTruth {
   std::vector<PoolSampled> pools;
+  std::vector<SilentPool> silent;
   std::vector<PoolLost> lost;  // pools that were not lost before
   // What each server holds, by pool. Empty where no source tells.
   std::map<Generation, std::vector<Bytes>> servers;

@@ -114,6 +114,21 @@ TEST_F(DeviceAccountTest, ALostDeviceIsToldOnceAndIsBackWithItsSample) {
   EXPECT_THAT(account_.judge(none, {}, {}).lost, SizeIs(1));
 }
 
+TEST_F(DeviceAccountTest, AGpuThatTellsNothingIsNamedWithWhatItsSourcesSaid) {
+  DeviceSurvey survey = survey_of(card(1_GiB));
+  survey.devices[0].sample.used.reset();
+  survey.devices[0].failed = {{"nvml", "NVML_ERROR_UNKNOWN"}};
+  survey.failed = {{"nvidia-smi", "it ended with status 1"}};
+  const auto truth = account_.judge(survey, {}, {});
+  EXPECT_THAT(truth.pools, IsEmpty());
+  EXPECT_THAT(truth.lost, IsEmpty()) << "it is there";
+  ASSERT_THAT(truth.silent, SizeIs(1));
+  EXPECT_EQ(
+      truth.silent[0],
+      (SilentPool{PoolId(1), "nvml: NVML_ERROR_UNKNOWN; nvidia-smi: it ended with status 1"}));
+  EXPECT_THAT(judge(card(1_GiB), {}).silent, IsEmpty());
+}
+
 TEST_F(DeviceAccountTest, WhatOthersHeldLatelyIsExpectedAgain) {
   const std::vector<OwnTree> own = {{kOne, {7}}};
   const auto expected = [&](Duration at, std::vector<DeviceProcess> others) {

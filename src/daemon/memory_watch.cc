@@ -166,11 +166,36 @@ std::vector<OwnTree> MemoryWatch::own_trees() const {
   return own;
 }
 
+std::vector<HealthProblem> MemoryWatch::problems() const {
+  std::vector<HealthProblem> problems;
+  for (const SilentPool& silent : silent_) {
+    problems.push_back({"probe_failed", config_.policy.pools[silent.pool.value].name +
+                                            " tells no numbers: " + silent.why});
+  }
+  return problems;
+}
+
+// Each change is said once in the log.
+void MemoryWatch::note_silence(std::vector<SilentPool> silent) {
+  for (const SilentPool& now : silent) {
+    if (std::ranges::find(silent_, now.pool, &SilentPool::pool) == silent_.end()) {
+      spdlog::warn("{} tells no numbers, its last ones stand: {}",
+                   config_.policy.pools[now.pool.value].name, now.why);
+    }
+  }
+  for (const SilentPool& before : silent_) {
+    if (std::ranges::find(silent, before.pool, &SilentPool::pool) == silent.end())
+      spdlog::info("{} tells its numbers again", config_.policy.pools[before.pool.value].name);
+  }
+  silent_ = std::move(silent);
+}
+
 void MemoryWatch::take(const DeviceSurvey& survey) {
   const Tick now(
       std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
   DeviceTruth truth =
       account_.judge(survey, own_trees(), core_.charges(), engines_.ending_on_devices(), now);
+  note_silence(std::move(truth.silent));
   on_devices_ = std::move(truth.servers);
   on_unified_ = std::move(truth.unified);
   for (const auto& [generation, bytes] : on_devices_) {

@@ -60,12 +60,15 @@ class MemoryWatch {
   void server_leaves();
 
   const std::string& source() const { return source_; }
+  // GPUs that tell no numbers now, each with why: their pools stand at their last sample.
+  std::vector<HealthProblem> problems() const;
 
  private:
   void wait();
   void look();
   Result<void> sample();
   void take(const DeviceSurvey& survey);
+  void note_silence(std::vector<SilentPool> silent);
   void tell(const ServerSampled& event);
   void look_for_release();
   std::vector<OwnTree> own_trees() const;
@@ -86,6 +89,7 @@ class MemoryWatch {
   std::map<Generation, ServerSampled> told_;  // what the core was last told of each server
   std::map<Generation, std::vector<Bytes>> on_devices_;
   std::map<Generation, Bytes> on_unified_;
+  std::vector<SilentPool> silent_;
   bool releasing_ = false;
   Duration release_pause_{};
 };

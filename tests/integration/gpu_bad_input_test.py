@@ -78,6 +78,24 @@ class BadInput(unittest.TestCase):
             self.assertIn("NVML_ERROR_DRIVER_NOT_LOADED", told)
             self.assertIn("nvidia-smi", told)
 
+    def test_drivers_that_fall_silent_are_named_in_status_and_heard_again(self):
+        rig = self.rig()
+
+        def problems():
+            return [problem for problem in daemon.get_json("/api/memory/status")["problems"]
+                    if problem["code"] == "probe_failed"]
+        with rig.daemon(config(rig, {"two": 2})) as daemon:
+            self.assertEqual(daemon.chat("two")[0], 200)
+            rig.control("fault nvmlDeviceGetMemoryInfo_v2 999 -1",
+                        "fault nvmlDeviceGetMemoryInfo 999 -1", "smi 3")
+            named = wait_until(problems, 15, "the silence is named")
+            self.assertIn("gpu0 tells no numbers", named[0]["text"])
+            self.assertIn("nvidia-smi", named[0]["text"])
+            self.assertEqual(daemon.chat("two")[0], 200, "it goes on")
+            rig.control("heal", "smi 0")
+            wait_until(lambda: not problems(), 15, "it is heard again")
+            self.check_unharmed(daemon, {"two": 1})
+
     def test_values_that_are_not_available(self):
         rig = self.rig()
         rig.control("fault nvmlInit_v2 9 -1", "unified 0")
