@@ -12,6 +12,15 @@ namespace {
 constexpr Duration kReleasePauseMin = 10ms;
 constexpr Duration kReleasePauseMax = 250ms;
 
+// A program that loads a model takes a card's memory at 1 GiB/s and more, and what is kept free for
+// it is 1 GiB at most: it must be seen within some tenths of a second, or it is refused memory
+// because of us. So a device whose foreign use moves is looked at this often, for a while; and one
+// that is nearly full, while models work.
+constexpr Duration kMovingPause = 100ms;
+constexpr Duration kTightPause = 250ms;
+constexpr Duration kMovingFor = 5s;
+constexpr Bytes kMove = 32_MiB;
+
 }  // namespace
 
 MemoryWatch::MemoryWatch(boost::asio::io_context& io, const Config& config, EngineRoom& engines,
@@ -52,7 +61,7 @@ void MemoryWatch::reconfigured() {
 // A round costs about 50 us and 13 us for each server, and for GPUs what their driver takes, on a
 // thread of its own.
 void MemoryWatch::wait() {
-  timer_.expires_after(core_.active() ? config_.probe.active_interval : config_.probe.interval);
+  timer_.expires_after(pace());
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error)
       return;
@@ -60,6 +69,32 @@ void MemoryWatch::wait() {
     look();
     wait();
   });
+}
+
+Duration MemoryWatch::pace() const {
+  const bool active = core_.active();
+  Duration pause = active ? config_.probe.active_interval : config_.probe.interval;
+  if (std::chrono::steady_clock::now() - moved_at_ < kMovingFor)
+    pause = std::min(pause, kMovingPause);
+  if (active && tight_)
+    pause = std::min(pause, kTightPause);
+  return pause;
+}
+
+void MemoryWatch::judge_pace(const std::vector<PoolSampled>& pools) {
+  const auto now = std::chrono::steady_clock::now();
+  foreign_.resize(pools_.devices().size());
+  tight_ = false;
+  for (const PoolSampled& pool : pools) {
+    Bytes& before = foreign_[pool.pool.value - 1];
+    if (std::max(pool.foreign, before) - std::min(pool.foreign, before) >= kMove)
+      moved_at_ = now;
+    before = pool.foreign;
+    const Bytes usable = usable_of(config_.policy.pools[pool.pool.value], pool.capacity);
+    tight_ = tight_ || pool.used > permille_of(usable, 750);
+  }
+  if (timer_.expiry() > now + pace())
+    wait();
 }
 
 void MemoryWatch::look() {
@@ -206,6 +241,7 @@ void MemoryWatch::take(const DeviceSurvey& survey) {
     core_.post(lost);
   for (const PoolSampled& pool : truth.pools)
     core_.post(pool);
+  judge_pace(truth.pools);
   if (!releasing_)
     return;
   releasing_ = core_.awaits_release();

@@ -2,6 +2,7 @@
 // the core.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -65,6 +66,8 @@ class MemoryWatch {
 
  private:
   void wait();
+  Duration pace() const;
+  void judge_pace(const std::vector<PoolSampled>& pools);
   void look();
   Result<void> sample();
   void take(const DeviceSurvey& survey);
@@ -90,6 +93,9 @@ class MemoryWatch {
   std::map<Generation, std::vector<Bytes>> on_devices_;
   std::map<Generation, Bytes> on_unified_;
   std::vector<SilentPool> silent_;
+  std::vector<Bytes> foreign_;                        // of each device pool, as last seen
+  std::chrono::steady_clock::time_point moved_at_{};  // foreign use of a device, by much
+  bool tight_ = false;                                // a device is nearly as full as it may be
   bool releasing_ = false;
   Duration release_pause_{};
 };

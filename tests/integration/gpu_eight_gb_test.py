@@ -120,6 +120,8 @@ class EightGigabytes(unittest.TestCase):
         return wrong, told, report
 
     def check(self, wrong, told, report):
+        # The other program moves while models load; that nearly every other load fails is not it.
+        self.assertLess(told["server_refused"], told["loads"] * 0.4)
         self.assertEqual(wrong, [], f"{len(wrong)} of {told['requests']}")
         self.assertEqual(told["foreign_refused"], 0,
                          [r for r in report["refusals"] if r["owner"] == "foreign"][:5])
@@ -128,10 +130,13 @@ class EightGigabytes(unittest.TestCase):
         self.check(*self.run_job(500, lambda report: rounds(report) >= 2))
 
     def test_a_probe_that_repeats_itself_is_noticed_by_this_very_test(self):
-        job = self.run_job(100, lambda report: rounds(report) or foreign_refused(report),
-                           drivers="stale")
-        with self.assertRaises(AssertionError):
-            self.check(*job)
+        for _ in range(3):
+            job = self.run_job(200, drivers="stale")
+            try:
+                self.check(*job)
+            except AssertionError:
+                return
+        self.fail("a card that is never seen again looks like one that is")
 
     def test_estimates_that_are_40_percent_too_low(self):
         wrong, told, _ = self.run_job(500, estimate_permille=600)
