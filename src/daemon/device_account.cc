@@ -121,12 +121,7 @@ PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sam
       if (tree.generation)
         truth.servers[*tree.generation][index] = bytes;
     }
-    // What is taken for ours is nobody's no more: the core must not count it as coming back as
-    // well.
-    const Bytes left = std::min(ending, event.orphaned.value_or(Bytes(0)));
-    ours += left;
-    if (event.orphaned)
-      *event.orphaned -= left;
+    ours += std::min(ending, event.orphaned.value_or(Bytes(0)));
     event.foreign = std::max(Bytes(0), event.used - ours);
     event.expected = states_[index].others.expected(now, foreign_of(sample, own));
   } else {
