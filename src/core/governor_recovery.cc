@@ -82,8 +82,8 @@ void Governor::Impl::take_step(ModelRecord& model, const RecoveryStep& step,
       model.cpu_since = now_;
       model.retry_extra_permille = 0;
       model.least_row = 0;
-      d.text = std::to_string(step.count) + " failures for want of device memory within " +
-               rounded_text(policy_.recovery.failure_window);
+      d.text = std::to_string(step.count) + (step.count == 1 ? " failure" : " failures") +
+               " for want of device memory within " + rounded_text(policy_.recovery.failure_window);
       d.retry_after = policy_.recovery.cooldown.value_or(Duration{0});
       break;
     case ReasonCode::lesser_placement:

@@ -252,9 +252,7 @@ void Books::on(Tick, const PoolLost& event) {
   pools_[event.pool.value].lost = true;
 }
 
-void Books::on(Tick now, const LevelChanged& action) {
-  pools_[action.pool.value].level = action.level;
-  pools_[action.pool.value].level_at = now;
+void Books::on(Tick, const LevelChanged& action) {
   const auto& levels = policy_.pressure.levels;
   const auto before = std::ranges::find(levels, action.before, &PressureLevel::name);
   const auto after = std::ranges::find(levels, action.level, &PressureLevel::name);

@@ -128,8 +128,6 @@ class Books {
     bool lost = false;
     std::optional<Tick> sampled_at;
     std::optional<Tick> ended_at;  // a server that held some of it ended last
-    std::string level;
-    Tick level_at;
   };
   const Pool& pool(PoolId id) const { return pools_[id.value]; }
   // Some level may stop loads and new work at any time.

@@ -224,30 +224,29 @@ void ModelServer::generate(const HttpRequest& request, HttpReply& reply, bool ch
   slots_.give_back(*slot);
 }
 
-void ModelServer::embed(const HttpRequest& request, HttpReply& reply) {
-  if (!arguments_.embeddings)
-    return reply.answer(501, not_supported("embeddings", "--embeddings"));
+// An answer that is there after one step.
+template <typename Make>
+void ModelServer::encode(HttpReply& reply, Make make) {
   const auto slot = slots_.take(reply);
   if (!slot)
     return;
   const Behaviour behaviour = read_behaviour(arguments_.model);
   misbehave(behaviour, reply);
   if (reply.wait_ms(static_cast<int>(behaviour.token_ms)))
-    reply.answer(200, embeddings_json(name_, request.body));
+    reply.answer(200, make());
   slots_.give_back(*slot);
+}
+
+void ModelServer::embed(const HttpRequest& request, HttpReply& reply) {
+  if (!arguments_.embeddings)
+    return reply.answer(501, not_supported("embeddings", "--embeddings"));
+  encode(reply, [&] { return embeddings_json(name_, request.body); });
 }
 
 void ModelServer::rerank(const HttpRequest& request, HttpReply& reply) {
   if (!arguments_.reranking)
     return reply.answer(501, not_supported("reranking", "--reranking"));
-  const auto slot = slots_.take(reply);
-  if (!slot)
-    return;
-  const Behaviour behaviour = read_behaviour(arguments_.model);
-  misbehave(behaviour, reply);
-  if (reply.wait_ms(static_cast<int>(behaviour.token_ms)))
-    reply.answer(200, rerank_json(name_, request.body));
-  slots_.give_back(*slot);
+  encode(reply, [&] { return rerank_json(name_, request.body); });
 }
 
 void ModelServer::act_on_slot(const HttpRequest& request, HttpReply& reply) {

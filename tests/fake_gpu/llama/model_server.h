@@ -35,6 +35,8 @@ class ModelServer {
   void generate(const HttpRequest& request, HttpReply& reply, bool chat);
   void embed(const HttpRequest& request, HttpReply& reply);
   void rerank(const HttpRequest& request, HttpReply& reply);
+  template <typename Make>
+  void encode(HttpReply& reply, Make make);
   void act_on_slot(const HttpRequest& request, HttpReply& reply);
   std::string slots_json() const;
   std::string props_json() const;
