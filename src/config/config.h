@@ -146,6 +146,7 @@ struct DevicePool {
   std::string id;    // of a survey
   Bytes capacity;    // what may be used of it: without the driver's share
   bool unified = false;
+  Bytes context;  // taken there by each program that uses it, whatever it does
 
   friend bool operator==(const DevicePool&, const DevicePool&) = default;
 };

@@ -59,6 +59,14 @@ void read_device_budgets(KeyReader& reader, const NestedNode& map, Config& confi
   }
 }
 
+// No placement of the model has a layer on a GPU.
+bool is_host_only(const ModelConfig& model) {
+  const auto none = [](const std::optional<std::int32_t>& layers) { return layers == 0; };
+  return none(model.gpu_layers) && std::ranges::all_of(model.ladder, [&](const LadderStep& step) {
+           return !step.gpu_layers || none(step.gpu_layers);
+         });
+}
+
 PoolPolicy device_policy(const Config& config, const DevicePool& device) {
   PoolPolicy policy = config.gpu;
   policy.name = device.name;
@@ -83,6 +91,12 @@ void apply_devices(Config& config, std::vector<DevicePool> found) {
   }
   apply_capacity_defaults(config, capacities);
   config.policy.unified_devices = own_memory ? 0 : static_cast<std::int32_t>(found.size());
+  Bytes& context = config.policy.load.profile_device_reservation;
+  context = Bytes{0};
+  for (const DevicePool& device : found)
+    context = std::max(context, device.context);
+  for (std::size_t i = 0; i < config.models.size(); ++i)
+    config.policy.models[i].host_only = is_host_only(config.models[i]);
   config.policy.pools.resize(1);
   for (const DevicePool& device : found) {
     if (own_memory)

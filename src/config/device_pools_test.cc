@@ -67,6 +67,28 @@ TEST(DevicePools, TwiceIsAsGoodAsOnce) {
   EXPECT_EQ(config.policy, once);
 }
 
+TEST(DevicePools, DryRunsReserveTheLargestContext) {
+  DevicePool other = kOther;
+  other.context = 100_MiB;
+  DevicePool card = kCard;
+  card.context = 450_MiB;
+  EXPECT_EQ(with("", {other, card}).policy.load.profile_device_reservation, 450_MiB);
+  EXPECT_EQ(with("", {}).policy.load.profile_device_reservation, 0_B);
+}
+
+TEST(DevicePools, AModelWithoutLayersOnGpusIsOfTheHostOnly) {
+  const auto host_only = [](const std::string& keys) {
+    Config config = config_of("models: {a: {gguf: /a.gguf" + keys + "}}\n");
+    apply_devices(config, {kCard});
+    return config.policy.models.at(0).host_only;
+  };
+  EXPECT_FALSE(host_only(""));
+  EXPECT_TRUE(host_only(", gpu_layers: 0"));
+  EXPECT_FALSE(host_only(", gpu_layers: 8"));
+  EXPECT_TRUE(host_only(", gpu_layers: 0, ladder: [{context: 1024}]"));
+  EXPECT_FALSE(host_only(", ladder: [{gpu_layers: 0}]"));
+}
+
 TEST(DevicePools, MistakesAreNamedWithTheirPlace) {
   const auto wrong = [](const std::string& yaml) { return problems_of(yaml + "\n" + kOneModel); };
   EXPECT_EQ(wrong("budgets: {devices: {gpu0: {limt: 1GiB}}}"),

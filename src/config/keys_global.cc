@@ -169,7 +169,7 @@ const KeySpec kWorkRows[] = {
         "Find the footprints of models while nothing waits, instead of at their first request.",
         [](T& t, V v) { set(t.config->policy.load.profile_ahead, v); }),
     row("load.profile_reservation", ValueType::bytes, "64MiB",
-        "Memory set aside while a model's footprint is found by a dry run.",
+        "Host memory set aside while a model's footprint is found by a dry run.",
         [](T& t, V v) { set(t.config->policy.load.profile_reservation, v); })
         .within(0, 64 * kGiB),
     row("load.stop_timeout", ValueType::duration, "500ms",

@@ -12,9 +12,11 @@
 
 namespace vramd {
 
-// Work out the model's placement rows, off the loop. Answered by ModelProfiled or ProfileFailed.
+// Work out the model's placement rows, off the loop. Answered by ModelProfiled, ProfileFailed, or
+// by DryRunEnded where more dry runs follow.
 struct Profile {
   ModelId model;
+  bool next = false;  // go on with the next dry run; else from the beginning
 
   friend bool operator==(const Profile&, const Profile&) = default;
 };

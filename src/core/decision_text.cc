@@ -266,9 +266,9 @@ std::string Sentence::write() const {
     case DecisionKind::recover:
       return recover();
     case DecisionKind::leak:
-      return "The server of " + model() + " ended, and " + to_text(d_.need) + " of " + pool() +
-             " did not come back within " + rounded_text(d_.waited) +
-             ". It counts as held by others until it is seen free.";
+      return "The " + (d_.text.empty() ? "server" : d_.text) + " of " + model() + " ended, and " +
+             to_text(d_.need) + " of " + pool() + " did not come back within " +
+             rounded_text(d_.waited) + ". It counts as held by others until it is seen free.";
     case DecisionKind::unload:
       return unload();
     case DecisionKind::wait:

@@ -50,6 +50,14 @@ struct ModelProfiled {
   friend bool operator==(const ModelProfiled&, const ModelProfiled&) = default;
 };
 
+// Between two dry runs of a profile: what the one that ended held on devices has to be seen free
+// before the next. Answered by another Profile, or by none where the profile has become pointless.
+struct DryRunEnded {
+  ModelId model;
+
+  friend bool operator==(const DryRunEnded&, const DryRunEnded&) = default;
+};
+
 struct ProfileFailed {
   ModelId model;
   Failure failure;
@@ -184,6 +192,6 @@ struct Timer {
 using Event = std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
                            ServerReady, ServerExited, ServerUnresponsive, ServerSampled,
                            PoolSampled, LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer,
-                           PolicyChanged, PoolLost, StallSampled, ClearModel>;
+                           PolicyChanged, PoolLost, StallSampled, ClearModel, DryRunEnded>;
 
 }  // namespace vramd

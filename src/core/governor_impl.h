@@ -74,13 +74,16 @@ class Governor::Impl {
   // governor_servers.cc
   void on(const ModelProfiled& event);
   void on(const ProfileFailed& event);
+  void on(const DryRunEnded& event);
   void on(const ServerReady& event);
   void on(const ServerExited& event);
   void on(const ServerUnresponsive& event);
   void on(const ServerSampled& event);
   void on(const PoolSampled& event);
   void on(const StallSampled& event);
+  void end_dry_run();
   void end_profile(ModelRecord& model);
+  void release(Generation generation, ModelId model);
   void count_crash(ModelRecord& model, Generation generation);
   void forgive_crash(ModelRecord& model, Generation generation);
   void server_gone(ModelRecord& model);
@@ -99,6 +102,7 @@ class Governor::Impl {
   void run_recovery_timers(ModelRecord& model);
   void forget_failures(ModelRecord& model);
   void watch_releases();
+  bool awaits_dry_run() const;
   void recovery_deadlines();
 
   // governor_pressure.cc
@@ -149,6 +153,8 @@ class Governor::Impl {
   void wait_for_room(ModelRecord& model, const Wanted& wanted, const LoadQuery& query,
                      const LoadPlan& plan, bool others_loading, bool& claimed, PoolAmounts& claim);
   void start_profile(ModelRecord& model);
+  void start_dry_run(bool next);
+  void continue_profile();
   void profile_ahead();
   void start_server(ModelRecord& model, const LoadPlan& plan);
   void stop_server(ModelRecord& model, bool kill_at_once);

@@ -168,23 +168,36 @@ void Governor::Impl::watch_releases() {
       continue;
     }
     const Bytes floor = policy_.recovery.release_min;
-    if (!watch.killed && missing->returned < floor && missing->held >= floor) {
+    const bool dry_run = watch.generation == kDryRun;
+    if (!watch.killed && !dry_run && missing->returned < floor && missing->held >= floor) {
       watch.killed = true;
       watch.since = now_;
       emit(KillRemains{watch.model, watch.generation});
       ++i;
       continue;
     }
-    Decision d = decision(DecisionKind::leak, ReasonCode::not_returned, models_[watch.model.value]);
-    d.generation = watch.generation;
-    d.pool = pool;
-    d.need = missing->held - missing->returned;
-    d.waited = policy_.recovery.release_timeout + (watch.killed ? kRemainsTime : Duration{0});
-    decide(std::move(d));
+    // Nothing is missed where no sample came meanwhile.
+    if (missing->held > missing->returned) {
+      Decision d =
+          decision(DecisionKind::leak, ReasonCode::not_returned, models_[watch.model.value]);
+      if (dry_run)
+        d.text = "dry run";
+      else
+        d.generation = watch.generation;
+      d.pool = pool;
+      d.need = missing->held - missing->returned;
+      d.waited = policy_.recovery.release_timeout + (watch.killed ? kRemainsTime : Duration{0});
+      decide(std::move(d));
+    }
     ledger_.write_off(watch.generation);
     releases_.erase(releases_.begin() + static_cast<std::ptrdiff_t>(i));
     dirty_ = true;
   }
+}
+
+bool Governor::Impl::awaits_dry_run() const {
+  return std::ranges::any_of(releases_,
+                             [](const ReleaseWatch& w) { return w.generation == kDryRun; });
 }
 
 void Governor::Impl::on(const PoolLost& event) {

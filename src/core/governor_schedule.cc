@@ -47,6 +47,7 @@ void Governor::Impl::schedule() {
       run_recovery_timers(model);
     }
     watch_releases();
+    continue_profile();
     end_pointless_yields();
     for (ModelRecord& model : models_) {
       if (model.state == ResidencyState::ready)
@@ -168,9 +169,10 @@ std::int32_t Governor::Impl::needed_context(const ModelRecord& model) const {
 }
 
 // Loads, dry runs and the stops that make room for them go one at a time, so that two starts never
-// count the same free bytes twice. A load that stalls stops holding up the others.
+// count the same free bytes twice; a dry run's until its memory on devices is seen free. A load
+// that stalls stops holding up the others.
 bool Governor::Impl::load_in_progress() const {
-  if (profiling_)
+  if (profiling_ || awaits_dry_run())
     return true;
   return std::ranges::any_of(models_, [](const ModelRecord& m) {
     return m.state == ResidencyState::loading && !m.stalled;
@@ -356,11 +358,27 @@ void Governor::Impl::end_pointless_yields() {
 }
 
 void Governor::Impl::start_profile(ModelRecord& model) {
-  ledger_.hold_for_profile(
-      std::min(policy_.load.profile_reservation, std::max(Bytes{0}, ledger_.headroom(kHostPool))));
   profiling_ = model.id;
   move(model, ResidencyState::profiling);
-  emit(Profile{model.id});
+  start_dry_run(false);
+}
+
+void Governor::Impl::start_dry_run(bool next) {
+  PoolAmounts room{};
+  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i)
+    room[i] = ledger_.headroom(PoolId(i)) + ledger_.held_back(PoolId(i));
+  ledger_.charge(kDryRun, planner().profile_charge(*profiling_, room));
+  emit(Profile{*profiling_, next});
+}
+
+// Once the memory of the dry run before is seen free.
+void Governor::Impl::continue_profile() {
+  if (!profiling_ || ledger_.find(kDryRun) != nullptr)
+    return;
+  if (shutting_down_ || policy_.models[profiling_->value].removed)
+    return end_profile(models_[profiling_->value]);
+  if (!awaits_dry_run())
+    start_dry_run(true);
 }
 
 void Governor::Impl::profile_ahead() {

@@ -46,8 +46,19 @@ void Governor::Impl::on(const ModelProfiled& event) {
     end_profile(*model);
 }
 
+void Governor::Impl::on(const DryRunEnded& event) {
+  if (profiling_ != event.model)
+    return;
+  end_dry_run();
+  dirty_ = true;
+}
+
+void Governor::Impl::end_dry_run() {
+  release(kDryRun, *profiling_);
+}
+
 void Governor::Impl::end_profile(ModelRecord& model) {
-  ledger_.release_profile();
+  end_dry_run();
   profiling_.reset();
   move(model, ResidencyState::absent);
 }
@@ -58,7 +69,7 @@ void Governor::Impl::on(const ProfileFailed& event) {
   ModelRecord& model = models_[event.model.value];
   if (std::exchange(model.rows_stale, false))
     return end_profile(model);
-  ledger_.release_profile();
+  end_dry_run();
   profiling_.reset();
   ++model.failures;
   ++model.failures_in_a_row;
@@ -226,12 +237,19 @@ void Governor::Impl::forgive_crash(ModelRecord& model, Generation generation) {
   });
 }
 
-void Governor::Impl::server_gone(ModelRecord& model) {
-  const bool on_device = std::ranges::any_of(model.charged->charge.own | std::views::drop(1),
-                                             [](Bytes own) { return own > Bytes{0}; });
+// What it held on devices is waited for.
+void Governor::Impl::release(Generation generation, ModelId model) {
+  const LedgerEntry* entry = ledger_.find(generation);
+  const bool on_device =
+      entry != nullptr && std::ranges::any_of(entry->charge.own | std::views::drop(1),
+                                              [](Bytes own) { return own > Bytes{0}; });
   if (on_device)
-    releases_.push_back({*model.generation, model.id, now_});
-  ledger_.release(*model.generation);
+    releases_.push_back({generation, model, now_});
+  ledger_.release(generation);
+}
+
+void Governor::Impl::server_gone(ModelRecord& model) {
+  release(*model.generation, model.id);
   model.devices.clear();
   model.device_measured.clear();
   model.charged = nullptr;

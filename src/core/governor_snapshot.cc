@@ -41,6 +41,13 @@ ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) con
     }
     out.device_measured = m.device_measured;
   }
+  const LedgerEntry* dry_run = profiling_ == m.id ? ledger_.find(kDryRun) : nullptr;
+  if (dry_run != nullptr) {
+    const PoolAmounts& own = dry_run->charge.own;
+    out.reserved = own[kHostPool.value];
+    for (std::size_t i = 1; i < ledger_.pool_count(); ++i)
+      out.device_reserved.push_back(own[i]);
+  }
   const auto target = planner().target_row(m.id, 0);
   if (target)
     out.target = m.rows[*target].placement;

@@ -199,7 +199,7 @@ class Stage {
 
   void record(const Action& action, Lines& lines) {
     if (const auto* profile = std::get_if<Profile>(&action)) {
-      lines.push_back("profile " + name(profile->model));
+      lines.push_back((profile->next ? "next dry run of " : "profile ") + name(profile->model));
       owed_.push_back(action);
     } else if (const auto* start = std::get_if<StartServer>(&action)) {
       lines.push_back("start " + server(start->model, start->generation));

@@ -26,7 +26,6 @@ Ledger::Ledger(std::vector<PoolPolicy> pools, const LedgerState& state) : Ledger
   }
   for (const auto& [generation, charged] : state.charges)
     charge(generation, charged);
-  hold_for_profile(state.profile_hold);
 }
 
 LedgerState Ledger::state() const {
@@ -35,7 +34,6 @@ LedgerState Ledger::state() const {
     state.pools.push_back(pool.seen);
   for (const auto& [generation, entry] : charges_)
     state.charges.emplace(generation, entry.charge);
-  state.profile_hold = profile_hold_;
   return state;
 }
 
@@ -191,17 +189,6 @@ void Ledger::lower(Generation generation, const PoolAmounts& amounts) {
   }
 }
 
-void Ledger::hold_for_profile(Bytes amount) {
-  release_profile();
-  profile_hold_ = amount;
-  pools_[kHostPool.value].reserved += amount;
-}
-
-void Ledger::release_profile() {
-  pools_[kHostPool.value].reserved -= profile_hold_;
-  profile_hold_ = Bytes{0};
-}
-
 const LedgerEntry* Ledger::find(Generation generation) const {
   const auto found = charges_.find(generation);
   return found == charges_.end() ? nullptr : &found->second;
@@ -289,7 +276,7 @@ std::vector<std::string> Ledger::verify() const {
     broken.push_back("a charged weight file is not recorded");
   if (weights != weights_)
     broken.push_back("the sum of weight files is wrong");
-  totals[kHostPool.value] += weights + profile_hold_;
+  totals[kHostPool.value] += weights;
   for (std::size_t i = 0; i < pools_.size(); ++i) {
     Bytes releasing{0};
     for (const auto& [generation, held] : pools_[i].seen.release.held)

@@ -19,7 +19,7 @@ inline constexpr std::size_t kPoolsMax = 9;
 // Bytes per pool, indexed by PoolId.
 using PoolAmounts = std::array<Bytes, kPoolsMax>;
 
-// What one server is charged for: memory of its own per pool, and a weight file it maps.
+// What a server or a dry run is charged for: memory of its own per pool, and a weight file it maps.
 struct Charge {
   PoolAmounts own{};
   FileId weights;
@@ -46,7 +46,7 @@ struct LedgerEntry {
   }
 };
 
-// Device memory of servers that ended, until it is seen free.
+// Device memory of servers and dry runs that ended, until it is seen free.
 struct Release {
   std::map<Generation, Bytes> held;
   // What nobody could be made to answer for when the first of them ended. What is more than that
@@ -75,7 +75,6 @@ struct PoolSample {
 struct LedgerState {
   std::vector<PoolSample> pools;  // index is PoolId
   std::map<Generation, Charge> charges;
-  Bytes profile_hold;
 
   friend bool operator==(const LedgerState&, const LedgerState&) = default;
 };
@@ -131,10 +130,6 @@ class Ledger {
   // What a new charge may not count on, though it is free (derating under pressure).
   void hold_back(PoolId pool, Bytes amount) { at(pool).seen.held_back = amount; }
   Bytes held_back(PoolId pool) const { return at(pool).seen.held_back; }
-
-  // Dry runs hold memory too.
-  void hold_for_profile(Bytes amount);
-  void release_profile();
 
   const LedgerEntry* find(Generation generation) const;
 
@@ -196,8 +191,7 @@ class Ledger {
   std::vector<Pool> pools_;
   std::map<Generation, LedgerEntry> charges_;
   std::map<FileId, ChargedFile> files_;
-  Bytes weights_;       // sum over files_
-  Bytes profile_hold_;  // part of the host's reserved
+  Bytes weights_;  // sum over files_
 };
 
 }  // namespace vramd

@@ -73,17 +73,6 @@ TEST(Ledger, WhatItDoesNotKnowIsIgnored) {
   EXPECT_EQ(ledger.freed(Generation(9), kHostPool), 0_B);
 }
 
-TEST(Ledger, ADryRunHoldsMemoryUntilItIsReleased) {
-  Ledger ledger(one_pool());
-  ledger.sample(kHostPool, seen(1_GiB, 0_B, Tick{1s}));
-  ledger.hold_for_profile(100_MiB);
-  ledger.hold_for_profile(200_MiB);
-  EXPECT_EQ(ledger.headroom(kHostPool), 824_MiB) << "the second hold replaces the first";
-  ledger.release_profile();
-  ledger.release_profile();
-  EXPECT_EQ(ledger.headroom(kHostPool), 1_GiB);
-}
-
 TEST(Ledger, ALimitBoundsOursAndForeignUseBoundsBoth) {
   Ledger ledger(one_pool(4_GiB));
   ledger.sample(kHostPool, seen(10_GiB, 5_GiB, Tick{1s}));
@@ -128,7 +117,6 @@ TEST(LedgerDeathTest, AGenerationIsChargedOnce) {
 // A ledger that adds everything up anew whenever it is asked.
 struct Twin {
   std::map<Generation, Charge> charges;
-  Bytes hold;
 
   Bytes weights() const {
     std::map<FileId, Bytes> files;
@@ -140,7 +128,7 @@ struct Twin {
     return sum;
   }
   Bytes reserved() const {
-    Bytes sum = weights() + hold;
+    Bytes sum = weights();
     for (const auto& [generation, charge] : charges)
       sum += charge.own[0];
     return sum;
@@ -157,7 +145,7 @@ RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
     const auto bytes = Bytes(*rc::gen::inRange<std::int64_t>(0, 1000));
     // 0 stands for a generation that was never charged.
     const Generation generation(*rc::gen::inRange<std::uint64_t>(0, next));
-    switch (*rc::gen::inRange(0, 5)) {
+    switch (*rc::gen::inRange(0, 3)) {
       case 0: {
         const auto file = *rc::gen::inRange<std::uint64_t>(0, 4);
         // The size belongs to the file: one identity, one size. File 0 is "maps nothing".
@@ -178,20 +166,12 @@ RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
         RC_ASSERT(before - ledger.reserved(kHostPool) == freed);
         break;
       }
-      case 2:
+      default:
         ledger.measured(generation, on_host(bytes));
         if (twin.charges.contains(generation)) {
           Bytes& held = twin.charges[generation].own[0];
           held = std::max(held, bytes);
         }
-        break;
-      case 3:
-        ledger.hold_for_profile(bytes);
-        twin.hold = bytes;
-        break;
-      default:
-        ledger.release_profile();
-        twin.hold = 0_B;
         break;
     }
     RC_ASSERT(ledger.reserved(kHostPool) == twin.reserved());

@@ -358,10 +358,28 @@ LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
   return plan;
 }
 
-LoadPlan Planner::plan_profile(const LoadQuery& query) const {
+Charge Planner::profile_charge(ModelId id, const PoolAmounts& room) const {
+  PoolAmounts own{};
+  own[kHostPool.value] = policy_.load.profile_reservation;
+  if (!policy_.models[id.value].host_only) {
+    const Bytes context = policy_.load.profile_device_reservation;
+    for (std::uint32_t i = 1; i < pools(); ++i)
+      own[i] = context;
+    for (std::int32_t i = 0; i < policy_.unified_devices && pools() == 1; ++i)
+      own[kHostPool.value] += context;
+  }
   Charge charge;
-  charge.own[kHostPool.value] =
-      std::min(policy_.load.profile_reservation, std::max(Bytes{0}, ledger_.empty_now(kHostPool)));
+  for (std::uint32_t i = 0; i < pools(); ++i)
+    charge.own[i] = std::clamp(room[i], Bytes{0}, own[i]);
+  return charge;
+}
+
+LoadPlan Planner::plan_profile(const LoadQuery& query) const {
+  PoolAmounts reachable = empty_amounts(true);
+  const PoolAmounts pinned = pinned_amounts(query.model);
+  for (std::uint32_t i = 0; i < pools(); ++i)
+    reachable[i] -= pinned[i];
+  const Charge charge = profile_charge(query.model, reachable);
   // What is held back under pressure is held back from models.
   const Room room = room_within(query, charge, false, {}, true);
   LoadPlan plan;

@@ -62,8 +62,11 @@ class Planner {
   // The decision of "Making room" for a load of the model's ladder.
   LoadPlan plan_load(const LoadQuery& query) const;
 
-  // The same for a dry run, which needs a fixed amount of host memory.
+  // The same for a dry run, which needs a fixed amount of host memory and of each device's.
   LoadPlan plan_profile(const LoadQuery& query) const;
+  // What a dry run is charged: no more than there is, because it may have nothing better than to
+  // try.
+  Charge profile_charge(ModelId model, const PoolAmounts& room) const;
 
   // Models with work that would have to drain so that `plan` can be carried out, with the idle ones
   // that would go too; empty when even that is not enough.

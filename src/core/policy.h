@@ -39,6 +39,7 @@ struct ModelPolicy {
   bool pinned = false;
   bool removed = false;            // the configuration names it no more; its id stays taken
   bool heavy = false;              // takes part in the heavy slot
+  bool host_only = false;          // none of its placements uses a device
   std::optional<Duration> ttl;     // unload when idle for this long; never by default
   std::int32_t in_flight_max = 1;  // requests at the server at once; the engine's slots
 
@@ -92,6 +93,8 @@ struct LoadPolicy {
   // Held while a dry run works: it reads metadata and no weights. 15 MiB were measured for a model
   // of 3.3 GB with a small vocabulary; large vocabularies take some tens of MiB more.
   Bytes profile_reservation = 64_MiB;
+  // Held on each device beside it, until it is seen free: the driver's context.
+  Bytes profile_device_reservation;
   // Footprints are worked out while nothing waits, instead of at the first request: the request is
   // spared the wait, and a broken file shows early. Never makes a model leave.
   bool profile_ahead = false;

@@ -67,7 +67,7 @@ struct ModelSnapshot {
   std::int32_t waiting = 0;
   Bytes predicted;  // footprint of `placement`, else of the target: host
   Bytes weights;
-  Bytes reserved;                 // charged to the ledger for its server, without weights
+  Bytes reserved;                 // charged for its server or dry run, without weights
   std::optional<Bytes> measured;  // latest sample of its server, without weights
   std::optional<FootprintSource> source;
   std::uint64_t uses = 0;
@@ -81,7 +81,7 @@ struct ModelSnapshot {
   std::string failure;               // the last failure's words
   std::optional<FailureKind> failure_kind;
   std::vector<PoolId> devices;  // of its server, by logical device
-  // Per device pool (index is PoolId - 1), of the running or starting server.
+  // Per device pool (index is PoolId - 1), of the running or starting server, or the dry run.
   std::vector<Bytes> device_predicted;
   std::vector<Bytes> device_reserved;
   std::vector<Bytes> device_measured;  // empty where nobody can tell

@@ -45,7 +45,7 @@ struct FlushState {
   friend bool operator==(const FlushState&, const FlushState&) = default;
 };
 
-// A server that ended and whose device memory is not back.
+// A server or a dry run that ended and whose device memory is not back.
 struct ReleaseWatch {
   Generation generation;
   ModelId model;

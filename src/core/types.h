@@ -19,6 +19,8 @@ using ModelId = Id<struct ModelTag, std::uint32_t>;
 using RequestId = Id<struct RequestTag>;
 // One incarnation of a model server. Unique over all models, larger means started later.
 using Generation = Id<struct GenerationTag>;
+// What a dry run is charged as: there is one at a time, and servers begin with 1.
+inline constexpr Generation kDryRun{0};
 // One operator command, answered by exactly one CommandDone.
 using CommandId = Id<struct CommandTag>;
 // Identity of a weight file's content (device, inode, size, modification time), so that two models

@@ -220,14 +220,14 @@ class Daemon final : public ActionSink {
   }
 
  private:
-  void act(const Profile& a) { engines_.profile(a.model); }
+  void act(const Profile& a) { engines_.profile(a); }
   void act(const StartServer& a) {
     engines_.start(a);
     memory_.server_starts();
   }
   void act(const StopServer& a) {
     engines_.stop(a);
-    memory_.server_leaves();
+    memory_.await_release();
   }
   void act(const Admit& a) { requests_.admit(a); }
   void act(const Refuse& a) { requests_.refuse(a); }
@@ -257,12 +257,11 @@ class Daemon final : public ActionSink {
   // The core hears of it first, so that what is sampled then is news of a state that it knows.
   void take_from_engines(Event event) {
     const bool ready = std::holds_alternative<ServerReady>(event);
-    const bool exited = std::holds_alternative<ServerExited>(event);
     loop_.post(std::move(event));
     if (ready)
       memory_.server_ready();
-    if (exited)
-      memory_.server_leaves();
+    if (awaits_release())
+      memory_.await_release();
   }
 
   bool awaits_release() const {

@@ -80,11 +80,12 @@ DeviceAccount::DeviceAccount(const DevicePools& pools, ForeignMemory::Lives live
 std::vector<DeviceCharge> charges_of(const Snapshot& snapshot) {
   std::vector<DeviceCharge> charges;
   for (const ModelSnapshot& model : snapshot.models) {
-    if (!model.generation)
+    if (!model.generation && model.state != ResidencyState::profiling)
       continue;
     const bool ready =
         model.state == ResidencyState::ready || model.state == ResidencyState::draining;
-    charges.push_back({*model.generation, model.device_reserved, model.reserved, ready});
+    charges.push_back(
+        {model.generation.value_or(kDryRun), model.device_reserved, model.reserved, ready});
   }
   return charges;
 }
@@ -106,7 +107,7 @@ bool DeviceAccount::tells_of_us(const DeviceSample& sample, std::size_t index,
 
 PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sample,
                                       std::span<const OwnTree> own,
-                                      std::span<const DeviceCharge> charges, Bytes ending, Tick now,
+                                      std::span<const DeviceCharge> charges, Tick now,
                                       DeviceTruth& truth, bool& processes_told) {
   PoolSampled event;
   event.pool = PoolId(static_cast<std::uint32_t>(index + 1));
@@ -121,13 +122,12 @@ PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sam
       if (tree.generation)
         truth.servers[*tree.generation][index] = bytes;
     }
-    ours += std::min(ending, event.orphaned.value_or(Bytes(0)));
     event.foreign = std::max(Bytes(0), event.used - ours);
     event.expected = states_[index].others.expected(now, foreign_of(sample, own));
   } else {
     processes_told = false;
     Bytes certain;
-    Bytes uncertain = ending;
+    Bytes uncertain;
     for (const DeviceCharge& charge : charges)
       (charge.ready ? certain : uncertain) += charged(charge, index);
     const Bytes most = std::max(Bytes(0), event.used - certain);
@@ -139,8 +139,7 @@ PoolSampled DeviceAccount::judge_pool(std::size_t index, const DeviceSample& sam
 }
 
 DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const OwnTree> own,
-                                 std::span<const DeviceCharge> charges,
-                                 std::span<const Bytes> ending, Tick now) {
+                                 std::span<const DeviceCharge> charges, Tick now) {
   DeviceTruth truth;
   for (const OwnTree& tree : own) {
     if (tree.generation)
@@ -168,8 +167,7 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
       continue;
     }
     states_[i].lost = false;
-    const Bytes left = i < ending.size() ? ending[i] : Bytes(0);
-    truth.pools.push_back(judge_pool(i, *sample, own, charges, left, now, truth, processes_told));
+    truth.pools.push_back(judge_pool(i, *sample, own, charges, now, truth, processes_told));
   }
   if (!processes_told || !seen_ours_) {
     for (auto& [generation, bytes] : truth.servers)

@@ -23,7 +23,7 @@ struct OwnTree {
   std::vector<std::int32_t> pids;
 };
 
-// What the core has charged for a server that lives.
+// What the core has charged for a server that lives, or for a dry run that works.
 struct DeviceCharge {
   Generation generation;
   std::vector<Bytes> devices;  // index is PoolId - 1
@@ -56,16 +56,14 @@ struct DeviceTruth {
 // Ours are the bytes of our processes, by process tree. Where a driver does not list them, or
 // lists them under numbers that are not ours (in a container), what the core has charged stands
 // for them: certain for servers that are ready. Of those that load or end, the share is taken that
-// leaves foreign use as it was, as far as the pool's use allows that. Dry runs that have just ended
-// are no charge of the core's: `ending` is what they may still hold.
+// leaves foreign use as it was, as far as the pool's use allows that.
 class DeviceAccount {
  public:
   explicit DeviceAccount(const DevicePools& pools, ForeignMemory::Lives lives = process_lives);
 
   // `now` never goes back.
   DeviceTruth judge(const DeviceSurvey& survey, std::span<const OwnTree> own,
-                    std::span<const DeviceCharge> charges, std::span<const Bytes> ending = {},
-                    Tick now = {});
+                    std::span<const DeviceCharge> charges, Tick now = {});
 
  private:
   struct PoolState {
@@ -76,7 +74,7 @@ class DeviceAccount {
 
   PoolSampled judge_pool(std::size_t index, const DeviceSample& sample,
                          std::span<const OwnTree> own, std::span<const DeviceCharge> charges,
-                         Bytes ending, Tick now, DeviceTruth& truth, bool& processes_told);
+                         Tick now, DeviceTruth& truth, bool& processes_told);
   bool tells_of_us(const DeviceSample& sample, std::size_t index, std::span<const OwnTree> own,
                    std::span<const DeviceCharge> charges);
 

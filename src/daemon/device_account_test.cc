@@ -134,24 +134,29 @@ TEST_F(DeviceAccountTest, WhatOthersHeldLatelyIsExpectedAgain) {
   const auto expected = [&](Duration at, std::vector<DeviceProcess> others) {
     others.push_back({7, 1_GiB});
     const DeviceSample sample = card(4_GiB, std::move(others));
-    return account_.judge(survey_of(sample), own, {}, {}, Tick(at)).pools.at(0).expected;
+    return account_.judge(survey_of(sample), own, {}, Tick(at)).pools.at(0).expected;
   };
   EXPECT_EQ(expected(0s, {{50, 3_GiB}}), 0_B);
   EXPECT_EQ(expected(1s, {{50, 1_GiB}}), 2_GiB);
   EXPECT_EQ(expected(2s, {}), 3_GiB);
 }
 
-TEST_F(DeviceAccountTest, WhatADryRunLeavesForAMomentIsNotForeign) {
-  const std::vector<Bytes> ending = {450_MiB};
-  const auto told = [&](const DeviceSample& sample) {
-    return account_.judge(survey_of(sample), {}, {}, ending).pools.at(0).foreign;
+TEST_F(DeviceAccountTest, WhatADryRunHoldsIsNotForeign) {
+  const auto told = [&](const DeviceSample& sample, std::span<const DeviceCharge> charges) {
+    const std::vector<OwnTree> own = {{std::nullopt, {9}}};
+    return account_.judge(survey_of(sample), own, charges).pools.at(0).foreign;
   };
-  EXPECT_EQ(told(card(2_GiB, {{50, 2_GiB}})), 2_GiB);
-  EXPECT_EQ(told(card(2_GiB + 300_MiB, {{50, 2_GiB}})), 2_GiB);
-  EXPECT_EQ(told(card(3_GiB, {{50, 2_GiB}})), 3_GiB - 450_MiB);
-  // Without lists, foreign use stays where it was.
-  EXPECT_EQ(told(hidden(3_GiB)), 3_GiB - 450_MiB);
-  EXPECT_EQ(told(hidden(4_GiB)), 4_GiB - 450_MiB);
+  ModelSnapshot model;
+  model.state = ResidencyState::profiling;
+  model.device_reserved = {450_MiB};
+  Snapshot snapshot;
+  snapshot.models = {model};
+  const std::vector<DeviceCharge> charged = charges_of(snapshot);
+  EXPECT_EQ(told(hidden(2_GiB), {}), 2_GiB);
+  EXPECT_EQ(told(hidden(2_GiB + 300_MiB), charged), 2_GiB) << "without lists it stays as it was";
+  EXPECT_EQ(told(hidden(3_GiB), charged), 3_GiB - 450_MiB);
+  EXPECT_EQ(told(hidden(3_GiB), {}), 3_GiB) << "what it leaves behind is nobody's";
+  EXPECT_EQ(told(card(2_GiB + 300_MiB, {{50, 2_GiB}, {9, 300_MiB}}), charged), 2_GiB);
 }
 
 TEST_F(DeviceAccountTest, WithoutNumbersThereIsNoSample) {

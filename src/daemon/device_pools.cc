@@ -53,7 +53,8 @@ std::vector<DevicePool> DevicePools::found() const {
     found.push_back({.name = "gpu" + std::to_string(found.size()),
                      .id = device.id,
                      .capacity = device.capacity,
-                     .unified = devices_.empty()});
+                     .unified = devices_.empty(),
+                     .context = space().context});
   }
   return found;
 }
@@ -89,17 +90,6 @@ VisibleGpus DevicePools::visible_for_dry_run(std::size_t count) const {
   }
   const DeviceSpace sizes = space();
   return visible_gpus(choice_, selectors, std::span(sizes.capacities).first(selectors.size()));
-}
-
-std::vector<Bytes> DevicePools::dry_run_bytes(std::size_t count) const {
-  std::vector<Bytes> bytes(devices_.size());
-  for (const std::size_t i : largest()) {
-    if (count > 0 && i < bytes.size()) {
-      bytes[i] = space().context;
-      --count;
-    }
-  }
-  return bytes;
 }
 
 DeviceSpace DevicePools::space() const {

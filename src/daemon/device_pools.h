@@ -50,8 +50,6 @@ class DevicePools {
   VisibleGpus visible(std::span<const PoolId> pools) const;
   // The same for a dry run, which takes the `count` largest.
   VisibleGpus visible_for_dry_run(std::size_t count) const;
-  // What it takes on each pool at most, by index: PoolId - 1.
-  std::vector<Bytes> dry_run_bytes(std::size_t count) const;
   DeviceSpace space() const;
 
  private:

@@ -33,8 +33,8 @@ TEST(DevicePools, EachCardWithMemoryOfItsOwnIsAPool) {
   const DevicePools pools(survey_of({device("GPU-a", 8_GiB), device("GPU-u", 64_GiB, true), blind,
                                      device("0000:09:00.0", 1_GiB), device("GPU-b", 24_GiB)}),
                           kCudaDevices);
-  EXPECT_THAT(pools.found(), ElementsAre(DevicePool{"gpu0", "GPU-a", 8_GiB, false},
-                                         DevicePool{"gpu1", "GPU-b", 24_GiB, false}));
+  EXPECT_THAT(pools.found(), ElementsAre(DevicePool{"gpu0", "GPU-a", 8_GiB, false, kCudaContext},
+                                         DevicePool{"gpu1", "GPU-b", 24_GiB, false, kCudaContext}));
   EXPECT_THAT(pools.left_out(), ElementsAre(HasSubstr("nothing tells its memory"),
                                             HasSubstr("the engine cannot use it"),
                                             HasSubstr("shares the host's memory")));
@@ -42,7 +42,7 @@ TEST(DevicePools, EachCardWithMemoryOfItsOwnIsAPool) {
 
 TEST(DevicePools, GpusThatShareTheHostsMemoryMakeNoPool) {
   const DevicePools pools(survey_of({device("GPU-u", 18_GiB, true)}), kCudaDevices);
-  EXPECT_THAT(pools.found(), ElementsAre(DevicePool{"gpu0", "GPU-u", 18_GiB, true}));
+  EXPECT_THAT(pools.found(), ElementsAre(DevicePool{"gpu0", "GPU-u", 18_GiB, true, kCudaContext}));
   const std::vector<PoolId> on = {kHostPool};
   EXPECT_EQ(pools.visible(on).env.front(), "CUDA_VISIBLE_DEVICES=GPU-u");
 }
@@ -58,8 +58,6 @@ TEST(DevicePools, AServerSeesItsPoolsInItsOrder) {
   EXPECT_THAT(visible.shares, ElementsAre(24_GiB, 8_GiB));
   EXPECT_EQ(pools.visible_for_dry_run(2).env.front(), "CUDA_VISIBLE_DEVICES=GPU-b,GPU-a");
   EXPECT_EQ(pools.visible_for_dry_run(2).shares, visible.shares);
-  EXPECT_THAT(pools.dry_run_bytes(2), ElementsAre(kCudaContext, kCudaContext, 0_B));
-  EXPECT_THAT(pools.dry_run_bytes(0), ElementsAre(0_B, 0_B, 0_B));
   EXPECT_EQ(pools.visible({}).env.front(), "CUDA_VISIBLE_DEVICES=");
 }
 

@@ -22,13 +22,15 @@ struct EngineRoom::Profiling {
   GgufInfo gguf;
   std::vector<ProfiledPlacement> placements;
   std::size_t next = 0;  // the placement that is run next
+
+  bool over() {
+    while (next < placements.size() && placements[next].derived)
+      ++next;
+    return next == placements.size();
+  }
 };
 
 namespace {
-
-// Drivers give the memory of a process that ended back within 0.5 to 1.5 s as a rule.
-constexpr std::chrono::milliseconds kReleaseLag{1500};
-constexpr std::size_t kEndedRunsMax = 64;
 
 // Keeps the numbers of a dry run; otherwise says why there are none.
 std::string take_dry_run(ProfiledPlacement& placement, const Result<RunOutput>& output) {
@@ -105,7 +107,11 @@ ServerSettings EngineRoom::settings(ModelId id, const Placement& placement) cons
   return {placement, batches.batch, batches.ubatch, model.prompt_cache, {}};
 }
 
-void EngineRoom::profile(ModelId id) {
+void EngineRoom::profile(const Profile& action) {
+  const ModelId id = action.model;
+  const auto paused = std::exchange(between_dry_runs_, nullptr);
+  if (action.next && paused && paused->model == id)
+    return dry_run_next(paused);
   const std::string path = config_.models[id.value].gguf.string();
   boost::asio::post(worker_, [this, id, path] {
     auto file = file_identity(path);
@@ -121,7 +127,7 @@ void EngineRoom::profile(ModelId id) {
       profiling->placements = placements(id, profiling->gguf);
       if (file)
         profiled_[id] = *file;
-      begin_dry_runs(profiling);
+      dry_run_next(profiling);
     });
   });
 }
@@ -155,30 +161,10 @@ std::vector<ProfiledPlacement> EngineRoom::placements(ModelId id, const GgufInfo
   return all;
 }
 
-void EngineRoom::begin_dry_runs(const std::shared_ptr<Profiling>& profiling) {
-  if (!programs_.fit_params)
-    return finish_profile(*profiling);
-  if (!pools_.any())
-    return dry_run_next(profiling);
-  dry_running_.push_back(profiling);
-  if (dry_running_.size() == 1)
-    dry_run_next(profiling);
-}
-
 void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
-  auto& placements = profiling->placements;
-  while (profiling->next < placements.size() && placements[profiling->next].derived)
-    ++profiling->next;
-  if (profiling->next == placements.size()) {
-    finish_profile(*profiling);
-    if (dry_running_.empty())
-      return;
-    dry_running_.pop_front();
-    if (!dry_running_.empty())
-      dry_run_next(std::shared_ptr(dry_running_.front()));
-    return;
-  }
-  ProfiledPlacement& placement = placements[profiling->next++];
+  if (!programs_.fit_params || profiling->over())
+    return finish_profile(*profiling);
+  ProfiledPlacement& placement = profiling->placements[profiling->next++];
   RunRequest request;
   request.argv =
       dry_run_arguments(config_.models[profiling->model.value].gguf.string(), placement.settings);
@@ -187,29 +173,15 @@ void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
   for (std::string& variable : environment(profiling->model))
     request.env.push_back(std::move(variable));
   runner_.run(std::move(request), [this, profiling, &placement](Result<RunOutput> output) {
-    if (placement.devices > 0)
-      ended_runs_.push_back({std::chrono::steady_clock::now(), placement.devices});
-    if (ended_runs_.size() > kEndedRunsMax)
-      ended_runs_.pop_front();
     if (auto why = take_dry_run(placement, output); !why.empty()) {
       const std::string& name = config_.policy.models[profiling->model.value].id;
       spdlog::warn("no dry run of {}: {}; its size is estimated from the file", name, why);
     }
-    dry_run_next(profiling);
+    if (placement.devices == 0 || profiling->over())
+      return dry_run_next(profiling);
+    between_dry_runs_ = profiling;
+    post_(DryRunEnded{profiling->model});
   });
-}
-
-std::vector<Bytes> EngineRoom::ending_on_devices() const {
-  std::vector<Bytes> bytes(pools_.devices().size());
-  const auto now = std::chrono::steady_clock::now();
-  for (const EndedRun& run : ended_runs_) {
-    if (now - run.at > kReleaseLag)
-      continue;
-    const std::vector<Bytes> one = pools_.dry_run_bytes(run.devices);
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-      bytes[i] += one[i];
-  }
-  return bytes;
 }
 
 void EngineRoom::finish_profile(Profiling& profiling) {

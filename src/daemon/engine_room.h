@@ -1,8 +1,6 @@
 // EngineRoom: turns the core's words about servers into processes, and their fates into events.
 #pragma once
 
-#include <chrono>
-#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -44,7 +42,7 @@ class EngineRoom final : public ServerObserver {
 
   void on_socket_gone(SocketGone callback) { socket_gone_ = std::move(callback); }
 
-  void profile(ModelId model);
+  void profile(const Profile& action);
   void start(const StartServer& action);
   void stop(const StopServer& action);
   void trim(const Trim& action);
@@ -59,18 +57,15 @@ class EngineRoom final : public ServerObserver {
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
   std::vector<RunningProcess> dry_runs() const { return runner_.running(); }
-  // What dry runs that ended a moment ago may still hold on devices, by pool.
-  std::vector<Bytes> ending_on_devices() const;
 
   void server_ready(Generation generation) override;
   void server_exited(Generation generation, std::optional<Failure> failure) override;
   void server_unresponsive(Generation generation, Failure failure) override;
 
  private:
-  struct Profiling;  // one model's dry runs under way
+  struct Profiling;  // one model's dry runs
 
   std::vector<ProfiledPlacement> placements(ModelId model, const GgufInfo& gguf) const;
-  void begin_dry_runs(const std::shared_ptr<Profiling>& profiling);
   void dry_run_next(const std::shared_ptr<Profiling>& profiling);
   void finish_profile(Profiling& profiling);
   std::vector<std::string> environment(ModelId model) const;
@@ -88,13 +83,7 @@ class EngineRoom final : public ServerObserver {
   ProcessRunner runner_;
   Supervisor supervisor_;
   std::vector<std::string> environment_;
-  struct EndedRun {
-    std::chrono::steady_clock::time_point at;
-    std::size_t devices = 0;
-  };
-  std::deque<EndedRun> ended_runs_;
-  // Models whose dry runs wait for those of the first: on a GPU each opens a context of its own.
-  std::deque<std::shared_ptr<Profiling>> dry_running_;
+  std::shared_ptr<Profiling> between_dry_runs_;
   std::map<ModelId, FileId> profiled_;  // which content the model's rows speak of
   std::map<Generation, std::filesystem::path> sockets_;
 };

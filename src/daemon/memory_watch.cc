@@ -119,7 +119,7 @@ void MemoryWatch::server_ready() {
     devices_.look_afresh();
 }
 
-void MemoryWatch::server_leaves() {
+void MemoryWatch::await_release() {
   if (pools_.devices().empty())
     return;
   release_pause_ = kReleasePauseMin;
@@ -226,13 +226,9 @@ void MemoryWatch::note_silence(std::vector<SilentPool> silent) {
 }
 
 void MemoryWatch::take(const DeviceSurvey& survey) {
-  // While a server's memory is on its way back, what nobody holds may be that: taken for a dry
-  // run's it would be given away twice.
-  const std::vector<Bytes> ending =
-      core_.awaits_release() ? std::vector<Bytes>{} : engines_.ending_on_devices();
   const Tick now(
       std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
-  DeviceTruth truth = account_.judge(survey, own_trees(), core_.charges(), ending, now);
+  DeviceTruth truth = account_.judge(survey, own_trees(), core_.charges(), now);
   note_silence(std::move(truth.silent));
   on_devices_ = std::move(truth.servers);
   on_unified_ = std::move(truth.unified);

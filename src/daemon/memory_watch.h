@@ -33,7 +33,7 @@ class MemoryWatch {
     std::function<std::vector<DeviceCharge>()> charges;
     // Whether a model works, loads or leaves: then memory is looked at more often.
     std::function<bool()> active;
-    // Whether memory of a server that ended has not been seen free yet.
+    // Whether memory of a server or a dry run that ended has not been seen free yet.
     std::function<bool()> awaits_release;
   };
 
@@ -56,9 +56,9 @@ class MemoryWatch {
   void server_starts();
   // A server became ready: what it holds on devices can be seen from now on.
   void server_ready();
-  // A server was told to stop or has ended: devices are looked at every 10 ms, and up to every
-  // 250 ms, until what it held is seen free or the core has given up on it.
-  void server_leaves();
+  // A server was told to stop, or one or a dry run has ended: devices are looked at every 10 ms,
+  // and up to every 250 ms, until what it held is seen free or the core has given up on it.
+  void await_release();
 
   const std::string& source() const { return source_; }
   // GPUs that tell no numbers now, each with why: their pools stand at their last sample.

@@ -102,6 +102,7 @@ std::vector<Event> every_event() {
           ClientGone{RequestId(1)},
           ModelProfiled{ModelId(1), {row(), {}}},
           ProfileFailed{ModelId(0), {FailureKind::bad_model, "truncated"}},
+          DryRunEnded{ModelId(1)},
           ServerReady{Generation(1)},
           ServerExited{Generation(1), Failure{FailureKind::out_of_memory, "bye"}},
           ServerExited{Generation(2), std::nullopt},

@@ -163,6 +163,13 @@ struct Fields<ModelProfiled> {
 };
 
 template <>
+struct Fields<DryRunEnded> {
+  using T = DryRunEnded;
+  static constexpr std::string_view kType = "dry_run_ended";
+  static constexpr auto kList = std::tuple{Field{"model", &T::model}};
+};
+
+template <>
 struct Fields<ProfileFailed> {
   using T = ProfileFailed;
   static constexpr std::string_view kType = "profile_failed";
@@ -291,7 +298,7 @@ template <>
 struct Fields<Profile> {
   using T = Profile;
   static constexpr std::string_view kType = "profile";
-  static constexpr auto kList = std::tuple{Field{"model", &T::model}};
+  static constexpr auto kList = std::tuple{Field{"model", &T::model}, Field{"next", &T::next}};
 };
 
 template <>

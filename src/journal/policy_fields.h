@@ -32,6 +32,7 @@ struct Fields<ModelPolicy> {
                                            Field{"pinned", &T::pinned},
                                            Field{"removed", &T::removed},
                                            Field{"heavy", &T::heavy},
+                                           Field{"host_only", &T::host_only},
                                            Field{"ttl", &T::ttl},
                                            Field{"in_flight_max", &T::in_flight_max}};
 };
@@ -64,16 +65,18 @@ struct Fields<ResidencyPolicy> {
 template <>
 struct Fields<LoadPolicy> {
   using T = LoadPolicy;
-  static constexpr auto kList = std::tuple{Field{"stall_after", &T::stall_after},
-                                           Field{"timeout", &T::timeout},
-                                           Field{"retry_backoff_min", &T::retry_backoff_min},
-                                           Field{"retry_backoff_max", &T::retry_backoff_max},
-                                           Field{"attempts_max", &T::attempts_max},
-                                           Field{"bandwidth_prior", &T::bandwidth_prior_mib_per_s},
-                                           Field{"profile_reservation", &T::profile_reservation},
-                                           Field{"profile_ahead", &T::profile_ahead},
-                                           Field{"stop_timeout", &T::stop_timeout},
-                                           Field{"drain_timeout", &T::drain_timeout}};
+  static constexpr auto kList =
+      std::tuple{Field{"stall_after", &T::stall_after},
+                 Field{"timeout", &T::timeout},
+                 Field{"retry_backoff_min", &T::retry_backoff_min},
+                 Field{"retry_backoff_max", &T::retry_backoff_max},
+                 Field{"attempts_max", &T::attempts_max},
+                 Field{"bandwidth_prior", &T::bandwidth_prior_mib_per_s},
+                 Field{"profile_reservation", &T::profile_reservation},
+                 Field{"profile_device_reservation", &T::profile_device_reservation},
+                 Field{"profile_ahead", &T::profile_ahead},
+                 Field{"stop_timeout", &T::stop_timeout},
+                 Field{"drain_timeout", &T::drain_timeout}};
 };
 
 template <>

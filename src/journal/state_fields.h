@@ -40,8 +40,8 @@ struct Fields<PoolSample> {
 template <>
 struct Fields<LedgerState> {
   using T = LedgerState;
-  static constexpr auto kList = std::tuple{Field{"pools", &T::pools}, Field{"charges", &T::charges},
-                                           Field{"profile_hold", &T::profile_hold}};
+  static constexpr auto kList =
+      std::tuple{Field{"pools", &T::pools}, Field{"charges", &T::charges}};
 };
 
 template <>

@@ -149,12 +149,27 @@ void Books::on(Tick, const ModelProfiled& event) {
   if (model.profiling)
     --profiles_running_;
   model.profiling = false;
+  model.between_dry_runs = false;
   if (model.rows_stale) {
     model.rows_stale = model.server.has_value();
     return;
   }
   model.rows = event.rows;
   model.rows_wait = model.server.has_value();
+}
+
+Bytes Books::profile_hold(PoolId pool) const {
+  if (profiles_running_ == 0)
+    return Bytes(0);
+  return pool == kHostPool ? profile_hold_ : profile_device_hold_;
+}
+
+void Books::on(Tick, const DryRunEnded& event) {
+  Model& model = models_[event.model.value];
+  if (!std::exchange(model.profiling, false))
+    return;
+  --profiles_running_;
+  model.between_dry_runs = !shutdown_at_ && !policy_.models[event.model.value].removed;
 }
 
 void Books::on(Tick, const ProfileFailed& event) {
@@ -317,6 +332,10 @@ void Books::on(Tick, const PolicyChanged& event) {
     models_[i].replaced = models_[i].server.has_value();
   }
   policy_ = event.policy;
+  for (std::size_t i = 0; i < models_.size(); ++i) {
+    if (policy_.models[i].removed)
+      models_[i].between_dry_runs = false;
+  }
   for (const ModelId id : event.changed) {
     Model& model = models_[id.value];
     if (policy_.models[id.value].removed)
@@ -325,13 +344,15 @@ void Books::on(Tick, const PolicyChanged& event) {
     model.rests_until.reset();
     model.replaced = model.server.has_value();
     model.rows_wait = false;
-    model.rows_stale = model.server || model.profiling;
+    model.rows_stale = model.server || model.profiling || model.between_dry_runs;
     if (!model.server)
       model.rows.clear();
   }
 }
 
 void Books::on(Tick now, const Shutdown&) {
+  for (Model& model : models_)
+    model.between_dry_runs = false;
   if (!shutdown_at_)
     shutdown_at_ = now;
 }
@@ -341,7 +362,11 @@ void Books::on(Tick, const Profile& action) {
   if (!model.profiling)
     ++profiles_running_;
   model.profiling = true;
+  model.between_dry_runs = false;
   profile_hold_ = policy_.load.profile_reservation;
+  profile_device_hold_ = policy_.load.profile_device_reservation;
+  dry_run_may_lack_ =
+      std::any_of(models_.begin(), models_.end(), [](const Model& m) { return m.pinned; });
 }
 
 void Books::on(Tick now, const StartServer& action) {

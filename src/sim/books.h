@@ -69,6 +69,7 @@ class Books {
     bool replaced = false;    // its server runs with what is no longer configured
     bool rows_wait = false;   // they came while a server ran, and count from the next load on
     bool profiling = false;
+    bool between_dry_runs = false;  // of its profile
     bool pinned = false;
     bool yielded = false;  // it was told to let others go, and has not been stopped since
     std::optional<Generation> server;
@@ -114,7 +115,9 @@ class Books {
   std::int32_t commands_pending() const { return commands_pending_; }
   std::int32_t profiles_running() const { return profiles_running_; }
   // What a dry run may hold, by the rules when it began.
-  Bytes profile_hold() const { return profiles_running_ > 0 ? profile_hold_ : Bytes(0); }
+  Bytes profile_hold(PoolId pool) const;
+  // Beside pinned models a dry run makes do with what is left.
+  bool dry_run_may_lack() const { return dry_run_may_lack_; }
   Generation last_generation() const { return last_generation_; }
   Bytes capacity() const { return pool(kHostPool).capacity; }
   Bytes foreign() const { return pool(kHostPool).foreign; }
@@ -152,6 +155,7 @@ class Books {
   void on(Tick now, const ClientGone& event);
   void on(Tick now, const ModelProfiled& event);
   void on(Tick now, const ProfileFailed& event);
+  void on(Tick now, const DryRunEnded& event);
   void on(Tick now, const ServerReady& event);
   void on(Tick now, const ServerExited& event);
   void on(Tick now, const ServerUnresponsive& event);
@@ -198,7 +202,9 @@ class Books {
   std::int32_t leases_ = 0;
   std::int32_t commands_pending_ = 0;
   std::int32_t profiles_running_ = 0;
-  Bytes profile_hold_;
+  bool dry_run_may_lack_ = false;
+  Bytes profile_hold_;         // in the host
+  Bytes profile_device_hold_;  // on each device
   Generation last_generation_;
   std::set<Generation> forgiven_;  // servers that ran out of memory
   std::vector<Pool> pools_;        // index is PoolId

@@ -27,7 +27,7 @@ class IdleChecker final : public Checker {
     if (books.shutdown_at() || books.profiles_running() > 0 || is_busy(step))
       return;
     const auto model = who_waits_alone(books, snapshot);
-    if (!model || !fits_now(step, *model))
+    if (!model || !fits_now(step, *model) || dry_run_waits(step, snapshot, *model))
       return;
     step.findings.add("idle", name_of(books.policy(), *model) + " waits, " +
                                   to_text(headroom(books)) + " is free and nothing goes on");
@@ -72,6 +72,24 @@ class IdleChecker final : public Checker {
       left -= server.weights_size;
     }
     return left;
+  }
+
+  // Its dry run may need room on a device that servers hold.
+  static bool dry_run_waits(const Step& step, const Snapshot& snapshot, ModelId id) {
+    const Books& books = step.books;
+    if (books.policy().models[id.value].host_only)
+      return false;
+    for (std::size_t i = 1; i < snapshot.pools.size(); ++i) {
+      const bool held =
+          std::any_of(books.servers().begin(), books.servers().end(), [&](const auto& entry) {
+            const std::vector<Bytes>& own = entry.second.device_own;
+            return i - 1 < own.size() && own[i - 1] > Bytes(0) &&
+                   !books.model(entry.second.model).pinned;
+          });
+      if (held && snapshot.pools[i].headroom < books.policy().load.profile_device_reservation)
+        return true;
+    }
+    return false;
   }
 
   // Counted carefully: whatever shares a file is taken to need it once more.

@@ -103,7 +103,8 @@ class RefusalChecker final : public Checker {
       return;
     for (std::size_t i = 0; i < books.models().size(); ++i) {
       const Books::Model& model = books.models()[i];
-      if (model.waiting == 0 || model.rows.empty() || model.profiling || model.server)
+      if (model.waiting == 0 || model.rows.empty() || model.profiling || model.between_dry_runs ||
+          model.server)
         continue;
       if (looked_at_anew_[i])
         continue;

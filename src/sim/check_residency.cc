@@ -80,11 +80,11 @@ class ResidencyChecker final : public Checker {
       case ResidencyState::failed:
         if (server != nullptr)
           return "its server lives";
-        return model.profiling ? "its dry run works" : "";
+        return model.profiling || model.between_dry_runs ? "its dry run works" : "";
       case ResidencyState::profiling:
         if (server != nullptr)
           return "its server lives";
-        return model.profiling ? "" : "no dry run works";
+        return model.profiling || model.between_dry_runs ? "" : "no dry run works";
       case ResidencyState::loading:
         if (server == nullptr)
           return "it has no server";

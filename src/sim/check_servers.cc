@@ -59,8 +59,10 @@ class StartChecker final : public Checker {
     }
     const Books::Model& model = books.model(profile.model);
     const std::string name = name_of(books.policy(), profile.model);
-    if (model.profiling)
-      step.findings.add(kRule, "a second dry run of " + name);
+    if (books.profiles_running() > 0)
+      step.findings.add(kRule, "a second dry run, of " + name);
+    if (profile.next != model.between_dry_runs)
+      step.findings.add(kRule, "a dry run of " + name + " that is not the one that is next");
     if (model.server)
       step.findings.add(kRule, "a dry run of " + name + " beside its server");
     if (books.shutdown_at())

@@ -10,7 +10,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Event>> kEventNames =
     "RequestArrived", "RequestEnded",  "ClientGone",         "ModelProfiled", "ProfileFailed",
     "ServerReady",    "ServerExited",  "ServerUnresponsive", "ServerSampled", "PoolSampled",
     "LoadModel",      "UnloadModel",   "PinModel",           "Flush",         "Shutdown",
-    "Timer",          "PolicyChanged", "PoolLost",           "StallSampled",  "ClearModel"};
+    "Timer",          "PolicyChanged", "PoolLost",           "StallSampled",  "ClearModel",
+    "DryRunEnded"};
 
 constexpr std::array<std::string_view, std::variant_size_v<Action>> kActionNames = {
     "Profile", "StartServer", "StopServer",   "Admit", "Refuse",     "CommandDone",
@@ -64,6 +65,7 @@ struct EventLine : Names {
   std::string operator()(const ProfileFailed& e) const {
     return "profile failed " + name(e.model) + " " + failure(e.failure);
   }
+  std::string operator()(const DryRunEnded& e) const { return "dry run ended " + name(e.model); }
   std::string operator()(const ServerReady& e) const { return "ready " + g(e.generation); }
   std::string operator()(const ServerExited& e) const {
     return "exit " + g(e.generation) + (e.failure ? " " + failure(*e.failure) : "");
@@ -119,7 +121,9 @@ struct EventLine : Names {
 };
 
 struct ActionLine : Names {
-  std::string operator()(const Profile& a) const { return "profile " + name(a.model); }
+  std::string operator()(const Profile& a) const {
+    return "profile " + name(a.model) + (a.next ? ", next" : "");
+  }
   std::string operator()(const StartServer& a) const {
     std::string text =
         "load " + name(a.model) + " " + g(a.generation) + " (" + describe(a.placement) + ")";

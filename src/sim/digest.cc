@@ -66,6 +66,7 @@ struct DigestFields {
   void put(const ClientGone& e) { all(e.request); }
   void put(const ModelProfiled& e) { all(e.model, e.rows); }
   void put(const ProfileFailed& e) { all(e.model, e.failure); }
+  void put(const DryRunEnded& e) { all(e.model); }
   void put(const ServerReady& e) { all(e.generation); }
   void put(const ServerExited& e) { all(e.generation, e.failure); }
   void put(const ServerUnresponsive& e) { all(e.generation, e.failure); }
@@ -84,7 +85,7 @@ struct DigestFields {
   void put(const Timer&) {}
   void put(const PolicyChanged& e) { all(e.changed); }
 
-  void put(const Profile& a) { all(a.model); }
+  void put(const Profile& a) { all(a.model, a.next); }
   void put(const StartServer& a) { all(a.model, a.generation, a.placement, a.devices); }
   void put(const StopServer& a) { all(a.model, a.generation, a.kill_at_once); }
   void put(const Admit& a) { all(a.request, a.model, a.generation); }

@@ -92,9 +92,13 @@ void draw_devices(Knobs& knobs) {
   }
   if (prng.chance(400))
     draw_pressure(prng, knobs);
+  constexpr Bytes contexts[] = {0_MiB, 100_MiB, 450_MiB, 450_MiB};
+  knobs.policy.load.profile_device_reservation = contexts[prng.below(4)];
+  for (ModelPolicy& model : knobs.policy.models)
+    model.host_only = prng.chance(100);
   RecoveryPolicy& recovery = knobs.policy.recovery;
   recovery.device_failures_max =
-      static_cast<std::int32_t>(prng.chance(600) ? 1 : prng.between(2, 4));
+      static_cast<std::int32_t>(prng.chance(650) ? 1 : prng.between(2, 4));
   recovery.failure_window = Duration(prng.chance(500) ? 10min : 5s);
   if (prng.chance(100))
     recovery.cooldown.reset();

@@ -44,7 +44,7 @@ void Referee::show_removed(Snapshot& snapshot) const {
       continue;
     ModelSnapshot absent;
     absent.model = id;
-    if (books_.model(id).profiling)
+    if (books_.model(id).profiling || books_.model(id).between_dry_runs)
       absent.state = ResidencyState::profiling;
     absent.pinned = books_.model(id).pinned;
     snapshot.models.insert(snapshot.models.begin() + static_cast<std::ptrdiff_t>(i), absent);

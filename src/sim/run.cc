@@ -187,7 +187,9 @@ class Run {
     }
     for (std::uint32_t i = 1; i <= knobs_.devices.size(); ++i) {
       const Bytes most = budget_for(knobs_.policy.pools[i], knobs_.devices[i - 1].capacity);
-      const Bytes there = world_.device_held_at_most(PoolId(i));
+      const bool may_lack = referee_.books().dry_run_may_lack();
+      const Bytes there = world_.device_held_at_most(PoolId(i)) +
+                          (may_lack ? Bytes(0) : world_.dry_run_held(i - 1));
       if (there > most) {
         findings_.add("bytes", "servers hold " + vramd::to_text(there) + " of a budget of " +
                                    vramd::to_text(most) + " of " + knobs_.policy.pools[i].name);

@@ -90,7 +90,7 @@ class Player {
       return sample(*pool, words, 1);
     if (verb == "lost" || verb == "stalls")
       return trouble(words);
-    if (verb == "profiled" || verb == "unprofiled" || verb == "learned")
+    if (verb == "profiled" || verb == "unprofiled" || verb == "learned" || verb == "dry_run_ended")
       return profile_ends(words);
     if (words.size() == 3 && words[1] == "is")
       return model_is(words[0], words[2]);
@@ -166,11 +166,16 @@ class Player {
     return {};
   }
 
-  // "profiled A", "unprofiled A words...", or "learned A 300MiB 200MiB" with memory per row.
+  // "profiled A", "unprofiled A words...", "dry_run_ended A", or "learned A 300MiB 200MiB" with
+  // memory per row.
   Result<void> profile_ends(const Words& words) {
     const auto model = setting_.find_model(words[1]);
     if (!model)
       return std::unexpected(model.error());
+    if (words[0] == "dry_run_ended") {
+      step(DryRunEnded{*model});
+      return {};
+    }
     if (words[0] == "unprofiled") {
       step(ProfileFailed{*model, {FailureKind::exited, rest_of(words, 2)}});
       return {};

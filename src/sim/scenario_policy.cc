@@ -188,6 +188,8 @@ Result<void> take_model(ScenarioSetting& setting, const Words& words) {
       result = reader.read(model.pinned);
     } else if (key == "heavy") {
       result = reader.read(model.heavy);
+    } else if (key == "host_only") {
+      result = reader.read(model.host_only);
     } else if (key == "ttl") {
       result = reader.read(model.ttl);
     } else if (key == "priority") {

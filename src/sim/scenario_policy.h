@@ -60,6 +60,7 @@ void visit_rules(ScenarioSetting& setting, Visit visit) {
   visit("attempts_max", load.attempts_max);
   visit("bandwidth_prior", load.bandwidth_prior_mib_per_s);
   visit("profile_reservation", load.profile_reservation);
+  visit("profile_device_reservation", load.profile_device_reservation);
   visit("profile_ahead", load.profile_ahead);
   visit("stop_timeout", load.stop_timeout);
   visit("drain_timeout", load.drain_timeout);

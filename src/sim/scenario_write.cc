@@ -95,6 +95,7 @@ std::string write_model(const ScenarioSetting& setting, std::size_t index) {
       .word("ttl", model.ttl, std::optional<Duration>())
       .flag("pinned", model.pinned)
       .flag("heavy", model.heavy)
+      .flag("host_only", model.host_only)
       .flag("embedding", model.type != ModelType::llm);
   if (model.priority != Priority::normal)
     line.flag("priority " + std::string(to_text(model.priority)), true);
@@ -179,6 +180,7 @@ struct EventWords {
   std::string operator()(const ProfileFailed& e) const {
     return "unprofiled " + name(e.model) + " " + e.failure.text;
   }
+  std::string operator()(const DryRunEnded& e) const { return "dry_run_ended " + name(e.model); }
   std::string operator()(const ServerReady& e) const { return "ready " + g(e.generation); }
   std::string operator()(const ServerExited& e) const {
     return "exit " + g(e.generation) + (e.failure ? " " + failure_words(*e.failure) : "");

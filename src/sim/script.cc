@@ -80,6 +80,9 @@ std::optional<Event> bind(const ScriptEvent& entry, const ScenarioSetting& setti
   if (const auto* failed = std::get_if<ProfileFailed>(&event)) {
     return teller.books().model(failed->model).profiling ? std::optional(event) : std::nullopt;
   }
+  if (const auto* ended = std::get_if<DryRunEnded>(&event)) {
+    return teller.books().model(ended->model).profiling ? std::optional(event) : std::nullopt;
+  }
   if (!entry.server_of)
     return event;
   const auto generation = meant(entry, teller);

@@ -59,7 +59,8 @@ class Shrinker {
           const bool known = profiled != nullptr &&
                              profiled->rows == candidate.setting.rows[profiled->model.value];
           return (!timers && std::holds_alternative<Timer>(entry.event)) ||
-                 (!profiles && (known || std::holds_alternative<ProfileFailed>(entry.event)));
+                 (!profiles && (known || std::holds_alternative<ProfileFailed>(entry.event) ||
+                                std::holds_alternative<DryRunEnded>(entry.event)));
         });
         if (accept(std::move(candidate)))
           return true;

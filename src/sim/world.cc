@@ -125,6 +125,7 @@ struct Source {
   void operator()(const PoolSampled&) { of = std::uint64_t{2} << 40; }
   void operator()(const ModelProfiled&) { of = std::uint64_t{3} << 40; }
   void operator()(const ProfileFailed&) { of = std::uint64_t{3} << 40; }
+  void operator()(const DryRunEnded&) { of = std::uint64_t{3} << 40; }
   template <typename Other>
   void operator()(const Other&) {}
 };
@@ -181,7 +182,7 @@ std::optional<Event> World::happen(const Item& item) {
     case Kind::end:
       return end_request(item);
     case Kind::profiled:
-      return finish_profile(ModelId(static_cast<std::uint32_t>(item.a)));
+      return end_dry_run(ModelId(static_cast<std::uint32_t>(item.a)));
     case Kind::sample_pool:
       return sample_pool();
     case Kind::sample_device:

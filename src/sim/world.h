@@ -45,6 +45,8 @@ class World {
   Bytes held_at_most() const;
   // The same for a device.
   Bytes device_held_at_most(PoolId pool) const;
+  // What a dry run that works holds of it.
+  Bytes dry_run_held(std::size_t device) const;
   Bytes capacity() const { return knobs_.capacity; }
   Bytes foreign() const { return foreign_; }
 
@@ -137,7 +139,7 @@ class World {
   void do_start(const StartServer& action);
   void do_stop(const StopServer& action);
   void do_admit(const Admit& action);
-  Event finish_profile(ModelId model);
+  Event end_dry_run(ModelId model);
   std::optional<Event> become_ready(Generation generation);
   std::optional<Event> exit(Generation generation);
   void crash(Generation generation, Failure failure);
@@ -212,6 +214,8 @@ class World {
     Bytes bytes;
   };
   std::vector<Returning> device_returning_;
+  std::vector<Bytes> dry_run_holds_;    // per device; empty while none works
+  std::uint64_t dry_runs_to_come_ = 0;  // of the profile under way
   std::uint64_t commands_ = 0;
   std::optional<std::size_t> shutdown_at_request_;
   std::optional<Tick> calm_since_;

@@ -32,6 +32,10 @@ Bytes World::device_held(const Process& process, std::size_t device) const {
   return permille_of(whole, std::min(load, (now_ - process.started).count()) * 1000 / load);
 }
 
+Bytes World::dry_run_held(std::size_t device) const {
+  return dry_run_holds_.empty() ? Bytes(0) : dry_run_holds_[device];
+}
+
 Bytes World::device_held_at_most(PoolId pool) const {
   Bytes sum;
   for (const auto& [generation, process] : processes_) {
@@ -58,7 +62,7 @@ bool World::device_is_full(const Process& process, Fault fault) {
   for (std::size_t i = 0; i < devices_.size() && !process.device_bytes.empty(); ++i) {
     if (process.device_bytes[i] == Bytes(0))
       continue;
-    Bytes sum = devices_[i].foreign + orphaned(i);
+    Bytes sum = devices_[i].foreign + orphaned(i) + dry_run_held(i);
     for (const auto& [generation, other] : processes_)
       sum += device_held(other, i);
     if (sum <= devices_[i].capacity)
@@ -116,7 +120,7 @@ std::optional<Event> World::sample_device(std::size_t device, bool again) {
   sample.capacity = truth.capacity;
   const Bytes orphans = orphaned(device);
   sample.foreign = truth.foreign + orphans;
-  sample.used = sample.foreign;
+  sample.used = sample.foreign + dry_run_held(device);
   for (const auto& [generation, process] : processes_)
     sample.used += device_held(process, device);
   if (knobs_.seed % 3 != 0)
