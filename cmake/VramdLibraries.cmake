@@ -37,8 +37,10 @@ target_compile_options(vramd_boost PRIVATE -w)  # third-party code in our files
 execute_process(
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/engine key
   OUTPUT_VARIABLE VRAMD_ENGINE_KEY OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB engine_patches CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/engine/patches/*.patch)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
-  ${CMAKE_SOURCE_DIR}/tools/engine ${CMAKE_SOURCE_DIR}/cmake/engine/engine.lock.json)
+  ${CMAKE_SOURCE_DIR}/tools/engine ${CMAKE_SOURCE_DIR}/cmake/engine/engine.lock.json
+  ${engine_patches})
 add_library(vramd_build_info INTERFACE)
 target_compile_definitions(vramd_build_info INTERFACE
   VRAMD_VERSION="${PROJECT_VERSION}" VRAMD_ENGINE_KEY="${VRAMD_ENGINE_KEY}")

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import importlib.machinery
 import importlib.util
+import io
 import os
 import subprocess
 import sys
@@ -34,10 +35,61 @@ class Options(unittest.TestCase):
         self.assertEqual(engine.cpu_options("aarch64", "Features : fp asimd\n"), [])
 
     def test_the_key_names_version_machine_and_options(self):
-        key = engine.build_key("1.2.3", "x86_64", ["A=ON"])
+        key = engine.build_key("1.2.3", "x86_64", ["A=ON"], {})
         self.assertRegex(key, r"^1\.2\.3-x86_64-[0-9a-f]{8}$")
-        self.assertEqual(key, engine.build_key("1.2.3", "x86_64", ["A=ON"]))
-        self.assertNotEqual(key, engine.build_key("1.2.3", "x86_64", ["A=OFF"]))
+        self.assertEqual(key, engine.build_key("1.2.3", "x86_64", ["A=ON"], {}))
+        self.assertNotEqual(key, engine.build_key("1.2.3", "x86_64", ["A=OFF"], {}))
+
+    def test_without_patches_the_key_is_that_of_the_options_alone(self):
+        digest = hashlib.sha256(b"A=ON\nB=OFF").hexdigest()[:8]
+        self.assertEqual(engine.build_key("1.2.3", "x86_64", ["A=ON", "B=OFF"], {}),
+                         f"1.2.3-x86_64-{digest}")
+
+    def test_the_key_changes_with_what_patches_say_and_not_with_their_names(self):
+        def key(patches):
+            return engine.build_key("1.2.3", "x86_64", ["A=ON"], patches)
+        self.assertNotEqual(key({}), key({"0001-a.patch": b"a"}))
+        self.assertNotEqual(key({"0001-a.patch": b"a"}), key({"0001-a.patch": b"b"}))
+        self.assertEqual(key({"0001-a.patch": b"a"}), key({"0001-b.patch": b"a"}))
+
+
+class Patches(unittest.TestCase):
+    def patch(self, before, after):
+        return (f"Why it is there.\n\ndiff --git a/file b/file\n--- a/file\n+++ b/file\n"
+                f"@@ -1 +1 @@\n-{before}\n+{after}\n").encode()
+
+    def apply(self, patches):
+        """What becomes of a file that says `one`, and what the log says."""
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["git", "init", "-q", folder], check=True, env=engine.clean_env())
+            (Path(folder) / "file").write_text("one\n")
+            log = io.StringIO()
+            try:
+                engine.apply_patches(patches, folder, "package 1.2.3", log)
+            finally:
+                self.left = (Path(folder) / "file").read_text()
+            return log.getvalue()
+
+    def test_they_are_applied_in_the_order_of_their_names(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "0002-b.patch").write_bytes(self.patch("two", "three"))
+            (Path(folder) / "0001-a.patch").write_bytes(self.patch("one", "two"))
+            (Path(folder) / "notes.txt").write_text("no patch")
+            patches = engine.read_patches(Path(folder))
+        log = self.apply(patches)
+        self.assertEqual(self.left, "three\n")
+        self.assertLess(log.index("0001-a.patch"), log.index("0002-b.patch"))
+
+    def test_one_that_does_not_apply_is_named_and_leaves_the_sources_alone(self):
+        with self.assertRaisesRegex(
+                engine.EngineError,
+                r"(?s)cmake/engine/patches/0001-a\.patch does not apply to .*package 1\.2\.3"
+                r".*patch failed: file:1"):
+            self.apply({"0001-a.patch": self.patch("two", "three")})
+        self.assertEqual(self.left, "one\n")
+
+    def test_a_folder_that_is_not_there_has_none(self):
+        self.assertEqual(engine.read_patches(Path("/nowhere")), {})
 
 
 class Plugins(unittest.TestCase):

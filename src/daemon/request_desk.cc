@@ -142,7 +142,8 @@ void RequestDesk::relay(RequestId id, Open& open) {
   target.idle_timeout = config_.limits.upstream_idle_timeout;
   target.total_timeout = model.request_timeout.value_or(config_.limits.request_timeout);
   target.response_headers = response_headers(id, open);
-  target.drop_request_headers = {"authorization", "x-api-key", "cookie"};
+  // By the last one the engine goes on for a client that left, in case it comes back.
+  target.drop_request_headers = {"authorization", "x-api-key", "cookie", "x-conversation-id"};
   target.stream_already_begun = open.stream_begun;
   if (open.stream_begun) {
     const api::Dialect dialect = open.order.dialect;

@@ -83,6 +83,15 @@ TEST_F(HealthTest, AServerThatWasSilentIsNotLookedAtForMoreThanASecond) {
   EXPECT_FALSE(idle);
 }
 
+TEST_F(HealthTest, AServerThatNoticesWhoLeavesIsLookedAtOften) {
+  notices_leaving_ = true;
+  const auto generation = start_ready("slots", {"20", "2"});
+  std::optional<bool> idle;
+  supervisor_->await_slots(generation, false, [] { return 0; }, [&](bool value) { idle = value; });
+  ASSERT_TRUE(run_until([&] { return idle.has_value(); }));
+  EXPECT_EQ(idle, true);  // 20 looks at the distance for others are more than the wait may take
+}
+
 TEST_F(HealthTest, AwaitingSlotsEndsAtItsBound) {
   options_.slots_wait_max = 200ms;
   make();

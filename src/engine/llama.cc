@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -18,6 +20,10 @@ namespace fs = std::filesystem;
 
 constexpr const char* kServer = "llama-server";
 constexpr const char* kFitParams = "llama-fit-params";
+// What tools/engine writes beside a build, and the patch of cmake/engine/patches that it names.
+constexpr const char* kDescription = "engine.json";
+constexpr std::string_view kNoticesLeaving = "0001-notice-a-client-that-left.patch";
+constexpr std::size_t kDescriptionSizeMax = 64 << 10;
 // More are made while requests need them; these stay, and each costs memory.
 constexpr int kHttpThreads = 4;
 // Loading shared libraries from a cold disk.
@@ -29,11 +35,20 @@ bool is_program(const fs::path& path) {
          ::access(path.c_str(), X_OK) == 0;
 }
 
+bool is_patched(const fs::path& folder, std::string_view patch) {
+  std::string text(kDescriptionSizeMax, '\0');
+  std::ifstream file(folder / kDescription, std::ios::binary);
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return text.find(patch) != std::string::npos;
+}
+
 LlamaPrograms with_companion(const fs::path& server) {
   LlamaPrograms programs{.server = server, .fit_params = std::nullopt};
   std::error_code ignored;
   // A link on PATH points to the folder that holds both.
   const auto real = fs::canonical(server, ignored);
+  programs.notices_leaving = is_patched(real.parent_path(), kNoticesLeaving);
   for (const auto& folder : {server.parent_path(), real.parent_path()}) {
     if (!is_program(folder / kFitParams))
       continue;
@@ -234,7 +249,8 @@ ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& mo
                     .model_name = model.name,
                     .argv = std::move(argv),
                     .env = std::move(env),
-                    .socket = socket};
+                    .socket = socket,
+                    .notices_leaving = programs.notices_leaving};
 }
 
 }  // namespace vramd

@@ -27,6 +27,7 @@ struct LlamaSearch {
 struct LlamaPrograms {
   std::filesystem::path server;
   std::optional<std::filesystem::path> fit_params;  // beside the server; without it no dry runs
+  bool notices_leaving = false;                     // see ServerSpec; tools/engine built it
 };
 
 // Only looks for files that may be executed. A configured one that is not there is an error, never

@@ -191,6 +191,29 @@ TEST_F(FindLlamaTest, FoldersAndPlainFilesOnPathAreNoPrograms) {
   EXPECT_NE(found.error().text().find("make setup"), std::string::npos);
 }
 
+TEST_F(FindLlamaTest, OnlyABuildThatSaysSoIsTakenForPatched) {
+  const std::string patch = "0001-notice-a-client-that-left.patch";
+  ASSERT_TRUE(std::filesystem::exists(std::filesystem::path(VRAMD_SOURCE_DIR) /
+                                      "cmake/engine/patches" / patch));
+  const auto server = add("cache", "llama-server");
+  EXPECT_FALSE(find_llama({.cached = at("cache")})->notices_leaving);
+  const auto describe = [&](const std::string& text) {
+    std::ofstream(at("cache") / "engine.json") << text;
+  };
+  describe(R"({"version": "1.2.3", "patches": {}})");
+  EXPECT_FALSE(find_llama({.cached = at("cache")})->notices_leaving);
+  describe(R"({"version": "1.2.3", "patches": {")" + patch + R"(": "1f"}})");
+  EXPECT_TRUE(find_llama({.cached = at("cache")})->notices_leaving);
+  // Also when PATH holds only a link to it.
+  std::filesystem::create_directory(at("bin"));
+  std::filesystem::create_symlink(server, at("bin") / "llama-server");
+  const auto linked = find_llama({.path_variable = at("bin").string()});
+  EXPECT_TRUE(linked->notices_leaving);
+  EXPECT_TRUE(llama_server_spec(*linked, chat_model(), {.context = 512}, {}, Generation{9},
+                                "/run/2-9.sock", {})
+                  .notices_leaving);
+}
+
 TEST_F(FindLlamaTest, TheDryRunProgramIsTheOneBesideTheServer) {
   add("cache", "llama-server");
   EXPECT_FALSE(find_llama({.cached = at("cache")})->fit_params);

@@ -240,7 +240,8 @@ void Server::await_slots(bool answering, std::function<int()> busy_at_most,
                                          SlotWait::Target{.socket = spec_.socket,
                                                           .path = spec_.slots_path,
                                                           .wait_max = options_.slots_wait_max,
-                                                          .answering = answering},
+                                                          .answering = answering,
+                                                          .notices = spec_.notices_leaving},
                                          std::move(busy_at_most), std::move(done));
   wait->start();
   slot_waits_.push_back(std::move(wait));

@@ -58,7 +58,8 @@ class ServerFixture : public LoopFixture {
                    .model_name = "fake",
                    .argv = fake_server_argv(*socket, std::move(part), std::move(arguments)),
                    .env = {"PATH=/usr/bin:/bin", "MARK=1"},
-                   .socket = *socket});
+                   .socket = *socket,
+                   .notices_leaving = notices_leaving_});
     return generation;
   }
 
@@ -85,6 +86,7 @@ class ServerFixture : public LoopFixture {
   }
 
   SupervisorOptions options_;
+  bool notices_leaving_ = false;  // of servers that are started from now on
   Recorder seen_;
   std::optional<RuntimeFolder> folder_;
   std::optional<Supervisor> supervisor_;

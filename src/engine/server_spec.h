@@ -18,6 +18,9 @@ struct ServerSpec {
   std::filesystem::path socket;         // where it will listen; from RuntimeFolder::socket_path
   std::string health_path = "/health";  // 200 means ready, anything else means not yet
   std::string slots_path = "/slots";    // empty: this engine does not tell which slots are busy
+  // It looks for a request's client many times a second. Upstream does so only after a whole second
+  // without any result, and an answer on slots_path is one.
+  bool notices_leaving = false;
 };
 
 }  // namespace vramd

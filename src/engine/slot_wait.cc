@@ -10,15 +10,15 @@
 namespace vramd {
 namespace {
 
-// A server that writes an answer notices within one decode step that nobody reads it: such a step
-// takes about this long on a small model, and then looks become rarer.
+// A server notices within one decode step that nobody reads its answer: such a step takes about
+// this long on a small model, and then looks become rarer.
 constexpr Duration kFirstPause = 5ms;
-constexpr Duration kPauseMax = 50ms;
+constexpr Duration kPauseMax = 20ms;
+// A server that is not patched, and has nothing to write yet, looks for its client only after a
+// whole second in which no result was sent to anybody (llama.cpp tools/server:
+// HTTP_POLLING_SECONDS, and recv_with_timeout, which begins anew with each result), and an answer
+// on /slots is a result. Looks that come more often would keep it at work for nobody.
 constexpr Duration kQuickFor = 400ms;
-// A server that has nothing to write yet looks for its client only after a whole second in which no
-// result was sent to anybody (llama.cpp tools/server: HTTP_POLLING_SECONDS, and recv_with_timeout,
-// which begins anew with each result), and an answer on /slots is a result. Looks that come more
-// often would keep it at work for nobody.
 constexpr Duration kQuietPause = 1200ms;
 
 }  // namespace
@@ -31,7 +31,7 @@ SlotWait::SlotWait(boost::asio::io_context& loop, Target target, std::function<i
       done_(std::move(done)),
       timer_(loop),
       deadline_(std::chrono::steady_clock::now() + target_.wait_max),
-      pause_(target_.answering ? kFirstPause : kQuietPause),
+      pause_(target_.notices || target_.answering ? kFirstPause : kQuietPause),
       quick_until_(std::chrono::steady_clock::now() + kQuickFor) {}
 
 void SlotWait::start() {
@@ -44,7 +44,8 @@ Duration SlotWait::left() const {
 
 void SlotWait::look_later() {
   timer_.expires_after(std::min(pause_, left()));
-  const bool quick = target_.answering && std::chrono::steady_clock::now() < quick_until_;
+  const bool quick =
+      target_.notices || (target_.answering && std::chrono::steady_clock::now() < quick_until_);
   pause_ = quick ? std::min(pause_ * 3 / 2, kPauseMax) : kQuietPause;
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (!error && !self->finished())

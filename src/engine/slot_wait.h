@@ -20,6 +20,7 @@ class SlotWait : public std::enable_shared_from_this<SlotWait> {
     std::string path;
     Duration wait_max;
     bool answering = true;  // the server was sending an answer when its client left
+    bool notices = false;   // ServerSpec::notices_leaving
   };
 
   SlotWait(boost::asio::io_context& loop, Target target, std::function<int()> busy_at_most,

@@ -81,7 +81,8 @@ class Supervisor {
   // Looks at the server's slots until at most `busy_at_most()` of them work (asked anew at each
   // look, since other requests come and go), then calls `done(true)`; also when the server is
   // gone. `done(false)`: not within slots_wait_max, or the engine does not tell. `answering`: the
-  // server was sending an answer; one that was not is left alone for longer, so that it notices.
+  // server was sending an answer; one that was not, and does not notice by itself who leaves, is
+  // left alone for longer.
   void await_slots(Generation generation, bool answering, std::function<int()> busy_at_most,
                    std::function<void(bool)> done);
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -103,45 +104,63 @@ class Failures(unittest.TestCase):
             self.assertFalse(any(is_alive(pid) for pid in pids))
             self.assertFalse((daemon.runtime / "control.sock").exists())
 
-    def test_a_client_that_leaves_before_its_answer_began_is_noticed(self):
-        with Daemon(config(self.folder, names=("demo-large",), slots=1)) as daemon:
-            self.assertEqual(daemon.chat("demo-large", max_tokens=1)[0], 200)
-            body = json.dumps({"model": "demo-large", "max_tokens": 1000, "ignore_eos": True,
-                               "messages": [{"role": "user", "content": "Hello"}]})
-            client = socket.create_connection(("127.0.0.1", daemon.port), 10)
-            client.sendall((f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-                            f"{body}").encode())
-            wait_until(lambda: daemon.models()["demo-large"]["leases"] == 1, 20, "its lease")
-            client.close()
-            wait_until(lambda: daemon.models()["demo-large"]["leases"] == 0, 30, "its lease ends")
-            _, _, log = daemon.request("GET", "/logs/demo-large")
-            self.assertIn("cancel task", log)  # it was stopped, and did not just come to its end
+    def begin(self, daemon, header="", **request):
+        """A client that has sent a request for 900 tokens and does not read its answer."""
+        body = json.dumps({"model": "demo-small", "prompt": "Hello", "max_tokens": 900,
+                           "ignore_eos": True, **request})
+        client = socket.create_connection(("127.0.0.1", daemon.port), 10)
+        self.addCleanup(client.close)
+        client.sendall((f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n{header}"
+                        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                        f"{body}").encode())
+        return client
+
+    def slots(self, daemon):
+        """What the slots say; those that work have read and generated so many tokens."""
+        answer = json.loads(daemon.request("GET", "/upstream/demo-small/slots")[2])
+        return [{"works": slot["is_processing"], "holds": slot.get("n_prompt_tokens", 0),
+                 "read": slot.get("n_prompt_tokens_processed", 0),
+                 "generated": slot["next_token"][0]["n_decoded"] if "next_token" in slot else 0}
+                for slot in answer]
+
+    def leases(self, daemon):
+        return daemon.models()["demo-small"]["leases"]
 
     def test_a_client_that_leaves_stops_the_generation(self):
-        with Daemon(config(self.folder)) as daemon:
-            self.assertEqual(daemon.chat("demo-small")[0], 200)
-            body = json.dumps({"model": "demo-small", "stream": True, "max_tokens": 900,
-                               "messages": [{"role": "user", "content": "Hello"}]})
-            client = socket.create_connection(("127.0.0.1", daemon.port), 10)
-            client.sendall((f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-                            f"{body}").encode())
-            received = b""
-            while received.count(b"data: ") < 3:
-                received += client.recv(4096)
-            self.assertEqual(daemon.models()["demo-small"]["leases"], 1)
-            client.close()
-            left = time.monotonic()
+        with Daemon(config(self.folder, slots=1)) as daemon:
+            for stream, header in ((True, ""), (False, ""), (True, "X-Conversation-Id: 7\r\n")):
+                client = self.begin(daemon, header, stream=stream)
+                wait_until(lambda: self.slots(daemon)[0]["generated"] > 3, 20, "it generates")
+                self.assertEqual(self.leases(daemon), 1)
+                before = self.slots(daemon)[0]["holds"]
+                client.close()
+                wait_until(lambda: not self.slots(daemon)[0]["works"], 20, "the slot is idle")
+                log = daemon.request("GET", "/logs/demo-small")[2]
+                after = int(re.findall(r"stop processing: n_tokens = (\d+)", log)[-1])
+                # It takes two or three; an engine that looks once in a second takes fifty and more.
+                self.assertLess(after - before, 25, f"stream: {stream}, {header}")
+                wait_until(lambda: self.leases(daemon) == 0, 5, "the lease ends")
 
-            def busy_slots():
-                _, _, text = daemon.request("GET", "/upstream/demo-small/slots")
-                return sum(slot["is_processing"] for slot in json.loads(text))
-            wait_until(lambda: busy_slots() == 0, 5, "the slot is idle")
-            idle_s = time.monotonic() - left
-            wait_until(lambda: daemon.models()["demo-small"]["leases"] == 0, 5, "the lease ends")
-            # One decode step of this model takes some 20 ms; 900 tokens would take 15 s and more.
-            self.assertLess(idle_s, 1.0)
+    def test_a_client_that_leaves_is_noticed_beside_a_stream(self):
+        """The results of the stream must not put off that the engine looks for other clients."""
+        small = config(self.folder)
+        small["models"]["demo-small"]["ubatch"] = 32
+        with Daemon(small) as daemon:
+            other = self.begin(daemon, stream=True)
+            wait_until(lambda: any(slot["generated"] > 3 for slot in self.slots(daemon)), 20,
+                       "a stream")
+            [first] = [n for n, slot in enumerate(self.slots(daemon)) if slot["works"]]
+            second = 1 - first
+            for what in ({}, {"prompt": "Hello " * 128, "max_tokens": 1, "cache_prompt": False}):
+                client = self.begin(daemon, **what)
+                wait_until(lambda: self.slots(daemon)[second]["read"] > 0, 20, "its prompt is read")
+                client.close()
+                wait_until(lambda: not self.slots(daemon)[second]["works"], 20, "its slot is idle")
+                wait_until(lambda: self.leases(daemon) == 1, 5, "its lease ends")
+                self.assertTrue(self.slots(daemon)[first]["works"], "the stream has ended before")
+            log = daemon.request("GET", "/logs/demo-small")[2]
+            self.assertEqual(log.count("cancel task"), 2, "they came to their own ends")
+            other.close()
 
     def test_a_start_that_hangs(self):
         """A fake engine that never gets ready for one model and is the real one for the others."""
