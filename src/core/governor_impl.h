@@ -48,6 +48,7 @@ class Governor::Impl {
   struct RecoveryStep {
     ReasonCode reason = ReasonCode::more_room;
     std::size_t row = 0;     // that is tried
+    PlacementRow tried;      // the same; the ladder may be another one once the server has gone
     std::int32_t count = 0;  // failures within the window, this one included
   };
 
