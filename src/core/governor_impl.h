@@ -78,6 +78,8 @@ class Governor::Impl {
   void on(const ServerReady& event);
   void on(const ServerExited& event);
   void on(const ServerUnresponsive& event);
+  void on(const ServerOutOfMemory& event);
+  void stop_for(Generation generation, ReasonCode reason, const Failure& failure);
   void on(const ServerSampled& event);
   void on(const PoolSampled& event);
   void on(const StallSampled& event);

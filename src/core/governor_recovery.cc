@@ -11,10 +11,6 @@ namespace {
 // How long the rest of a server has to go once it was killed.
 constexpr Duration kRemainsTime = 1s;
 
-bool is_for_memory(FailureKind kind) {
-  return kind == FailureKind::out_of_memory || kind == FailureKind::out_of_device_memory;
-}
-
 bool has_cpu_row(const ModelRecord& model) {
   return std::ranges::any_of(model.rows,
                              [](const PlacementRow& row) { return row.device_bytes.empty(); });

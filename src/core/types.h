@@ -76,6 +76,11 @@ enum class FailureKind : std::uint8_t {
   out_of_device_memory,  // a GPU had not enough; out_of_memory is the host's
 };
 
+// Of the host or of a device.
+constexpr bool is_for_memory(FailureKind kind) {
+  return kind == FailureKind::out_of_memory || kind == FailureKind::out_of_device_memory;
+}
+
 struct Failure {
   FailureKind kind = FailureKind::crashed;
   std::string text;  // for people: what the server said, or what the system call said
