@@ -25,6 +25,7 @@ TEST(GovernorOutOfMemory, ItIsKilledAtOnceAndItsRequestIsReplayedWithMoreRoom) {
   EXPECT_EQ(explain(s.decided()[0], s.governor().policy()),
             "Killing the server of a, which lives but ran out of memory: HTTP 500: Compute error.");
   EXPECT_THAT(s.end(1, RequestOutcome::lost), IsEmpty());
+  EXPECT_EQ(s.decided().at(0).text, "HTTP 500: Compute error.") << "why it is replayed";
   EXPECT_THAT(s.exited(1), ElementsAre("start a g2"));
   EXPECT_THAT(s.reasons(),
               ElementsAre("fail server_failed", "recover more_room", "load fits_headroom"))

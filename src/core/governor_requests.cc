@@ -216,7 +216,7 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   const bool alive = model.generation == request.generation;
   Decision d = decision(DecisionKind::refuse, ReasonCode::server_lost, model);
   d.request = id;
-  d.text = model.failure.text;
+  d.text = alive && model.stop_failure ? model.stop_failure->text : model.failure.text;
   request.admitted = false;
   if (model.failed_for_memory != request.generation)
     ++request.replays;

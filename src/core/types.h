@@ -92,7 +92,8 @@ struct Failure {
 enum class RequestOutcome : std::uint8_t {
   answered,     // the server's answer was relayed to its end, whatever its status
   client_gone,  // the client left; the server's slot is idle again
-  lost,         // the connection to the server broke before any byte of the body was relayed
+  lost,         // no byte of a body was relayed: the connection to the server broke, or the server
+                // had no memory for it (ServerOutOfMemory)
   broken,       // the connection to the server broke after the first byte was relayed
 };
 
