@@ -136,6 +136,8 @@ std::string_view to_text(ReasonCode reason) {
       return "device_lost";
     case ReasonCode::not_returned:
       return "not_returned";
+    case ReasonCode::stopped_short:
+      return "stopped_short";
   }
   return "demand";
 }

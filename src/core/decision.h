@@ -78,6 +78,7 @@ enum class ReasonCode : std::uint8_t {
   cleared,           // an operator cleared its failures
   device_lost,       // the device can be seen no more
   not_returned,      // a server's device memory was not seen free in time
+  stopped_short,     // it answered that it had no memory left; it was killed
 };
 
 // A row of the arithmetic of a refusal or a wait.

@@ -123,6 +123,10 @@ std::string Sentence::unload() const {
     case ReasonCode::load_timeout:
     case ReasonCode::stopped_hung:
       return "Killing the server of " + model() + ": " + d_.text + ".";
+    case ReasonCode::stopped_short:
+      return "Killing the server of " + model() +
+             ", which lives but ran out of memory: " + d_.text +
+             (d_.text.ends_with('.') ? "" : ".");
     case ReasonCode::shutting_down:
       return "Unloading " + model() + ": vramd is shutting down.";
     case ReasonCode::config_changed:

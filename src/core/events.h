@@ -88,6 +88,17 @@ struct ServerUnresponsive {
   friend bool operator==(const ServerUnresponsive&, const ServerUnresponsive&) = default;
 };
 
+// A ready server answered a request with an error for want of memory, and lives on. It holds what
+// it holds until ServerExited; its next request would fail as well. Each request that met with it
+// may say so; the first word counts. It comes before the RequestEnded of its request, so that the
+// core knows then what the request was lost for.
+struct ServerOutOfMemory {
+  Generation generation;
+  Failure failure;
+
+  friend bool operator==(const ServerOutOfMemory&, const ServerOutOfMemory&) = default;
+};
+
 // What one server's process tree holds now: anonymous, shared and locked memory, without its
 // mapped weight files, and what its processes hold in each device pool.
 struct ServerSampled {
@@ -189,9 +200,10 @@ struct Timer {
   friend bool operator==(const Timer&, const Timer&) = default;
 };
 
-using Event = std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
-                           ServerReady, ServerExited, ServerUnresponsive, ServerSampled,
-                           PoolSampled, LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer,
-                           PolicyChanged, PoolLost, StallSampled, ClearModel, DryRunEnded>;
+using Event =
+    std::variant<RequestArrived, RequestEnded, ClientGone, ModelProfiled, ProfileFailed,
+                 ServerReady, ServerExited, ServerUnresponsive, ServerSampled, PoolSampled,
+                 LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer, PolicyChanged, PoolLost,
+                 StallSampled, ClearModel, DryRunEnded, ServerOutOfMemory>;
 
 }  // namespace vramd

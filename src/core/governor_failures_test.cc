@@ -244,6 +244,18 @@ TEST(GovernorFailures, AHungServerIsKilledAtOnceAndItsRequestsAreReplayed) {
   EXPECT_EQ(s.show(kA).failures, 1U);
 }
 
+// When it has gone, the ladder that it was started with is gone too.
+TEST(GovernorFailures, AServerMayRunOutOfMemoryWhileAChangedConfigurationWaits) {
+  Stage s;
+  s.make_busy(kA, 1);
+  s.tell(PolicyChanged{plain_policy(), {kA}});
+  s.failed(1, FailureKind::out_of_memory);
+  EXPECT_THAT(s.reasons(), Contains("recover more_room"));
+  s.end(1, RequestOutcome::lost);
+  EXPECT_THAT(s.profiled(kA), ElementsAre("start a g2"));
+  EXPECT_THAT(s.ready(2), ElementsAre("admit r1 to a g2"));
+}
+
 TEST(GovernorFailures, ABrokenRequestIsEndedAndNotReplayed) {
   Stage s;
   s.make_busy(kA, 1);

@@ -48,6 +48,7 @@ class Governor::Impl {
   struct RecoveryStep {
     ReasonCode reason = ReasonCode::more_room;
     std::size_t row = 0;     // that is tried
+    PlacementRow tried;      // the same; the ladder may be another one once the server has gone
     std::int32_t count = 0;  // failures within the window, this one included
   };
 
@@ -78,6 +79,8 @@ class Governor::Impl {
   void on(const ServerReady& event);
   void on(const ServerExited& event);
   void on(const ServerUnresponsive& event);
+  void on(const ServerOutOfMemory& event);
+  void stop_for(Generation generation, ReasonCode reason, const Failure& failure);
   void on(const ServerSampled& event);
   void on(const PoolSampled& event);
   void on(const StallSampled& event);

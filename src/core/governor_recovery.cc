@@ -11,10 +11,6 @@ namespace {
 // How long the rest of a server has to go once it was killed.
 constexpr Duration kRemainsTime = 1s;
 
-bool is_for_memory(FailureKind kind) {
-  return kind == FailureKind::out_of_memory || kind == FailureKind::out_of_device_memory;
-}
-
 bool has_cpu_row(const ModelRecord& model) {
   return std::ranges::any_of(model.rows,
                              [](const PlacementRow& row) { return row.device_bytes.empty(); });
@@ -34,17 +30,20 @@ std::optional<Governor::Impl::RecoveryStep> Governor::Impl::recovery_step(const 
     if (now_ - at < policy_.recovery.failure_window)
       ++count;
   }
+  const auto step = [&](ReasonCode reason, std::size_t row) {
+    return RecoveryStep{reason, row, model.rows[row], count};
+  };
   const bool on_device = !model.devices.empty();
   if (on_device && count >= policy_.recovery.device_failures_max && has_cpu_row(model))
-    return RecoveryStep{ReasonCode::device_failures, model.row, count};
+    return step(ReasonCode::device_failures, model.row);
   if (count == 1)
-    return RecoveryStep{ReasonCode::more_room, model.row, count};
+    return step(ReasonCode::more_room, model.row);
   for (std::size_t i = model.row + 1; i < model.rows.size(); ++i) {
     if (model.rows[i].device_bytes.empty() != on_device)
-      return RecoveryStep{ReasonCode::lesser_placement, i, count};
+      return step(ReasonCode::lesser_placement, i);
   }
   if (on_device && count < policy_.recovery.device_failures_max)
-    return RecoveryStep{ReasonCode::more_room, model.row, count};
+    return step(ReasonCode::more_room, model.row);
   return std::nullopt;
 }
 
@@ -75,7 +74,7 @@ void Governor::Impl::take_step(ModelRecord& model, const RecoveryStep& step,
   model.failed_for_memory = generation;
   Decision d = decision(DecisionKind::recover, step.reason, model);
   d.generation = generation;
-  d.placement = model.rows[step.row].placement;
+  d.placement = step.tried.placement;
   d.failure = model.failure.kind;
   switch (step.reason) {
     case ReasonCode::device_failures:
@@ -87,13 +86,13 @@ void Governor::Impl::take_step(ModelRecord& model, const RecoveryStep& step,
       d.retry_after = policy_.recovery.cooldown.value_or(Duration{0});
       break;
     case ReasonCode::lesser_placement:
-      model.least_row = step.row;
+      if (!model.rows.empty())
+        model.least_row = step.row;
       break;
     default: {
       model.retry_extra_permille = policy_.recovery.retry_extra_permille * step.count;
-      const PlacementRow& row = model.rows[step.row];
-      Bytes most = row.host_anon;
-      for (const Bytes bytes : row.device_bytes)
+      Bytes most = step.tried.host_anon;
+      for (const Bytes bytes : step.tried.device_bytes)
         most = std::max(most, bytes);
       d.need = permille_of(most, model.retry_extra_permille);
       break;

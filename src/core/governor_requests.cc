@@ -216,10 +216,12 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   const bool alive = model.generation == request.generation;
   Decision d = decision(DecisionKind::refuse, ReasonCode::server_lost, model);
   d.request = id;
-  d.text = model.failure.text;
+  d.text = alive && model.stop_failure ? model.stop_failure->text : model.failure.text;
   request.admitted = false;
   if (model.failed_for_memory != request.generation)
     ++request.replays;
+  // Its server is being killed for want of memory: whether this replay counts is known at the exit.
+  const bool judged_later = alive && model.stop_failure && is_for_memory(model.stop_failure->kind);
   if (shutting_down_) {
     d.reason = ReasonCode::shutting_down;
     refuse(id, RefusalStatus::unavailable, std::move(d));
@@ -230,7 +232,8 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
     refuse(id, RefusalStatus::not_found, std::move(d));
     return;
   }
-  if (request.crashes >= 2 || request.replays > policy_.queue.replays_max) {
+  const bool too_often = request.replays > policy_.queue.replays_max && !judged_later;
+  if (request.crashes >= 2 || too_often) {
     if (request.crashes >= 2)
       d.reason = ReasonCode::crash_suspect;
     refuse(id, RefusalStatus::bad_gateway, std::move(d));

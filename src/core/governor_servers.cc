@@ -150,15 +150,25 @@ void Governor::Impl::on(const StallSampled& event) {
 }
 
 void Governor::Impl::on(const ServerUnresponsive& event) {
-  ModelRecord* model = by_generation(event.generation);
+  stop_for(event.generation, ReasonCode::stopped_hung, event.failure);
+}
+
+void Governor::Impl::on(const ServerOutOfMemory& event) {
+  stop_for(event.generation, ReasonCode::stopped_short, event.failure);
+}
+
+// A server that lives and is of no use any more. Its exit will count as this failure.
+void Governor::Impl::stop_for(Generation generation, ReasonCode reason, const Failure& failure) {
+  ModelRecord* model = by_generation(generation);
   if (model == nullptr)
     return;
   if (model->state != ResidencyState::ready && model->state != ResidencyState::draining)
     return;
-  Decision d = decision(DecisionKind::unload, ReasonCode::stopped_hung, *model);
-  d.text = event.failure.text;
+  Decision d = decision(DecisionKind::unload, reason, *model);
+  d.failure = failure.kind;
+  d.text = failure.text;
   decide(std::move(d));
-  model->stop_failure = event.failure;
+  model->stop_failure = failure;
   stop_server(*model, true);
 }
 
@@ -171,7 +181,7 @@ void Governor::Impl::on(const ServerExited& event) {
   const std::optional<Failure> failure = killed_for ? killed_for : event.failure;
   const bool was_ready = before == ResidencyState::ready || before == ResidencyState::draining ||
                          (before == ResidencyState::stopping && killed_for &&
-                          killed_for->kind == FailureKind::unresponsive);
+                          killed_for->kind != FailureKind::load_timeout);
   const bool failed = was_ready || before == ResidencyState::loading || killed_for;
   const auto step = failed && failure ? recovery_step(*model, failure->kind) : std::nullopt;
   if (was_ready && step)
@@ -194,7 +204,8 @@ void Governor::Impl::on(const ServerExited& event) {
 }
 
 // Whoever was at the server when it crashed is a suspect, whether its connection's end was seen
-// before the exit (it waits already) or will be seen after it (it is still leased).
+// before the exit (it waits already) or will be seen after it (it is still leased). What might have
+// been free is counted now.
 void Governor::Impl::count_crash(ModelRecord& model, Generation generation) {
   const auto suspect = [](Request& request) {
     ++request.crashes;
@@ -208,21 +219,23 @@ void Governor::Impl::count_crash(ModelRecord& model, Generation generation) {
   std::vector<RequestId> returned;
   model.queue.for_each([&](const RequestQueue::Waiting& w) {
     const Request& request = requests_.at(w.request);
-    if (request.lost_from && request.generation == generation && request.counted) {
+    if (request.lost_from && request.generation == generation)
       returned.push_back(w.request);
-    }
   });
   for (const RequestId id : returned) {
     Request& request = requests_.at(id);
-    suspect(request);
+    if (request.counted)
+      suspect(request);
     request.lost_from = false;
-    if (request.crashes >= 2) {
-      Decision d = decision(DecisionKind::refuse, ReasonCode::crash_suspect, model);
+    if (request.crashes >= 2 || request.replays > policy_.queue.replays_max) {
+      const ReasonCode reason =
+          request.crashes >= 2 ? ReasonCode::crash_suspect : ReasonCode::server_lost;
+      Decision d = decision(DecisionKind::refuse, reason, model);
       refuse(id, RefusalStatus::bad_gateway, std::move(d));
       continue;
     }
     model.queue.erase(id);
-    model.queue.push(id, request.arrived, request.priority, true);
+    model.queue.push(id, request.arrived, request.priority, request.suspect);
   }
 }
 

@@ -78,6 +78,11 @@ enum class FailureKind : std::uint8_t {
   out_of_device_memory,  // a GPU had not enough; out_of_memory is the host's
 };
 
+// Of the host or of a device.
+constexpr bool is_for_memory(FailureKind kind) {
+  return kind == FailureKind::out_of_memory || kind == FailureKind::out_of_device_memory;
+}
+
 struct Failure {
   FailureKind kind = FailureKind::crashed;
   std::string text;  // for people: what the server said, or what the system call said
@@ -89,7 +94,8 @@ struct Failure {
 enum class RequestOutcome : std::uint8_t {
   answered,     // the server's answer was relayed to its end, whatever its status
   client_gone,  // the client left; the server's slot is idle again
-  lost,         // the connection to the server broke before any byte of the body was relayed
+  lost,         // no byte of a body was relayed: the connection to the server broke, or the server
+                // had no memory for it (ServerOutOfMemory)
   broken,       // the connection to the server broke after the first byte was relayed
 };
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "engine/failure_class.h"
+
 namespace vramd {
 namespace {
 
@@ -144,6 +146,11 @@ void RequestDesk::relay(RequestId id, Open& open) {
   target.response_headers = response_headers(id, open);
   // By the last one the engine goes on for a client that left, in case it comes back.
   target.drop_request_headers = {"authorization", "x-api-key", "cookie", "x-conversation-id"};
+  if (open.order.replayable) {
+    target.hold_5xx = [this, id](int status, std::string_view body) {
+      return is_out_of_memory(id, status, body);
+    };
+  }
   target.stream_already_begun = open.stream_begun;
   if (open.stream_begun) {
     const api::Dialect dialect = open.order.dialect;
@@ -162,6 +169,21 @@ void RequestDesk::relay(RequestId id, Open& open) {
       std::move(target), [this, id](net::RelayResult result) { relayed(id, std::move(result)); });
 }
 
+// A server may live on without the memory for this request or any other. Its client is not told:
+// the request is sent again, to a server with more room. Every other error is the client's.
+bool RequestDesk::is_out_of_memory(RequestId id, int status, std::string_view body) {
+  const auto found = open_.find(id.value);
+  if (found == open_.end())
+    return false;
+  Open& open = found->second;
+  const auto words = engines_.supervisor().last_words(*open.generation);
+  AnswerClass answer = classify_answer(status, body, words);
+  if (answer.verdict != AnswerVerdict::memory)
+    return false;
+  open.out_of_memory = std::move(answer.failure);
+  return true;
+}
+
 void RequestDesk::relayed(RequestId id, net::RelayResult result) {
   using End = net::RelayResult::End;
   const auto found = open_.find(id.value);
@@ -172,8 +194,12 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
   const std::string& name = directory_.id(open.model);
   switch (result.end) {
     case End::complete:
-    case End::held:
       end(id, RequestOutcome::answered, result.status, result);
+      return;
+    case End::held:
+      // Before the request's end, so that the core knows what it was lost for.
+      loop_.post(ServerOutOfMemory{*open.generation, *std::exchange(open.out_of_memory, {})});
+      hand_back(id, open);
       return;
     case End::client_gone:
       end_when_idle(id, RequestOutcome::client_gone, result);
@@ -181,9 +207,7 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
     case End::connect_failed:
     case End::lost_before_body:
       if (open.order.replayable) {
-        const RequestEnded ended{id, *open.generation, RequestOutcome::lost};
-        open.generation.reset();
-        loop_.post(ended);
+        hand_back(id, open);
         return;
       }
       answer(open, api::upstream_lost(name, result.why));
@@ -217,6 +241,16 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
       return;
     }
   }
+}
+
+// To the core, which sends it to a server again.
+void RequestDesk::hand_back(RequestId id, Open& open) {
+  const RequestEnded ended{id, *open.generation, RequestOutcome::lost};
+  const bool stream = open.order.stream;
+  open.generation.reset();
+  loop_.post(ended);
+  if (stream)
+    arm_places();
 }
 
 void RequestDesk::end(RequestId id, RequestOutcome outcome, int status,

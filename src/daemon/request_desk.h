@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include <boost/asio/io_context.hpp>
@@ -64,10 +65,13 @@ class RequestDesk {
     bool stream_begun = false;  // queue comments were sent
     bool relaying = false;
     std::int32_t replays = 0;
+    std::optional<Failure> out_of_memory;  // its server's, by the answer that is held
   };
 
   void relay(RequestId id, Open& open);
+  bool is_out_of_memory(RequestId id, int status, std::string_view body);
   void relayed(RequestId id, net::RelayResult result);
+  void hand_back(RequestId id, Open& open);
   void end(RequestId id, RequestOutcome outcome, int status, const net::RelayResult& result);
   void end_when_idle(RequestId id, RequestOutcome outcome, const net::RelayResult& result);
   void forget(RequestId id);

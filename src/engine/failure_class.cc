@@ -134,10 +134,6 @@ FailureKind kind_of(const Match& match) {
   return FailureKind::exited;
 }
 
-bool is_memory(FailureKind kind) {
-  return kind == FailureKind::out_of_memory || kind == FailureKind::out_of_device_memory;
-}
-
 std::string_view last_words(std::span<const std::string_view> lines) {
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
     if (line->find_first_not_of(' ') != std::string_view::npos)
@@ -160,7 +156,7 @@ void add_in_brackets(std::string& text, std::string_view words) {
 Failure failure_of(const Match& match, std::string text, const FailureDetail& detail) {
   Failure failure{.kind = kind_of(match), .text = with_words(std::move(text), match.line)};
   add_in_brackets(failure.text, match.row->remedy);
-  if (is_memory(failure.kind) && detail.needed)
+  if (is_for_memory(failure.kind) && detail.needed)
     add_in_brackets(failure.text, to_text(detail));
   return failure;
 }
@@ -201,7 +197,7 @@ AnswerVerdict verdict_of(const Match& match) {
     case server_gone:
       return AnswerVerdict::server_gone;
     default:
-      return is_memory(kind_of(match)) ? AnswerVerdict::memory : AnswerVerdict::server_error;
+      return is_for_memory(kind_of(match)) ? AnswerVerdict::memory : AnswerVerdict::server_error;
   }
 }
 
@@ -259,7 +255,7 @@ AnswerClass classify_answer(int status, std::string_view body,
     if (std::ranges::any_of(lines,
                             [](const Line& l) { return l.low.contains("compute status: -3"); }))
       match.reset();
-    else if (auto cause = match_lines(lines, rows, false); cause && is_memory(kind_of(*cause)))
+    else if (auto cause = match_lines(lines, rows, false); cause && is_for_memory(kind_of(*cause)))
       match = cause;
   }
   found.detail = read_failure_detail(match && match->line != message ? match->line : body);

@@ -233,6 +233,10 @@ void Server::stop(bool kill_at_once) {
   });
 }
 
+void Server::catch_up() {
+  read_output(kReadsAtEnd);
+}
+
 void Server::await_slots(bool answering, std::function<int()> busy_at_most,
                          std::function<void(bool)> done) {
   std::erase_if(slot_waits_, [](const auto& wait) { return wait->finished(); });

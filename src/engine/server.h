@@ -37,6 +37,8 @@ class Server : public std::enable_shared_from_this<Server> {
   void stop(bool kill_at_once);
   // Once per probe interval. `loop_was_late`: what did not happen in time may be our own fault.
   void tick(bool loop_was_late);
+  // Takes what the process has printed so far.
+  void catch_up();
   void await_slots(bool answering, std::function<int()> busy_at_most,
                    std::function<void(bool)> done);
 

@@ -224,6 +224,14 @@ LogRing& Supervisor::log(ModelId model) {
   return state_->log(model);
 }
 
+std::vector<std::string_view> Supervisor::last_words(Generation generation) {
+  const auto found = state_->servers.find(generation);
+  if (found == state_->servers.end())
+    return {};
+  found->second->catch_up();
+  return log(found->second->spec().model).tail(generation, kLastLines);
+}
+
 void Supervisor::await_slots(Generation generation, bool answering,
                              std::function<int()> busy_at_most, std::function<void(bool)> done) {
   const auto found = state_->servers.find(generation);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/tick.h"
@@ -77,6 +78,10 @@ class Supervisor {
 
   // What the model's servers said, the dead ones included. The reference stays valid.
   LogRing& log(ModelId model);
+
+  // What a server said last, oldest first, for classify_answer(): all that it wrote before now is
+  // among it. Valid until its log gets another line; empty for a generation that has ended.
+  std::vector<std::string_view> last_words(Generation generation);
 
   // Looks at the server's slots until at most `busy_at_most()` of them work (asked anew at each
   // look, since other requests come and go), then calls `done(true)`; also when the server is

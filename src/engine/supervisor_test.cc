@@ -10,6 +10,7 @@
 #include <array>
 #include <charconv>
 
+#include "engine/http_get.h"
 #include "engine/pidfd.h"
 #include "engine/process_stat.h"
 #include "engine/server_fixture.h"
@@ -70,6 +71,25 @@ TEST_F(SupervisorTest, AServerThatNeverGetsReadyIsLeftToTheCore) {
   EXPECT_TRUE(until_exit(never));
   EXPECT_TRUE(until_exit(absent));
   EXPECT_FALSE(seen_.failures[never]);
+}
+
+// A server says why before it answers, and the answer may be read first.
+TEST_F(SupervisorTest, LastWordsHaveWhatWasPrintedBeforeAnAnswer) {
+  const auto generation = start("ready");
+  const auto socket = folder_->socket_path(kModel, generation);
+  FileHandle connection;
+  const auto give_up = std::chrono::steady_clock::now() + 10s;
+  while (!connection && std::chrono::steady_clock::now() < give_up)
+    connection = connect_unix(*socket);
+  ASSERT_TRUE(connection);
+  const std::string_view get = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_EQ(::write(connection.get(), get.data(), get.size()), static_cast<ssize_t>(get.size()));
+  pollfd answer{.fd = connection.get(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&answer, 1, 10'000), 1);
+
+  EXPECT_TRUE(supervisor_->log(kModel).lines().empty()) << "the loop has not run";
+  EXPECT_EQ(supervisor_->last_words(generation), (std::vector<std::string_view>{"listening"}));
+  EXPECT_TRUE(supervisor_->last_words(Generation{99}).empty());
 }
 
 TEST_F(SupervisorTest, SaysWhyAServerEndedByItself) {

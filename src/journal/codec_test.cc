@@ -107,6 +107,7 @@ std::vector<Event> every_event() {
           ServerExited{Generation(1), Failure{FailureKind::out_of_memory, "bye"}},
           ServerExited{Generation(2), std::nullopt},
           ServerUnresponsive{Generation(3), {FailureKind::unresponsive, ""}},
+          ServerOutOfMemory{Generation(3), {FailureKind::out_of_device_memory, "HTTP 500"}},
           ServerSampled{Generation(3), 77_MiB, {1_GiB, 0_B}},
           PoolSampled{PoolId(1), 16_GiB, 1_GiB, 3_GiB, 512_MiB, 2_GiB},
           LoadModel{CommandId(1), ModelId(0), false},

@@ -54,7 +54,7 @@ inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::pressing
 template <>
 inline constexpr int kValues<DecisionKind> = static_cast<int>(DecisionKind::leak) + 1;
 template <>
-inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::not_returned) + 1;
+inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::stopped_short) + 1;
 template <>
 inline constexpr int kValues<RefusalStatus> = static_cast<int>(RefusalStatus::not_found) + 1;
 template <>
@@ -196,6 +196,14 @@ template <>
 struct Fields<ServerUnresponsive> {
   using T = ServerUnresponsive;
   static constexpr std::string_view kType = "server_unresponsive";
+  static constexpr auto kList =
+      std::tuple{Field{"generation", &T::generation}, Field{"failure", &T::failure}};
+};
+
+template <>
+struct Fields<ServerOutOfMemory> {
+  using T = ServerOutOfMemory;
+  static constexpr std::string_view kType = "server_out_of_memory";
   static constexpr auto kList =
       std::tuple{Field{"generation", &T::generation}, Field{"failure", &T::failure}};
 };

@@ -60,8 +60,8 @@ struct Limits {
   // server is not read while the client has not taken them.
   Bytes relay_buffer = 32_KiB;
 
-  // A held or in-band answer (RelayTarget::hold_5xx, stream_already_begun) is cut off here. Error
-  // documents of model servers are under 1 KiB.
+  // A longer answer is not held back (RelayTarget::hold_5xx), and an in-band one
+  // (stream_already_begun) is cut off here. Error documents of model servers are under 1 KiB.
   Bytes held_answer_max = 64_KiB;
 
   // Idle connections kept per model server; more are closed. Servers have at most a few dozen

@@ -31,13 +31,14 @@ struct RelayTarget {
   std::vector<std::string>
       drop_request_headers;  // such as authorization: vramd's key is not theirs
 
-  // An answer with status >= 500 is not sent on but handed to `done` as `held` with its body (up to
-  // Limits::held_answer_max), so that its text can be classified and the request be replayed.
-  bool hold_5xx = false;
+  // Asked about an answer with status >= 500 once its body has come whole, before any of it is sent
+  // on. True: it is kept from the client and ends as `held`, so that the request can be replayed.
+  // False, and a body longer than Limits::held_answer_max: it goes on as every answer does.
+  std::move_only_function<bool(int status, std::string_view body)> hold_5xx;
 
   // The exchange has already begun an event stream (queue comments): only the server's body is
   // relayed. An answer that is not an event stream becomes one event, made by `in_band_event`, or,
-  // without one, `data: BODY`. hold_5xx comes first.
+  // without one, `data: BODY`. hold_5xx is asked first.
   bool stream_already_begun = false;
   std::move_only_function<std::string(int status, std::string_view body)> in_band_event;
 };
@@ -45,7 +46,7 @@ struct RelayTarget {
 struct RelayResult {
   enum class End : std::uint8_t {
     complete,          // the whole answer went to the client
-    held,              // hold_5xx: status and held_body are set; nothing was sent to the client
+    held,              // hold_5xx wanted it so; nothing was sent to the client
     client_gone,       // the client left or stopped reading; the upstream connection was closed
     connect_failed,    // no connection to the server; nothing was sent to the client
     lost_before_body,  // connection broke before any body byte; nothing was sent to the client
@@ -58,8 +59,6 @@ struct RelayResult {
   int status = 0;                // of the server's answer, when its head arrived
   std::uint64_t body_bytes = 0;  // of the answer's body, sent towards the client
   std::string why;               // what the system or the parser said, when something failed
-  std::string held_content_type;
-  std::string held_body;
 
   Duration connect_time{};                  // zero for a pooled connection
   std::optional<Duration> first_byte_time;  // relay() -> first body byte

@@ -327,8 +327,14 @@ TEST_F(RelayTest, ErrorAfterABegunStreamTravelsInBand) {
   EXPECT_EQ(results[0].status, 400);
 }
 
-TEST_F(RelayTest, HeldErrorIsGivenToTheCallerWhoMayRelayAgain) {
-  adjust = [](RelayTarget& target) { target.hold_5xx = true; };
+TEST_F(RelayTest, AHeldErrorIsKeptFromTheClientAndTheCallerMayRelayAgain) {
+  std::string asked;
+  adjust = [&](RelayTarget& target) {
+    target.hold_5xx = [&](int status, std::string_view body) {
+      asked += std::to_string(status) + " " + std::string(body);
+      return true;
+    };
+  };
   on_result = [&](RelayResult& result) {
     if (!result.may_answer_again())
       return;
@@ -339,16 +345,108 @@ TEST_F(RelayTest, HeldErrorIsGivenToTheCallerWhoMayRelayAgain) {
   RawSocket socket = client_sending(post_text("{}"));
   ASSERT_TRUE(upstream_has("{}"));
   upstream.received.clear();
-  upstream.send("HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\noom");
+  upstream.send("HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\no");
+  upstream.send("om");
   ASSERT_TRUE(upstream_has("{}"));
   EXPECT_EQ(results.at(0).end, RelayResult::End::held);
   EXPECT_EQ(results.at(0).status, 500);
-  EXPECT_EQ(results.at(0).held_body, "oom");
-  EXPECT_EQ(results.at(0).held_content_type, "text/plain");
+  EXPECT_EQ(asked, "500 oom");
   upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
   ASSERT_TRUE(until([&] { return socket.has("\r\n\r\nok"); }));
   EXPECT_EQ(count_of(socket.received, "HTTP/1.1"), 1u);
   EXPECT_EQ(server->stats().upstream_connects, 1u);
+}
+
+TEST_F(RelayTest, AnErrorThatIsNotHeldGoesOnAsItCame) {
+  serve_relay(model.address());
+  std::string plain;
+  for (const bool asks : {false, true}) {
+    int asked = 0;
+    adjust = [&](RelayTarget& target) {
+      target.response_headers = {{"x-vramd-model", "m"}};
+      if (asks)
+        target.hold_5xx = [&](int, std::string_view) { return ++asked < 0; };
+    };
+    results.clear();
+    upstream.received.clear();
+    RawSocket socket = client_sending(post_text("{}"));
+    ASSERT_TRUE(upstream_has("{}"));
+    upstream.send(
+        "HTTP/1.1 503 Busy\r\nContent-Type: text/plain\r\nRetry-After: 7\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n" +
+        chunk("busy: ") + "0\r\n\r\n");
+    ASSERT_TRUE(ended());
+    EXPECT_EQ(results[0].end, RelayResult::End::complete);
+    EXPECT_EQ(results[0].status, 503);
+    ASSERT_TRUE(until([&] { return socket.has("0\r\n\r\n"); }));
+    EXPECT_EQ(asked, asks ? 1 : 0);
+    if (!asks)
+      plain = socket.received;
+    EXPECT_EQ(socket.received, plain);
+    EXPECT_TRUE(socket.has("Retry-After: 7\r\n"));
+    EXPECT_TRUE(socket.has("x-vramd-model: m\r\n"));
+  }
+}
+
+TEST_F(RelayTest, AnErrorLongerThanTheBoundIsNotHeld) {
+  limits.held_answer_max = 1_KiB;
+  serve_relay(model.address());
+  for (const std::size_t length : {1024u, 1025u}) {
+    int asked = 0;
+    adjust = [&](RelayTarget& target) {
+      target.hold_5xx = [&](int, std::string_view) { return ++asked < 0; };
+    };
+    results.clear();
+    upstream.received.clear();
+    RawSocket socket = client_sending(post_text("{}"));
+    ASSERT_TRUE(upstream_has("{}"));
+    const std::string body = std::string(length - 1, 'a') + "b";
+    upstream.send("HTTP/1.1 500 No\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" +
+                  body);
+    ASSERT_TRUE(until([&] { return socket.has(body); }));
+    ASSERT_TRUE(ended());
+    EXPECT_EQ(results[0].end, RelayResult::End::complete);
+    EXPECT_EQ(asked, length == 1024u ? 1 : 0);
+  }
+}
+
+TEST_F(RelayTest, NoOtherAnswerIsAskedAbout) {
+  serve_relay(model.address());
+  for (const char* head : {"HTTP/1.1 200 OK", "HTTP/1.1 404 No", "HTTP/1.1 499 No"}) {
+    adjust = [](RelayTarget& target) {
+      target.hold_5xx = [](int, std::string_view) {
+        ADD_FAILURE() << "asked";
+        return true;
+      };
+    };
+    results.clear();
+    upstream.received.clear();
+    RawSocket socket = client_sending(post_text("{}"));
+    ASSERT_TRUE(upstream_has("{}"));
+    // Its first half is sent on before the second is there.
+    upstream.send(std::string(head) + "\r\nContent-Length: 4\r\n\r\nha");
+    ASSERT_TRUE(until([&] { return socket.has("ha"); }));
+    upstream.send("lf");
+    ASSERT_TRUE(until([&] { return socket.has("half"); }));
+  }
+}
+
+TEST_F(RelayTest, AnErrorThatIsNotHeldIsAnEventOfAStreamThatBegan) {
+  serve_held();
+  RawSocket socket = client_sending(post_text("{}"));
+  ASSERT_TRUE(until([&] { return held.size() == 1; }));
+  held[0]->begin_stream(200, "text/event-stream");
+  held[0]->send(": waiting\n\n");
+  RelayTarget target = make_target(model.address(), *held[0]);
+  target.stream_already_begun = true;
+  target.hold_5xx = [](int, std::string_view) { return false; };
+  held[0]->relay(std::move(target), [this](RelayResult r) { keep(std::move(r)); });
+  ASSERT_TRUE(upstream_has("{}"));
+  upstream.send("HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\nbusy");
+  ASSERT_TRUE(ended());
+  ASSERT_TRUE(until([&] { return socket.has("data: busy\n\n"); }));
+  EXPECT_TRUE(socket.received.ends_with("\r\n0\r\n\r\n"));
+  EXPECT_EQ(results[0].end, RelayResult::End::complete);
 }
 
 }  // namespace

@@ -173,23 +173,31 @@ void Relay::choose_mode() {
       content_type = field.value;
   }
   event_stream_ = same_name(content_type.substr(0, content_type.find(';')), "text/event-stream");
-  if (target_.hold_5xx && result_.status >= 500) {
-    mode_ = Mode::hold;
-    result_.held_content_type = content_type;
-  } else if (!target_.stream_already_begun) {
-    write_client_head();
-  } else if (result_.status >= 400 || !event_stream_) {
-    mode_ = Mode::one_event;
+  const bool holds = target_.hold_5xx && result_.status >= 500;
+  if (target_.stream_already_begun) {
+    mode_ = result_.status >= 400 || !event_stream_ ? Mode::one_event : Mode::pass;
+  } else {
+    begin_client_head();
+    if (!holds)
+      end_client_head();
   }
+  passed_mode_ = mode_;
+  if (holds)
+    mode_ = Mode::hold;
 }
 
-void Relay::write_client_head() {
-  const ResponseParser& parser = upstream_->parser();
+// The server's fields are gone when its body has come.
+void Relay::begin_client_head() {
   const int status = result_.status;
   client_head_.reserve(512);
   client_head_.assign("HTTP/1.1 ").append(std::to_string(status)).append(" ");
   client_head_.append(status_reason(status)).append("\r\n");
   append_relayed_fields(client_head_, core_.fields, target_.response_headers);
+}
+
+void Relay::end_client_head() {
+  const ResponseParser& parser = upstream_->parser();
+  const int status = result_.status;
   const bool to_head = exchange_->method() == "HEAD";
   const bool no_body = to_head || status == 204 || status == 304;
   auto length = parser.content_length();
@@ -229,7 +237,9 @@ void Relay::forward(std::string_view payload, bool last) {
     result_.first_byte_time = to_duration(Clock::now() - started_);
     stage_ = Stage::streaming;
   }
-  if (mode_ != Mode::pass)
+  if (mode_ == Mode::hold)
+    return hold(payload, last);
+  if (mode_ == Mode::one_event)
     return collect(payload, last);
 
   result_.body_bytes += payload.size();
@@ -283,13 +293,26 @@ void Relay::await_more() {
 
 void Relay::collect(std::string_view payload, bool last) {
   const auto max = static_cast<std::size_t>(core_.limits.held_answer_max.count);
-  collected_.append(payload.substr(0, max - collected_.size()));
+  collected_.append(payload.substr(0, max - std::min(max, collected_.size())));
   if (!last && collected_.size() < max)
     return await_more();
-  if (mode_ == Mode::one_event)
-    return end_one_event();
-  result_.held_body = std::move(collected_);
-  end(RelayResult::End::held);
+  end_one_event();
+}
+
+void Relay::hold(std::string_view payload, bool last) {
+  const auto max = static_cast<std::size_t>(core_.limits.held_answer_max.count);
+  collected_.append(payload);
+  const bool too_long = collected_.size() > max;
+  if (!last && !too_long)
+    return await_more();
+  if (!too_long && target_.hold_5xx(result_.status, collected_))
+    return end(RelayResult::End::held);
+  mode_ = passed_mode_;
+  if (mode_ == Mode::pass)
+    end_client_head();
+  // It outlives this call: the client may take it slowly.
+  passed_on_ = std::exchange(collected_, {});
+  forward(passed_on_, last);
 }
 
 void Relay::end_one_event() {

@@ -52,10 +52,12 @@ class Relay final : public UpstreamUser,
   bool take_head();
   bool take_interim(std::size_t head_bytes);
   void choose_mode();
-  void write_client_head();
+  void begin_client_head();
+  void end_client_head();
   void take_body();
   void forward(std::string_view payload, bool last);
   void collect(std::string_view payload, bool last);
+  void hold(std::string_view payload, bool last);
   void went_out();
   void await_more();
   void complete();
@@ -82,6 +84,7 @@ class Relay final : public UpstreamUser,
   std::string client_head_;  // held back until there is a body byte
   std::string chunk_head_;
   std::string collected_;
+  std::string passed_on_;       // what was collected and then not held
   std::array<char, 4> tail_{};  // the last bytes sent, to tell whether an event is complete
 
   Clock::time_point started_;
@@ -90,6 +93,7 @@ class Relay final : public UpstreamUser,
   unsigned interim_heads_ = 0;
   Stage stage_ = Stage::connecting;
   Mode mode_ = Mode::pass;
+  Mode passed_mode_ = Mode::pass;  // of an answer that is not held
   bool head_done_ = false;
   bool head_sent_ = false;
   bool event_stream_ = false;  // what the client receives is text/event-stream

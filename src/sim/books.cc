@@ -212,7 +212,7 @@ void Books::on(Tick now, const ServerExited& event) {
   model.yielded = false;
   if (std::exchange(model.rows_stale, false))
     model.rows.clear();
-  model.crash_counted = server.ready_at && (!server.stop_at || server.hung);
+  model.crash_counted = server.ready_at && (!server.stop_at || server.hung || server.out_of_memory);
   if (model.crash_counted)
     crashed(now, model);
   // A server that never was ready has failed, whatever its exit says, for example after a time-out.
@@ -230,12 +230,21 @@ void Books::on(Tick now, const ServerExited& event) {
 
 void Books::on(Tick, const ServerUnresponsive& event) {
   const auto found = servers_.find(event.generation);
-  if (found == servers_.end())
-    return;
-  found->second.unresponsive = true;
-  if (found->second.ready_at && !found->second.stop_at)
-    found->second.hung = true;
-  Model& model = models_[found->second.model.value];
+  if (found != servers_.end())
+    became_useless(found->second, found->second.hung);
+}
+
+void Books::on(Tick, const ServerOutOfMemory& event) {
+  const auto found = servers_.find(event.generation);
+  if (found != servers_.end())
+    became_useless(found->second, found->second.out_of_memory);
+}
+
+void Books::became_useless(Server& server, bool& how) {
+  server.useless = server.useless || server.ready_at;
+  if (server.ready_at && !server.stop_at)
+    how = true;
+  Model& model = models_[server.model.value];
   ++model.failures;
   ++model.crashes;
 }

@@ -27,8 +27,10 @@ class Books {
     std::optional<Tick> stop_at;
     bool stalled = false;  // others were told not to wait for its load
     Tick last_used;        // when it became ready, or a lease on it began or ended
-    bool unresponsive = false;
-    bool hung = false;  // it stopped answering before anybody told it to stop
+    bool useless = false;  // it was ready, and stopped answering or ran out of memory
+    // The same, before anybody told it to stop.
+    bool hung = false;
+    bool out_of_memory = false;
     std::int32_t leases = 0;
     std::int32_t counted = 0;  // leases that take a slot
     Bytes own;                 // predicted when it started
@@ -159,6 +161,7 @@ class Books {
   void on(Tick now, const ServerReady& event);
   void on(Tick now, const ServerExited& event);
   void on(Tick now, const ServerUnresponsive& event);
+  void on(Tick now, const ServerOutOfMemory& event);
   void on(Tick now, const ServerSampled& event);
   void on(Tick now, const PoolSampled& event);
   void on(Tick now, const LoadModel& event);
@@ -187,6 +190,7 @@ class Books {
   void start_waiting(RequestId id, Request& request);
   void stop_waiting(RequestId id, Request& request);
   void crashed(Tick now, Model& model);
+  void became_useless(Server& server, bool& how);
   void open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model);
   Request* find(RequestId id);
   Bytes with_extra(const Model& model, Bytes bytes) const;

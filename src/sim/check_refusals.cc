@@ -148,7 +148,7 @@ class RefusalChecker final : public Checker {
       case ReasonCode::crash_suspect:
         return request.losses >= 2 ? "" : "it was lost less than twice";
       case ReasonCode::server_lost:
-        return request.losses >= 1 ? "" : "it never was at a server";
+        return untrue_loss(books, request);
       case ReasonCode::load_failed:
       case ReasonCode::profile_failed:
       case ReasonCode::model_failed:
@@ -171,6 +171,14 @@ class RefusalChecker final : public Checker {
       default:
         return "that is no reason to refuse";
     }
+  }
+
+  // What a server loses that ran out of memory is forgiven, or not, when it has ended.
+  static std::string untrue_loss(const Books& books, const Books::Request& request) {
+    if (request.losses == 0)
+      return "it never was at a server";
+    const Books::Server* server = books.server(request.generation);
+    return server != nullptr && server->out_of_memory ? "its server ran out of memory" : "";
   }
 
   static std::string untrue_size(const Books& books, const Books::Request& request,
@@ -202,7 +210,7 @@ class RefusalChecker final : public Checker {
   std::string untrue_resident(const Books& books) const {
     for (const auto& [generation, server] : books.servers()) {
       const ModelPolicy& model = books.policy().models[server.model.value];
-      const bool up = server.ready_at && !server.stop_at && !server.unresponsive;
+      const bool up = server.ready_at && !server.stop_at && !server.useless;
       // A model that drains, or whose connections just broke, need not take it.
       const bool open = server.model.value < states_.size() &&
                         states_[server.model.value] == ResidencyState::ready;

@@ -71,7 +71,7 @@ class RequestChecker final : public Checker {
       step.findings.add("answers", text + " goes to an unknown server");
       return;
     }
-    if (!server->ready_at || server->stop_at || server->unresponsive) {
+    if (!server->ready_at || server->stop_at || server->useless) {
       step.findings.add("answers", text + " goes to a server that is not ready");
     }
     const ModelPolicy& model = books.policy().models[admit.model.value];

@@ -94,7 +94,7 @@ class ResidencyChecker final : public Checker {
       case ResidencyState::ready:
         if (!ready)
           return "it has no ready server";
-        return server->unresponsive ? "its server hangs" : "";
+        return server->useless ? "its server is of no use" : "";
       case ResidencyState::draining:
         return ready ? "" : "it has no ready server";
       case ResidencyState::stopping:

@@ -90,8 +90,9 @@ class StartChecker final : public Checker {
 };
 
 // No server that holds a lease or whose model is pinned is stopped, but where the rules allow it:
-// it hangs, its load took too long, an operator asked (after it drained), or the daemon
-// ends. A victim has no queue, unless it was told to yield.
+// its load took too long, an operator asked (after it drained), the daemon ends, or it hangs or ran
+// out of memory, and then it is stopped at once. A victim has no queue, unless it was told to
+// yield.
 class StopChecker final : public Checker {
  public:
   void on_action(const Step& step, const Action& action) override {
@@ -116,7 +117,7 @@ class StopChecker final : public Checker {
     const bool load_timed_out = !server->ready_at && step.now - server->started >= load.timeout;
     const bool drain_timed_out =
         books.shutdown_at() && step.now - *books.shutdown_at() >= load.drain_timeout;
-    if (server->unresponsive || load_timed_out || drain_timed_out)
+    if (server->useless || load_timed_out || drain_timed_out)
       return;
     if (stop->kill_at_once && server->ready_at && !server->stop_at) {
       step.findings.add(kRule, name + " was killed although it could leave by itself");
@@ -127,6 +128,16 @@ class StopChecker final : public Checker {
     const Books::Model& model = books.model(stop->model);
     if (model.pinned && model.unloads_pending == 0 && !model.replaced && !books.shutdown_at()) {
       step.findings.add(kRule, name + " is pinned");
+    }
+  }
+
+  void after_step(const Step& step, const Snapshot&) override {
+    for (const auto& [generation, server] : step.books.servers()) {
+      if (server.useless && !server.stop_at) {
+        step.findings.add(kRule, name_of(step.books.policy(), server.model) + " g" +
+                                     std::to_string(generation.value) +
+                                     " is of no use and goes on");
+      }
     }
   }
 

@@ -90,10 +90,10 @@ class Checkers : public testing::Test {
         shown.state = model.profiling ? ResidencyState::profiling : ResidencyState::absent;
       } else {
         const Books::Server& server = *known.server(*model.server);
-        shown.state = server.stop_at        ? ResidencyState::stopping
-                      : !server.ready_at    ? ResidencyState::loading
-                      : server.unresponsive ? ResidencyState::draining
-                                            : ResidencyState::ready;
+        shown.state = server.stop_at     ? ResidencyState::stopping
+                      : !server.ready_at ? ResidencyState::loading
+                      : server.useless   ? ResidencyState::draining
+                                         : ResidencyState::ready;
         shown.leases = server.leases;
         snapshot_.leases += server.leases;
         shown.reserved = std::max(server.own, server.sampled) + charged_more_;

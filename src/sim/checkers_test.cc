@@ -132,6 +132,24 @@ TEST_F(Checkers, a_kill_of_a_hung_server_with_leases_is_right) {
   expect_quiet();
 }
 
+TEST_F(Checkers, a_server_that_ran_out_of_memory_and_goes_on) {
+  make_ready(A, 1);
+  step(arrive(1, A), {admit(1, A, 1)});
+  step(ServerOutOfMemory{Generation(1), {}});
+  expect_finding("stop: A g1 is of no use and goes on");
+}
+
+TEST_F(Checkers, what_a_server_lost_that_ran_out_of_memory_is_not_judged_before_it_has_gone) {
+  make_ready(A, 1);
+  step(arrive(1, A), {admit(1, A, 1)});
+  step(ServerOutOfMemory{Generation(1), {}},
+       {decide(DecisionKind::unload, ReasonCode::stopped_short, A), stop(A, 1, true)});
+  expect_quiet();
+  step(RequestEnded{RequestId(1), Generation(1), RequestOutcome::lost},
+       {refuse(1, RefusalStatus::bad_gateway, ReasonCode::server_lost)});
+  expect_finding("its server ran out of memory");
+}
+
 TEST_F(Checkers, a_stop_of_a_server_that_nobody_knows) {
   step(Timer{}, {decide(DecisionKind::unload, ReasonCode::idle_ttl, A), stop(A, 5)});
   expect_finding("stop: unknown server g5");

@@ -7,11 +7,11 @@ namespace vramd::sim {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<Event>> kEventNames = {
-    "RequestArrived", "RequestEnded",  "ClientGone",         "ModelProfiled", "ProfileFailed",
-    "ServerReady",    "ServerExited",  "ServerUnresponsive", "ServerSampled", "PoolSampled",
-    "LoadModel",      "UnloadModel",   "PinModel",           "Flush",         "Shutdown",
-    "Timer",          "PolicyChanged", "PoolLost",           "StallSampled",  "ClearModel",
-    "DryRunEnded"};
+    "RequestArrived", "RequestEnded",     "ClientGone",         "ModelProfiled", "ProfileFailed",
+    "ServerReady",    "ServerExited",     "ServerUnresponsive", "ServerSampled", "PoolSampled",
+    "LoadModel",      "UnloadModel",      "PinModel",           "Flush",         "Shutdown",
+    "Timer",          "PolicyChanged",    "PoolLost",           "StallSampled",  "ClearModel",
+    "DryRunEnded",    "ServerOutOfMemory"};
 
 constexpr std::array<std::string_view, std::variant_size_v<Action>> kActionNames = {
     "Profile", "StartServer", "StopServer",   "Admit", "Refuse",     "CommandDone",
@@ -72,6 +72,9 @@ struct EventLine : Names {
   }
   std::string operator()(const ServerUnresponsive& e) const {
     return "unresponsive " + g(e.generation) + " " + failure(e.failure);
+  }
+  std::string operator()(const ServerOutOfMemory& e) const {
+    return "short " + g(e.generation) + " " + failure(e.failure);
   }
   std::string operator()(const ServerSampled& e) const {
     std::string text = "sample " + g(e.generation) + " " + to_text(e.host_anon);

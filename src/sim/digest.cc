@@ -70,6 +70,7 @@ struct DigestFields {
   void put(const ServerReady& e) { all(e.generation); }
   void put(const ServerExited& e) { all(e.generation, e.failure); }
   void put(const ServerUnresponsive& e) { all(e.generation, e.failure); }
+  void put(const ServerOutOfMemory& e) { all(e.generation, e.failure); }
   void put(const ServerSampled& e) { all(e.generation, e.host_anon, e.device_bytes); }
   void put(const PoolSampled& e) {
     all(e.pool, e.capacity, e.foreign, e.used, e.orphaned, e.expected);

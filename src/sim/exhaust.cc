@@ -92,8 +92,10 @@ class Choices {
     } else {
       add(ServerExited{*generation, Failure{FailureKind::crashed, "signal 11"}});
     }
-    if (server->ready_at && !server->stop_at)
+    if (server->ready_at && !server->stop_at) {
       add(ServerUnresponsive{*generation, {FailureKind::unresponsive, "three probes missed"}});
+      add(ServerOutOfMemory{*generation, {FailureKind::out_of_memory, "HTTP 500"}});
+    }
   }
 
   void ends() {

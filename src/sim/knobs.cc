@@ -311,7 +311,7 @@ std::string_view to_text(Fault fault) {
       "cancel",      "missing_sample", "stale_sample",   "wrong_sample",    "foreign",
       "release_lag", "oom_at_load",    "oom_in_use",     "late_timer",      "clock_stall",
       "echo",        "reload",         "reorder",        "wrong_footprint", "lost_device",
-      "stalls"};
+      "stalls",      "memory_answer"};
   return names[static_cast<std::size_t>(fault)];
 }
 

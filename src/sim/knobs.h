@@ -42,8 +42,9 @@ enum class Fault : std::uint8_t {
   wrong_footprint,  // servers hold more or less than was predicted
   lost_device,      // a device falls off the bus, and is back later
   stalls,           // the kernel says that tasks stand still for want of memory
+  memory_answer,    // a ready server answers requests that it has no memory for them, and lives on
 };
-inline constexpr std::size_t kFaults = 26;
+inline constexpr std::size_t kFaults = 27;
 
 std::string_view to_text(Fault fault);
 

@@ -329,6 +329,8 @@ class Player {
       step(ServerReady{generation});
     } else if (words[0] == "hang") {
       step(ServerUnresponsive{generation, {FailureKind::unresponsive, "three probes missed"}});
+    } else if (words[0] == "short") {
+      step(ServerOutOfMemory{generation, failure_of(words)});
     } else if (words[0] == "measured") {
       const auto bytes = parse_bytes(words.size() > 2 ? words[2] : std::string());
       if (!bytes)
@@ -345,19 +347,24 @@ class Player {
       step(event);
     } else if (words[0] == "exit") {
       std::optional<Failure> failure;
-      if (words.size() > 2) {
-        failure.emplace();
-        failure->text = rest_of(words, 3);
-        for (int kind = 0; kind <= static_cast<int>(FailureKind::out_of_device_memory); ++kind) {
-          if (words[2] == vramd::to_text(static_cast<FailureKind>(kind)))
-            failure->kind = static_cast<FailureKind>(kind);
-        }
-      }
+      if (words.size() > 2)
+        failure = failure_of(words);
       step(ServerExited{generation, failure});
     } else {
       return fail("unknown event", "'" + words[0] + "'");
     }
     return {};
+  }
+
+  // Behind the server's name: a kind, and words for people.
+  static Failure failure_of(const Words& words) {
+    Failure failure;
+    failure.text = rest_of(words, 3);
+    for (int kind = 0; kind <= static_cast<int>(FailureKind::out_of_device_memory); ++kind) {
+      if (words.size() > 2 && words[2] == vramd::to_text(static_cast<FailureKind>(kind)))
+        failure.kind = static_cast<FailureKind>(kind);
+    }
+    return failure;
   }
 
   // What a server holds by the row that it was started with.

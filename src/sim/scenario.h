@@ -25,6 +25,7 @@ namespace vramd::sim {
 //   at 0s A is ready | A is used                           loaded, or used for a moment, in silence
 //   at 1s request r1 for A context 8192 priority high
 //   at 2s ready g1 | exit g1 crashed words... | hang g1 | measured g1 300MiB gpu0 4GiB
+//   at 2s short g1 out_of_device_memory words...           it answered that it has no memory left
 //   at 3s end r1 lost | gone r1 | command c1 unload A | shutdown | wait | state
 //   at 4s reload set yield_after 10s, limit 3GiB, model A removed, changed B
 //   at 4s learned A 300MiB                                 new rows, unasked, with memory per row

@@ -186,6 +186,9 @@ struct EventWords {
     return "exit " + g(e.generation) + (e.failure ? " " + failure_words(*e.failure) : "");
   }
   std::string operator()(const ServerUnresponsive& e) const { return "hang " + g(e.generation); }
+  std::string operator()(const ServerOutOfMemory& e) const {
+    return "short " + g(e.generation) + " " + failure_words(e.failure);
+  }
   std::string operator()(const ServerSampled& e) const {
     std::string text = "measured " + g(e.generation) + " " + exact(std::max(Bytes(0), e.host_anon));
     for (std::size_t i = 0; i < e.device_bytes.size() && i + 1 < policy.pools.size(); ++i)

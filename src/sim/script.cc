@@ -32,8 +32,9 @@ std::optional<Generation> meant(const ScriptEvent& entry, const Teller& teller) 
   bool possible = true;
   if (std::holds_alternative<ServerReady>(entry.event))
     possible = !server->ready_at;
-  if (std::holds_alternative<ServerUnresponsive>(entry.event))
-    possible = ready && !server->unresponsive;
+  if (std::holds_alternative<ServerUnresponsive>(entry.event) ||
+      std::holds_alternative<ServerOutOfMemory>(entry.event))
+    possible = ready && !server->useless;
   if (const auto* exit = std::get_if<ServerExited>(&entry.event))
     possible = exit->failure.has_value() || server->stop_at.has_value();
   return possible ? generation : std::nullopt;

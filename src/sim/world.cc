@@ -121,6 +121,9 @@ struct Source {
   void operator()(const ServerUnresponsive& e) {
     of = (std::uint64_t{1} << 40) + e.generation.value;
   }
+  void operator()(const ServerOutOfMemory& e) {
+    of = (std::uint64_t{1} << 40) + e.generation.value;
+  }
   void operator()(const ServerSampled&) { of = std::uint64_t{2} << 40; }
   void operator()(const PoolSampled&) { of = std::uint64_t{2} << 40; }
   void operator()(const ModelProfiled&) { of = std::uint64_t{3} << 40; }
@@ -236,6 +239,7 @@ std::optional<Event> World::happen(const Item& item) {
     case Kind::crash:
     case Kind::hang:
     case Kind::unresponsive:
+    case Kind::run_short:
     case Kind::exit:
     case Kind::sample_server:
       break;
@@ -265,6 +269,10 @@ std::optional<Event> World::happen_to_server(const Item& item) {
       if (process == nullptr || process->state != ProcessState::hung)
         break;
       return ServerUnresponsive{generation, {FailureKind::unresponsive, "3 probes missed"}};
+    case Kind::run_short:
+      if (calm() || process == nullptr || process->state != ProcessState::ready)
+        break;
+      return run_short(generation, *process);
     case Kind::exit:
       return exit(generation);
     case Kind::sample_server:

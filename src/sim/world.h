@@ -66,6 +66,7 @@ class World {
     crash,           // a: generation
     hang,            // a: generation
     unresponsive,    // a: generation
+    run_short,       // a: generation
     exit,            // a: generation
     sample_pool,
     sample_server,  // a: generation
@@ -144,6 +145,7 @@ class World {
   std::optional<Event> exit(Generation generation);
   void crash(Generation generation, Failure failure);
   void break_requests(Process& process, Tick exit_at);
+  std::optional<Event> run_short(Generation generation, Process& process);
   void plan_exit(Generation generation, Process& process, Tick at);
   void plan_mishaps(Generation generation);
   Bytes held_now(const Process& process) const;

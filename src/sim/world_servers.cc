@@ -147,6 +147,33 @@ void World::break_requests(Process& process, Tick exit_at) {
   process.in_flight.clear();
 }
 
+// The requests of one batch fail together. Each answer says so, and then its request is lost.
+std::optional<Event> World::run_short(Generation generation, Process& process) {
+  const bool on_device = !process.device_bytes.empty() && faults_.chance(800);
+  const ServerOutOfMemory event{
+      generation,
+      {on_device ? FailureKind::out_of_device_memory : FailureKind::out_of_memory, "HTTP 500"}};
+  std::vector<RequestId> batch;
+  for (const RequestId id : process.in_flight) {
+    if (batch.empty() || faults_.chance(500))
+      batch.push_back(id);
+  }
+  if (batch.empty())
+    return std::nullopt;
+  for (const RequestId id : batch) {
+    std::erase(process.in_flight, id);
+    Request& request = requests_[id.value - 1];
+    ++request.attempt;
+    if (id != batch.front()) {
+      agenda_.add(now_, {Kind::echo, echoes_.size()});
+      echoes_.push_back(event);
+    }
+    agenda_.add(now_, {Kind::end, id.value, request.attempt,
+                       request.left ? RequestOutcome::client_gone : RequestOutcome::lost});
+  }
+  return event;
+}
+
 std::optional<Event> World::exit(Generation generation) {
   Process* process = find(generation);
   if (process == nullptr)
@@ -157,7 +184,7 @@ std::optional<Event> World::exit(Generation generation) {
   return_devices(generation, *process);
   processes_.erase(generation);
   if (faulty(Fault::echo)) {
-    switch (faults_.below(4)) {
+    switch (faults_.below(5)) {
       case 0:
         echo_later(ServerReady{generation});
         break;
@@ -166,6 +193,9 @@ std::optional<Event> World::exit(Generation generation) {
         break;
       case 2:
         echo_later(ServerSampled{generation, 64_MiB});
+        break;
+      case 3:
+        echo_later(ServerOutOfMemory{generation, {FailureKind::out_of_memory, "late"}});
         break;
       default:
         echo_later(ServerUnresponsive{generation, {FailureKind::unresponsive, "late"}});
@@ -223,6 +253,9 @@ void World::do_admit(const Admit& action) {
   } else if (faulty(Fault::hang, 6)) {
     agenda_.add(now_ + Duration(faults_.between(0, serve.count())),
                 {Kind::hang, action.generation.value});
+  } else if (faulty(Fault::memory_answer, 4)) {
+    agenda_.add(now_ + Duration(faults_.between(0, serve.count())),
+                {Kind::run_short, action.generation.value});
   }
 }
 

@@ -266,6 +266,18 @@ class Failures(RigTest):
             for _ in range(4):
                 self.assertEqual(server.chat()[0], 200)
 
+    def test_no_memory_for_one_request(self):
+        rig = self.rig()
+        rig.behave(short_at=2)
+        with Engine(rig, "two") as server:
+            server.wait_ready()
+            self.assertEqual(server.chat()[0], 200)
+            self.assertEqual(server.chat(stream=True), (
+                500, '{"error":{"code":500,"message":"Compute error.","type":"server_error"}}'))
+            self.assertEqual(server.chat()[0], 200)
+        self.assertIn("on device 0: cudaMalloc failed: out of memory", server.log)
+        self.assertIn("process_ubatch: failed to compute graph, compute status: -2", server.log)
+
     def test_an_architecture_that_it_does_not_know(self):
         rig = self.rig()
         rig.model("zork", 1, architecture="zorkk")

@@ -35,6 +35,9 @@ void take_entry(const json& entry, Behaviour& behaviour) {
   take("oom_times", behaviour.oom_times);
   take("hang_at", behaviour.hang_at);
   take("hang_times", behaviour.hang_times);
+  take("short_at", behaviour.short_at);
+  take("short_times", behaviour.short_times);
+  take("error_body", behaviour.error_body);
   take("hang_at_load", behaviour.hang_at_load);
   take("no_devices", behaviour.no_devices);
   take("last_words", behaviour.last_words);

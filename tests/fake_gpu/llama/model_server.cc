@@ -157,10 +157,14 @@ void ModelServer::handle(const HttpRequest& request, HttpReply& reply) {
 }
 
 // In the middle of the request that was named.
-void ModelServer::misbehave(const Behaviour& behaviour, HttpReply& reply) {
+bool ModelServer::misbehave(const Behaviour& behaviour, HttpReply& reply) {
   const std::int64_t number = ++requests_;
+  if (!behaviour.error_body.empty()) {
+    reply.answer(500, behaviour.error_body);
+    return false;
+  }
   if (set_ == nullptr)
-    return;
+    return true;
   const auto is_due = [&](std::int64_t at, const char* what, std::int64_t times) {
     return at != 0 && number >= at &&
            set_->count_up_to(what + name_, static_cast<std::uint64_t>(times));
@@ -170,7 +174,7 @@ void ModelServer::misbehave(const Behaviour& behaviour, HttpReply& reply) {
     wait_for_ever();
   }
   if (devices_.empty())
-    return;
+    return true;
   const EngineDevice& device = devices_.front();
   for (const EngineDevice& each : devices_)
     memory_->touch(each);
@@ -181,6 +185,24 @@ void ModelServer::misbehave(const Behaviour& behaviour, HttpReply& reply) {
     reply.wait_ms(static_cast<int>(behaviour.token_ms));
     memory_->allocate_in_use(device, memory_->too_much(device));
   }
+  if (is_due(behaviour.short_at, "short:", behaviour.short_times)) {
+    reply.wait_ms(static_cast<int>(behaviour.token_ms));
+    run_short(device, reply);
+    return false;
+  }
+  return true;
+}
+
+// A graph that finds no room for its buffers fails alone: CUDA was asked kindly.
+void ModelServer::run_short(const EngineDevice& device, HttpReply& reply) {
+  const std::uint64_t bytes = memory_->too_much(device);
+  memory_->allocate_buffer(device, bytes);
+  say('E', "ggml_gallocr_reserve_n_impl: failed to allocate " + device.name + " buffer of size " +
+               std::to_string(bytes));
+  say('E', "graph_compute: ggml_backend_sched_graph_compute_async failed with error -2");
+  say('E', "process_ubatch: failed to compute graph, compute status: -2");
+  say('E', "srv  decode_batch: Compute error. off = 0, n_batch = 2048, ret = -2");
+  reply.answer(500, error_json(500, "Compute error.", "server_error"));
 }
 
 void ModelServer::generate(const HttpRequest& request, HttpReply& reply, bool chat) {
@@ -198,7 +220,10 @@ void ModelServer::generate(const HttpRequest& request, HttpReply& reply, bool ch
   const std::string task = "id  " + std::to_string(*slot) + " | task " + std::to_string(++tasks);
   say('I', "slot launch_slot_: " + task + " | processing task");
   const Behaviour behaviour = read_behaviour(arguments_.model);
-  misbehave(behaviour, reply);
+  if (!misbehave(behaviour, reply)) {
+    slots_.give_back(*slot);
+    return;
+  }
   Answer answer(name_, *wanted);
   if (wanted->stream)
     reply.begin();
@@ -231,8 +256,7 @@ void ModelServer::encode(HttpReply& reply, Make make) {
   if (!slot)
     return;
   const Behaviour behaviour = read_behaviour(arguments_.model);
-  misbehave(behaviour, reply);
-  if (reply.wait_ms(static_cast<int>(behaviour.token_ms)))
+  if (misbehave(behaviour, reply) && reply.wait_ms(static_cast<int>(behaviour.token_ms)))
     reply.answer(200, make());
   slots_.give_back(*slot);
 }

@@ -30,8 +30,9 @@ class ModelServer {
   bool load_device(const DevicePlan& plan);
   bool load_caches(const MemoryPlan& plan);
   bool fail_load(const std::string& why) const;
-  // Does wrong what is due with this request.
-  void misbehave(const Behaviour& behaviour, HttpReply& reply);
+  // Does wrong what is due with this request. False: it is answered.
+  bool misbehave(const Behaviour& behaviour, HttpReply& reply);
+  void run_short(const EngineDevice& device, HttpReply& reply);
   void generate(const HttpRequest& request, HttpReply& reply, bool chat);
   void embed(const HttpRequest& request, HttpReply& reply);
   void rerank(const HttpRequest& request, HttpReply& reply);
