@@ -83,7 +83,7 @@ void World::return_devices(Generation generation, const Process& process) {
     held = true;
     if (!faulty(Fault::release_lag))
       continue;
-    const bool leaks = faults_.chance(400);
+    const bool leaks = faults_.chance(450);
     device_returning_.push_back({now_ + Duration(leaks ? faults_.between(8'000'000, 40'000'000)
                                                        : faults_.between(1'000, 3'000'000)),
                                  i, generation, bytes});
