@@ -39,6 +39,8 @@ DevicePools::DevicePools(const DeviceSurvey& survey, std::span<const LlamaDevice
     (sample.unified ? unified_ : devices_)
         .push_back({sample.id, sample.name, *matched.selectors[i], capacity_of(sample)});
   }
+  one_each_ = std::ranges::any_of(
+      devices_, [](const GovernedDevice& device) { return device.id.starts_with("MIG-"); });
   if (devices_.empty())
     return;
   for (const GovernedDevice& device : unified_)
@@ -96,6 +98,8 @@ DeviceSpace DevicePools::space() const {
   DeviceSpace space;
   for (const std::size_t i : largest())
     space.capacities.push_back(all()[i].capacity);
+  if (one_each_)
+    space.capacities.resize(std::min<std::size_t>(1, space.capacities.size()));
   space.context = choice_ == GpuChoice::by_uuid ? kCudaContext : kOtherContext;
   return space;
 }

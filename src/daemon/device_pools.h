@@ -57,6 +57,9 @@ class DevicePools {
   const std::vector<GovernedDevice>& all() const { return devices_.empty() ? unified_ : devices_; }
 
   GpuChoice choice_ = GpuChoice::by_uuid;
+  // Where there are MIG instances a process sees one of its GPUs, so that nothing is split
+  // (https://docs.nvidia.com/datacenter/tesla/mig-user-guide/, "CUDA Device Enumeration").
+  bool one_each_ = false;
   std::vector<GovernedDevice> devices_;
   std::vector<GovernedDevice> unified_;
   std::vector<std::string> left_out_;

@@ -61,6 +61,16 @@ TEST(DevicePools, AServerSeesItsPoolsInItsOrder) {
   EXPECT_EQ(pools.visible({}).env.front(), "CUDA_VISIBLE_DEVICES=");
 }
 
+TEST(DevicePools, NothingIsSplitOverMigInstances) {
+  const DevicePools pools(survey_of({device("MIG-a", 10_GiB), device("MIG-b", 20_GiB)}),
+                          kCudaDevices);
+  EXPECT_THAT(pools.found(), testing::SizeIs(2));
+  EXPECT_THAT(pools.space().capacities, ElementsAre(20_GiB));
+  const std::vector<PoolId> on = {PoolId(1)};
+  EXPECT_EQ(pools.visible(on).env.front(), "CUDA_VISIBLE_DEVICES=MIG-a");
+  EXPECT_EQ(pools.visible_for_dry_run(1).env.front(), "CUDA_VISIBLE_DEVICES=MIG-b");
+}
+
 TEST(DevicePools, WithoutAnEngineThatCanUseThemThereAreNone) {
   const DevicePools pools(survey_of({device("GPU-a", 8_GiB)}), {});
   EXPECT_FALSE(pools.any());

@@ -15,6 +15,8 @@ constexpr const char* kUsage =
     "  new                                        an empty set\n"
     "  card UUID NAME PCI TOTAL_MIB RESERVED_MIB  one more GPU\n"
     "  unified DEVICE                             it has no memory of its own\n"
+    "  mig CARD UUID MIB                          an instance of a GPU, which is used through "
+    "these\n"
     "  allocate DEVICE PID MIB                    fails when it does not fit\n"
     "  release DEVICE PID\n"
     "  lose DEVICE, find DEVICE                   it falls off the bus, and is back\n"
@@ -53,6 +55,11 @@ void run(fake_gpu::SharedSet& rig, const Words& words) {
     rig.add_device(words[1], words[2], words[3], number(words[4]) << 20, number(words[5]) << 20);
   } else if (is("unified", 1)) {
     rig->devices[device(words[1])].unified = 1;
+  } else if (is("mig", 3)) {
+    fake_gpu::Device& card = rig->devices[device(words[1])];
+    card.mig_mode = 1;
+    rig.add_device(words[2], "instance", card.pci, number(words[3]) << 20).mig_parent =
+        small(words[1]);
   } else if (is("allocate", 3)) {
     if (!rig.allocate(device(words[1]), small(words[2]), number(words[3]) << 20))
       throw std::runtime_error("it does not fit");

@@ -40,10 +40,16 @@ std::optional<std::size_t> named(const DeviceSet& set, const std::vector<std::si
   return std::nullopt;
 }
 
-}  // namespace
+// CUDA enumerates one MIG instance, whatever else there is.
+std::vector<std::size_t> at_most_one_instance(const DeviceSet& set,
+                                              std::vector<std::size_t> chosen) {
+  const auto instance = std::ranges::find_if(
+      chosen, [&](std::size_t index) { return set.devices[index].mig_parent >= 0; });
+  return instance == chosen.end() ? chosen : std::vector{*instance};
+}
 
-std::vector<std::size_t> visible_devices(const DeviceSet& set, const char* order,
-                                         const char* visible) {
+std::vector<std::size_t> chosen_devices(const DeviceSet& set, const char* order,
+                                        const char* visible) {
   const auto all = ordered(set, order != nullptr && std::string_view(order) == "PCI_BUS_ID");
   if (visible == nullptr)
     return all;
@@ -61,6 +67,13 @@ std::vector<std::size_t> visible_devices(const DeviceSet& set, const char* order
     rest.remove_prefix(std::min(comma + 1, rest.size()));
   }
   return chosen;
+}
+
+}  // namespace
+
+std::vector<std::size_t> visible_devices(const DeviceSet& set, const char* order,
+                                         const char* visible) {
+  return at_most_one_instance(set, chosen_devices(set, order, visible));
 }
 
 std::vector<std::size_t> visible_devices(const DeviceSet& set) {

@@ -66,6 +66,25 @@ class Machines(unittest.TestCase):
             self.assertGreater(rig.used_mib(1), 15 * 1024)
             self.assertEqual(daemon.models()["five"]["evictions"], 0)
 
+    def test_instances_of_a_card_are_used_each_by_itself(self):
+        small, large = "MIG-aaaaaaaa-1111-2222-3333-444444444444", "MIG-bbbbbbbb-1111-2222-3333-4"
+        rig = self.rig(Card("divided", 40960, 500,
+                            instances=((small, 10240), (large, 20480))))
+        with rig.daemon(config(rig, {"five": 5, "fifteen": 15, "split": 22})) as daemon:
+            pools = self.pools(daemon)
+            self.assertEqual([pools[name]["capacity_bytes"] // MIB for name in ("gpu0", "gpu1")],
+                             [10240, 20480])
+            for name in ("five", "fifteen"):
+                self.answers(daemon, name)
+            self.assertEqual((self.visible(daemon, "five"), self.visible(daemon, "fifteen")),
+                             (small, large))
+            self.assertGreater(rig.used_mib(1), 5 * 1024)
+            self.assertGreater(rig.used_mib(2), 15 * 1024)
+            # Both together would hold it, but no process sees both.
+            self.answers(daemon, "split")
+            self.assertIn(self.visible(daemon, "split"), (small, large, ""))
+            self.assertEqual(rig.refused("server"), 0)
+
     def test_two_models_that_need_a_card_each(self):
         rig = self.rig(SMALL, Card("other", 8192, 300, SECOND, "0000:09:00.0"))
         with rig.daemon(config(rig, {"a": 5, "b": 5})) as daemon:

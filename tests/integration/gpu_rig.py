@@ -35,6 +35,7 @@ class Card:
     uuid: str = FIRST
     address: str = "0000:08:00.0"
     unified: bool = False
+    instances: tuple = ()  # of MIG: (UUID, MiB)
 
 
 class GpuRig:
@@ -62,6 +63,8 @@ class GpuRig:
                          f"{card.reserved_mib}")
             if card.unified:
                 words.append(f"unified {number}")
+        for number, card in enumerate(self.cards):
+            words += [f"mig {number} {uuid} {mib}" for uuid, mib in card.instances]
         self.control(*words)
         return self
 
