@@ -187,6 +187,30 @@ TEST_F(OnTheHostOnly, NoDeviceIsCharged) {
   EXPECT_THAT(s.profiled(kA), ElementsAre("start a g1")) << "nothing is to be seen free";
 }
 
+class Ahead : public DryRuns {
+ protected:
+  Ahead() : DryRuns(policy()) {}
+  static Policy policy() {
+    Policy policy = with_gpu();
+    policy.load.profile_ahead = true;
+    return policy;
+  }
+};
+
+TEST_F(Ahead, WhatNeedsNoDeviceDoesNotWaitForOneThatIsFull) {
+  s.ladder(kA, {gpu_row(7800_MiB)});
+  for (const ModelId model : {kA, kB, kC, kD}) {
+    s.profiled(model);
+    seen(0_B);
+  }
+  s.request(1, kA);
+  s.ready(1);
+  s.end(1);
+  Policy changed = policy();
+  changed.models[3].host_only = true;
+  EXPECT_THAT(s.tell(PolicyChanged{changed, {kC, kD}}), ElementsAre("profile d"));
+}
+
 TEST(UnifiedDryRuns, TheContextIsTheHosts) {
   Policy policy = plain_policy();
   policy.unified_devices = 1;

@@ -395,7 +395,7 @@ void Governor::Impl::profile_ahead() {
     query.model = model.id;
     query.may_evict = false;
     if (planner().plan_profile(query).verdict != LoadVerdict::fits)
-      return;
+      continue;
     model.profiled_ahead = true;
     start_profile(model);
     return;
