@@ -96,6 +96,9 @@ std::string Sentence::load() const {
           " This is less than configured, because nothing better fits beside what other "
           "programs hold.";
       break;
+    case ReasonCode::lesser_placement:
+      text += " This is less than configured, because its server ran out of memory with more.";
+      break;
     default:
       break;
   }
@@ -184,7 +187,7 @@ std::string Sentence::refuse() const {
       return model() + " cannot be loaded: " + d_.text;
     case ReasonCode::crash_suspect:
       return "The server of " + model() +
-             " crashed twice with this request in it, so it is not tried again.";
+             " failed twice with this request in it, so it is not tried again.";
     case ReasonCode::server_lost:
       return "The server of " + model() + " was lost more often than the request may be replayed.";
     case ReasonCode::no_resident:

@@ -122,7 +122,6 @@ void Governor::Impl::forget_failures(ModelRecord& model) {
   model.cpu_since.reset();
   model.least_row = 0;
   model.retry_extra_permille = 0;
-  model.failed_for_memory.reset();
   dirty_ = true;
 }
 

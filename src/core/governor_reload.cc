@@ -45,6 +45,7 @@ void Governor::Impl::replace(ModelRecord& model) {
   model.next_rows.clear();
   model.attempts = 0;
   model.failures_in_a_row = 0;
+  forget_failures(model);
   if (model.state == ResidencyState::failed) {
     model.refuses = false;
     move(model, ResidencyState::absent);

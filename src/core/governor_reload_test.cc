@@ -250,5 +250,21 @@ TEST(GovernorState, AStateThatDoesNotFitTogetherIsNamed) {
   EXPECT_THAT(flaw_of(bad).value_or(""), HasSubstr("pools"));
 }
 
+TEST(GovernorReload, AChangedModelIsPlacedAsIfNothingHadFailed) {
+  Stage s;
+  s.ladder(kA, {own_row(6_GiB, 4096, 4), own_row(3_GiB, 4096, 2)});
+  s.make_busy(kA, 1);
+  for (std::uint64_t generation = 1; generation <= 2; ++generation) {
+    s.failed(generation, FailureKind::out_of_memory);
+    s.end(1, RequestOutcome::lost);
+    s.settle();
+  }
+  EXPECT_EQ(s.show(kA).placement->slots, 2);
+  s.tell(PolicyChanged{plain_policy(), {kA}});
+  s.end(1);
+  s.settle();
+  EXPECT_EQ(s.show(kA).placement->slots, 4);
+}
+
 }  // namespace
 }  // namespace vramd::stage

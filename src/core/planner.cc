@@ -334,8 +334,9 @@ LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
         m.cpu_since && rows[row].device_bytes.empty() ? ReasonCode::device_failures : reason;
     return plan;
   };
-  LoadPlan plan = attempt(
-      *target, *target == *best ? ReasonCode::fits_headroom : ReasonCode::never_fits_better);
+  const ReasonCode below_best = limited && !is_allowed(m, *best) ? ReasonCode::lesser_placement
+                                                                 : ReasonCode::never_fits_better;
+  LoadPlan plan = attempt(*target, *target == *best ? ReasonCode::fits_headroom : below_best);
   if (plan.verdict != LoadVerdict::waits) {
     if (plan.verdict == LoadVerdict::evicts && !plan.degraded)
       plan.reason = ReasonCode::made_room;

@@ -134,10 +134,19 @@ FailureKind kind_of(const Match& match) {
   return FailureKind::exited;
 }
 
+// llama.cpp begins its lines with the time since its start and a level: "0.00.077.961 E ".
+std::string_view without_stamp(std::string_view line) {
+  const auto time = std::min(line.find_first_not_of("0123456789."), line.size());
+  const bool stamped = std::ranges::count(line.substr(0, time), '.') == 3 &&
+                       line.size() > time + 3 && line[time] == ' ' && line[time + 1] >= 'A' &&
+                       line[time + 1] <= 'Z' && line[time + 2] == ' ';
+  return stamped ? line.substr(time + 3) : line;
+}
+
 std::string_view last_words(std::span<const std::string_view> lines) {
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
     if (line->find_first_not_of(' ') != std::string_view::npos)
-      return *line;
+      return without_stamp(*line);
   }
   return {};
 }
@@ -154,7 +163,8 @@ void add_in_brackets(std::string& text, std::string_view words) {
 }
 
 Failure failure_of(const Match& match, std::string text, const FailureDetail& detail) {
-  Failure failure{.kind = kind_of(match), .text = with_words(std::move(text), match.line)};
+  Failure failure{.kind = kind_of(match),
+                  .text = with_words(std::move(text), without_stamp(match.line))};
   add_in_brackets(failure.text, match.row->remedy);
   if (is_for_memory(failure.kind) && detail.needed)
     add_in_brackets(failure.text, to_text(detail));

@@ -70,6 +70,14 @@ TEST(FailureClass, ASignalNamesItself) {
   EXPECT_EQ(failure.text, "killed by signal 11 (SIGSEGV): I slot launch");
 }
 
+TEST(FailureClass, TheEnginesTimeAndLevelAreNoWordsOfIts) {
+  EXPECT_EQ(classify({.code = 1}, {"0.00.077.961 E CUDA error: out of memory"}).text,
+            "exit status 1: CUDA error: out of memory");
+  EXPECT_EQ(classify({.code = 1}, {"12.34.077.961 I bye"}).text, "exit status 1: bye");
+  for (const char* words : {"0.0.0 E other", "1.2.3.4 is an address", "0.00.077.961 E", "..."})
+    EXPECT_EQ(classify({.code = 1}, {words}).text, std::string("exit status 1: ") + words);
+}
+
 TEST(FailureClass, AnIllegalInstructionIsTheWrongBuild) {
   EXPECT_EQ(classify({.signal = SIGILL}, {}).kind, bad_setup);
 }
