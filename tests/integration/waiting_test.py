@@ -58,7 +58,7 @@ class Waiting(unittest.TestCase):
         self.assertIn("demo-small:", received)
 
     def test_a_stream_that_began_is_refused_in_band(self):
-        with Daemon(self.config(queue_timeout="2500ms", yield_after="60s")) as daemon:
+        with Daemon(self.config(queue_timeout="5s", yield_after="60s")) as daemon:
             held = self.hold(daemon)
             client, received = self.stream(daemon, '"error"')
             client.close()
