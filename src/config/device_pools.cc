@@ -18,6 +18,14 @@ void lay_over(PoolPolicy& policy, const DeviceBudget& budget) {
   policy.deficit_tolerance = budget.deficit_tolerance.value_or(policy.deficit_tolerance);
 }
 
+// No placement of the model has a layer on a GPU.
+bool is_host_only(const ModelConfig& model) {
+  const auto none = [](const std::optional<std::int32_t>& layers) { return layers == 0; };
+  return none(model.gpu_layers) && std::ranges::all_of(model.ladder, [&](const LadderStep& step) {
+           return !step.gpu_layers || none(step.gpu_layers);
+         });
+}
+
 }  // namespace
 
 void read_device_budgets(KeyReader& reader, const NestedNode& map, Config& config) {
@@ -57,14 +65,6 @@ void read_device_budgets(KeyReader& reader, const NestedNode& map, Config& confi
     }
     config.device_budgets.push_back(std::move(budget));
   }
-}
-
-// No placement of the model has a layer on a GPU.
-bool is_host_only(const ModelConfig& model) {
-  const auto none = [](const std::optional<std::int32_t>& layers) { return layers == 0; };
-  return none(model.gpu_layers) && std::ranges::all_of(model.ladder, [&](const LadderStep& step) {
-           return !step.gpu_layers || none(step.gpu_layers);
-         });
 }
 
 PoolPolicy device_policy(const Config& config, const DevicePool& device) {
