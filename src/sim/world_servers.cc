@@ -150,7 +150,7 @@ void World::break_requests(Process& process, Tick exit_at) {
 // The requests of one batch fail together. Each answer says so, and then its request is lost.
 std::optional<Event> World::run_short(Generation generation, Process& process) {
   const bool on_device = !process.device_bytes.empty() && faults_.chance(800);
-  const ServerOutOfMemory event{
+  ServerOutOfMemory event{
       generation,
       {on_device ? FailureKind::out_of_device_memory : FailureKind::out_of_memory, "HTTP 500"}};
   std::vector<RequestId> batch;
