@@ -42,6 +42,15 @@ class DryRuns : public ::testing::Test {
                               .used = foreign + orphaned,
                               .orphaned = orphaned});
   }
+  // With the server of a, which idles.
+  void fill_card() {
+    s.ladder(kA, {gpu_row(7800_MiB)});
+    s.request(1, kA);
+    s.profiled(kA);
+    seen(0_B);
+    s.ready(1);
+    s.end(1);
+  }
   PoolSnapshot gpu() const { return s.governor().snapshot(s.now()).pools.at(1); }
 
   Stage s;
@@ -107,12 +116,7 @@ TEST_F(DryRuns, AFailedProfileLeavesNothingCharged) {
 }
 
 TEST_F(DryRuns, IdleModelsMakeRoomForOne) {
-  s.ladder(kA, {gpu_row(7800_MiB)});
-  s.request(1, kA);
-  s.profiled(kA);
-  seen(0_B);
-  s.ready(1);
-  s.end(1);
+  fill_card();
   EXPECT_THAT(s.request(2, kB), ElementsAre("stop a g1"));
   EXPECT_THAT(s.reasons(), ElementsAre("evict room_for_profile"));
   EXPECT_THAT(s.exited(1), IsEmpty());
@@ -126,13 +130,8 @@ TEST_F(DryRuns, OneIsTriedWithWhatThereIsWhereOthersHoldTheCard) {
 }
 
 TEST_F(DryRuns, OneIsTriedWithWhatThereIsBesidePinnedModels) {
-  s.ladder(kA, {gpu_row(7800_MiB)});
+  fill_card();
   s.tell(PinModel{CommandId(1), kA, true});
-  s.request(1, kA);
-  s.profiled(kA);
-  seen(0_B);
-  s.ready(1);
-  s.end(1);
   EXPECT_THAT(s.request(2, kB), ElementsAre("profile b"));
   EXPECT_EQ(gpu().reserved, 8_GiB);
 }

@@ -265,8 +265,11 @@ class Daemon final : public ActionSink {
   }
 
   bool awaits_release() const {
-    return std::ranges::any_of(loop_.snapshot().pools,
-                               [](const PoolSnapshot& pool) { return pool.releasing > Bytes(0); });
+    for (std::uint32_t i = 0; i < config_.policy.pools.size(); ++i) {
+      if (loop_.governor().awaits_release(PoolId(i)))
+        return true;
+    }
+    return false;
   }
 
   void wait_for_signal() {
