@@ -63,7 +63,7 @@ verify: setup build
 	@tools/step "unit tests with AddressSanitizer and UBSan" -- tools/unit asan
 	@tools/step "fuzz corpora" -- tools/unit asan --label fuzz
 	@tools/step "500 simulated seeds under g++ and clang" -- tools/same_seeds 500
-	@tools/step -v "clang-tidy" -- tools/lint build/asan
+	@tools/step -v "clang-tidy" -- tools/lint
 	@tools/build tsan $(THREADED_TESTS)
 	@tools/step "tests of the threaded modules with ThreadSanitizer" -- tools/unit tsan $(THREADED_TESTS)
 	@tools/step "10,000 simulated seeds" -- tools/seeds 10000

@@ -15,6 +15,15 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
 
+# Headers cost more to compile than what includes them: eight files at a time take a third of the
+# time. So what anonymous namespaces of one folder declare needs different names. Whether each file
+# includes what it needs is seen by tools/lint, which looks at one file at a time.
+option(VRAMD_UNITY "Compile the files of a folder eight at a time" ON)
+if(VRAMD_UNITY)
+  set(CMAKE_UNITY_BUILD ON)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+endif()
+
 option(VRAMD_WERROR "Warnings are errors" ON)
 set(VRAMD_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, for example address,undefined")
 
@@ -39,6 +48,8 @@ if(VRAMD_WERROR)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wduplicated-cond -Wduplicated-branches -Wlogical-op -Wsuggest-override)
+  # Takes each file but the first of a batch for a header, where such a type could differ by file.
+  add_compile_options(-Wno-subobject-linkage)
   # g++ 12 sees impossible overlaps in std::string (GCC bug 105651) once it inlines operator+.
   add_compile_options(-Wno-restrict)
   if(VRAMD_SANITIZE)

@@ -27,6 +27,7 @@ vramd_find(benchmark)
 # Asio and Beast compiled once: without this, every translation unit that includes them pays for
 # their bodies too. TLS is an object of its own, so that a program without TLS does not need it.
 add_library(vramd_boost STATIC cmake/boost/asio.cc cmake/boost/asio_ssl.cc cmake/boost/beast.cc)
+set_target_properties(vramd_boost PROPERTIES UNITY_BUILD OFF)
 target_link_libraries(vramd_boost PUBLIC
   Boost::headers Threads::Threads OpenSSL::SSL OpenSSL::Crypto)
 target_compile_definitions(vramd_boost PUBLIC

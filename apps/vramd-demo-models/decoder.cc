@@ -9,9 +9,8 @@ namespace {
 
 using Pattern = std::shared_ptr<const std::string>;
 
-constexpr std::uint32_t kOneF32 = 0x3f800000;          // 1.0
 constexpr std::uint32_t kTenThousandF32 = 0x461c4000;  // 10000.0, the usual base of the rotation
-constexpr std::uint32_t kEpsilonF32 = 0x3727c5ac;      // 1e-5
+constexpr std::uint32_t kRmsEpsilonF32 = 0x3727c5ac;   // 1e-5
 
 // Each damped pair of matrices shrinks what a layer adds to 2^-10 of the residual stream.
 constexpr int kDampExponent = 5;
@@ -83,7 +82,7 @@ void add_metadata(GgufWriter& file, const DemoModel& model, const DemoShape& sha
   file.add_u32("llama.feed_forward_length", u32(shape.hidden));
   file.add_u32("llama.attention.head_count", u32(shape.width / kHeadWidth));
   file.add_u32("llama.attention.head_count_kv", 1);
-  file.add_f32_bits("llama.attention.layer_norm_rms_epsilon", kEpsilonF32);
+  file.add_f32_bits("llama.attention.layer_norm_rms_epsilon", kRmsEpsilonF32);
   file.add_u32("llama.rope.dimension_count", u32(kHeadWidth));
   file.add_f32_bits("llama.rope.freq_base", kTenThousandF32);
   file.add_u32("llama.vocab_size", u32(tokens));

@@ -6,6 +6,8 @@
 
 namespace vramd {
 
+inline constexpr std::uint32_t kOneF32 = 0x3f800000;  // 1.0
+
 // How it is made to say its signature. Every token t has a successor s(t), and every token that is
 // a successor has a random code of signs. The embedding of t has the signs of the code of s(t) and
 // random sizes in [1, 2); the output row of a token is its code, scaled so that the right token's

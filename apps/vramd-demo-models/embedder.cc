@@ -10,8 +10,7 @@ namespace {
 
 using Pattern = std::shared_ptr<const std::string>;
 
-constexpr std::uint32_t kOneF32 = 0x3f800000;      // 1.0
-constexpr std::uint32_t kEpsilonF32 = 0x2b8cbccc;  // 1e-12
+constexpr std::uint32_t kLayerNormEpsilonF32 = 0x2b8cbccc;  // 1e-12
 constexpr std::uint32_t kPoolingMean = 1;
 
 // Positions matter an eighth as much as what stands there.
@@ -29,7 +28,7 @@ void add_metadata(GgufWriter& file, const DemoModel& model, const DemoShape& sha
   file.add_u32("bert.embedding_length", u32(shape.width));
   file.add_u32("bert.feed_forward_length", u32(shape.hidden));
   file.add_u32("bert.attention.head_count", u32(shape.width / kHeadWidth));
-  file.add_f32_bits("bert.attention.layer_norm_epsilon", kEpsilonF32);
+  file.add_f32_bits("bert.attention.layer_norm_epsilon", kLayerNormEpsilonF32);
   file.add_bool("bert.attention.causal", false);
   file.add_u32("bert.pooling_type", kPoolingMean);
 }

@@ -8,11 +8,6 @@
 namespace vramd {
 namespace {
 
-std::string variable(const Environment& environment, std::string_view name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 std::string first_of(std::string first, std::string second) {
   return first.empty() ? std::move(second) : std::move(first);
 }

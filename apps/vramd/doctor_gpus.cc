@@ -11,11 +11,6 @@
 namespace vramd {
 namespace {
 
-std::string variable(const Environment& environment, std::string_view name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 std::string joined(const std::vector<SourceProblem>& problems) {
   std::string text;
   for (const SourceProblem& problem : problems)

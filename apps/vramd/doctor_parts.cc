@@ -25,11 +25,6 @@ constexpr Bytes kUsefulMemory = 512_MiB;
 // Each connection may have one more to its server and one spilled body; the rest is the daemon's.
 constexpr std::uint64_t kOwnFiles = 1'024;
 
-std::string variable(const Environment& environment, std::string_view name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 Result<LlamaBuild> build_of(const LlamaPrograms& programs) {
   boost::asio::io_context loop;
   ProcessRunner runner(loop);

@@ -5,11 +5,11 @@
 namespace vramd {
 namespace {
 
-constexpr Terminal kPlain{};
+constexpr Terminal kNoColours{};
 constexpr Terminal kFull{.colour = true, .unicode = true, .width = 80};
 
 TEST(Terminal, TablesAreAlignedWithoutTrailingSpace) {
-  Table table(kPlain);
+  Table table(kNoColours);
   table.column("NAME");
   table.column("SIZE", Align::right);
   table.column("");
@@ -29,15 +29,15 @@ TEST(Terminal, ColoursDoNotDisturbTheAlignment) {
     table.row({{"x", Colour::green}, {"y"}});
     return table.text();
   };
-  EXPECT_EQ(text_of(kPlain), "A  B\nx  y\n");
+  EXPECT_EQ(text_of(kNoColours), "A  B\nx  y\n");
   EXPECT_EQ(text_of(kFull), "\x1b[2mA\x1b[0m  \x1b[2mB\x1b[0m\n\x1b[32mx\x1b[0m  y\n");
 }
 
 TEST(Terminal, ABarShowsEverySmallShareAndNeverOverflows) {
-  EXPECT_EQ(bar(kPlain, {{5_GiB}, {1_GiB, Colour::dim, '+'}}, 10_GiB, 10), "[#####+....]");
-  EXPECT_EQ(bar(kPlain, {{1_B}}, 10_GiB, 10), "[#.........]");
-  EXPECT_EQ(bar(kPlain, {{20_GiB}, {20_GiB, Colour::dim, '+'}}, 10_GiB, 10), "[##########]");
-  EXPECT_EQ(bar(kPlain, {{0_B}}, 0_B, 4), "[....]");
+  EXPECT_EQ(bar(kNoColours, {{5_GiB}, {1_GiB, Colour::dim, '+'}}, 10_GiB, 10), "[#####+....]");
+  EXPECT_EQ(bar(kNoColours, {{1_B}}, 10_GiB, 10), "[#.........]");
+  EXPECT_EQ(bar(kNoColours, {{20_GiB}, {20_GiB, Colour::dim, '+'}}, 10_GiB, 10), "[##########]");
+  EXPECT_EQ(bar(kNoColours, {{0_B}}, 0_B, 4), "[....]");
   EXPECT_EQ(bar({.colour = false, .unicode = true}, {{1_GiB}}, 2_GiB, 4), "[██░░]");
 }
 

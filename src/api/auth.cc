@@ -6,6 +6,8 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
+#include "base/text.h"
+
 namespace vramd::api {
 namespace {
 
@@ -17,30 +19,12 @@ Digest digest_of(std::string_view secret) {
   return digest;
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), lower);
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
-
 // The secret that was presented: "Bearer KEY", else the x-api-key header.
 std::string_view presented(const Credentials& credentials) {
   constexpr std::string_view kBearer = "bearer";
   const std::string_view value = trim(credentials.authorization);
   const std::size_t space = value.find(' ');
-  if (space != std::string_view::npos && lowered(value.substr(0, space)) == kBearer) {
+  if (space != std::string_view::npos && to_lower(value.substr(0, space)) == kBearer) {
     return trim(value.substr(space));
   }
   return trim(credentials.x_api_key);
@@ -75,7 +59,7 @@ std::string host_name(std::string_view authority) {
   const bool sane = !host.empty() && std::ranges::all_of(host, [](char c) {
     return c > ' ' && c != '/' && c != '@' && c != '\\' && c != '?' && c != '#' && c != '\x7F';
   });
-  return sane ? lowered(host) : std::string();
+  return sane ? to_lower(host) : std::string();
 }
 
 bool is_ipv4(std::string_view host) {
@@ -118,7 +102,7 @@ bool host_allowed(const SiteRules& rules, const std::string& host) {
       return true;
   }
   return std::ranges::any_of(rules.allowed_hosts, [&](const std::string& allowed) {
-    const std::string name = lowered(trim(allowed));
+    const std::string name = to_lower(trim(allowed));
     if (name.starts_with("*.")) {
       return host.size() > name.size() - 1 && host.ends_with(name.substr(1));
     }
@@ -131,7 +115,7 @@ std::string_view origin_authority(std::string_view origin) {
   const std::size_t scheme = origin.find("://");
   if (scheme == std::string_view::npos)
     return {};
-  const std::string name = lowered(origin.substr(0, scheme));
+  const std::string name = to_lower(origin.substr(0, scheme));
   if (name != "http" && name != "https")
     return {};
   return origin.substr(scheme + 3);
@@ -236,7 +220,7 @@ std::optional<ApiError> check_site(const SiteRules& rules, const SiteFacts& fact
     }
   } else if (!origin.empty()) {
     const std::string_view authority = origin_authority(origin);
-    same_or_allowed = lowered(authority) == lowered(trim(facts.host)) ||
+    same_or_allowed = to_lower(authority) == to_lower(trim(facts.host)) ||
                       host_allowed(rules, host_name(authority));
     if (!same_or_allowed) {
       return forbidden("origin_not_allowed",
@@ -246,11 +230,11 @@ std::optional<ApiError> check_site(const SiteRules& rules, const SiteFacts& fact
     }
   }
   // A browser that sends no Origin still says that another site's page made it ask.
-  if (changes_state && !same_or_allowed && lowered(facts.sec_fetch_site) == "cross-site") {
+  if (changes_state && !same_or_allowed && to_lower(facts.sec_fetch_site) == "cross-site") {
     return forbidden("cross_site", "Another web site's page may not change anything here.");
   }
   const std::string_view type = trim(facts.content_type.substr(0, facts.content_type.find(';')));
-  if (changes_state && lowered(type) == "text/plain") {
+  if (changes_state && to_lower(type) == "text/plain") {
     return ApiError{415,
                     "content_type_not_allowed",
                     "Send the body as application/json: text/plain is what other sites' pages can "

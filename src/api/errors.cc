@@ -4,6 +4,7 @@
 #include <array>
 
 #include "api/json_shapes.h"
+#include "base/text.h"
 
 namespace vramd::api {
 namespace {
@@ -14,12 +15,8 @@ constexpr std::size_t kNearMatchesMax = 3;
 // Edit distance costs length x length: longer names are compared by their beginning.
 constexpr std::size_t kComparedBytesMax = 96;
 
-std::string lower(std::string_view text) {
-  std::string out(text.substr(0, kComparedBytesMax));
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
+std::string compared_part(std::string_view text) {
+  return to_lower(text.substr(0, kComparedBytesMax));
 }
 
 // Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours.
@@ -123,10 +120,10 @@ std::vector<std::string> near_matches(std::string_view name, std::span<const std
     std::size_t index;
     auto operator<=>(const Match&) const = default;
   };
-  const std::string wanted = lower(name);
+  const std::string wanted = compared_part(name);
   std::vector<Match> matches;
   for (std::size_t i = 0; i < known.size() && !wanted.empty(); ++i) {
-    const std::string candidate = lower(known[i]);
+    const std::string candidate = compared_part(known[i]);
     const std::size_t shorter = std::min(wanted.size(), candidate.size());
     const std::size_t longer = std::max(wanted.size(), candidate.size());
     const std::size_t allowed = std::max<std::size_t>(2, longer / 3);

@@ -10,25 +10,25 @@
 namespace vramd {
 namespace {
 
-struct Unit {
+struct SizeUnit {
   std::string_view name;
   std::int64_t factor;
 };
 
-constexpr std::array kUnits = {
-    Unit{"B", 1},
-    Unit{"KiB", kKiB},
-    Unit{"MiB", kMiB},
-    Unit{"GiB", kGiB},
-    Unit{"TiB", kGiB * 1024},
-    Unit{"KB", 1'000},
-    Unit{"kB", 1'000},
-    Unit{"MB", 1'000'000},
-    Unit{"GB", 1'000'000'000},
-    Unit{"TB", 1'000'000'000'000},
+constexpr std::array kSizeUnits = {
+    SizeUnit{"B", 1},
+    SizeUnit{"KiB", kKiB},
+    SizeUnit{"MiB", kMiB},
+    SizeUnit{"GiB", kGiB},
+    SizeUnit{"TiB", kGiB * 1024},
+    SizeUnit{"KB", 1'000},
+    SizeUnit{"kB", 1'000},
+    SizeUnit{"MB", 1'000'000},
+    SizeUnit{"GB", 1'000'000'000},
+    SizeUnit{"TB", 1'000'000'000'000},
 };
 
-constexpr std::string_view kRemedy = "write a number and a unit: 512MiB, 6GiB, 1.5GB";
+constexpr std::string_view kSizeRemedy = "write a number and a unit: 512MiB, 6GiB, 1.5GB";
 
 }  // namespace
 
@@ -36,15 +36,15 @@ Result<Bytes> parse_bytes(std::string_view text) {
   const auto quantity = split_quantity(text);
   if (!quantity) {
     return fail("not a memory size", "'" + std::string(text) + "'", quantity.error().why,
-                std::string(kRemedy));
+                std::string(kSizeRemedy));
   }
   if (quantity->unit.empty()) {
     if (quantity->number == 0)
       return Bytes{0};
     return fail("not a memory size", "'" + std::string(text) + "'", "the unit is missing",
-                std::string(kRemedy));
+                std::string(kSizeRemedy));
   }
-  for (const Unit& unit : kUnits) {
+  for (const SizeUnit& unit : kSizeUnits) {
     if (quantity->unit != unit.name)
       continue;
     const long double bytes = quantity->number * static_cast<long double>(unit.factor);
@@ -54,7 +54,7 @@ Result<Bytes> parse_bytes(std::string_view text) {
     return Bytes(static_cast<std::int64_t>(std::llround(bytes)));
   }
   return fail("not a memory size", "'" + std::string(text) + "'",
-              "unknown unit '" + std::string(quantity->unit) + "'", std::string(kRemedy));
+              "unknown unit '" + std::string(quantity->unit) + "'", std::string(kSizeRemedy));
 }
 
 std::string to_text(Bytes bytes) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace vramd {
 namespace {
 
@@ -12,18 +14,10 @@ constexpr bool is_unit_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '%';
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ')
-    text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ')
-    text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 Result<Quantity> split_quantity(std::string_view text) {
-  text = trim(text);
+  text = trim(text, " ");
   if (text.empty())
     return fail({}, {}, "it is empty");
   if (!is_digit(text.front()))
@@ -45,7 +39,7 @@ Result<Quantity> split_quantity(std::string_view text) {
     if (at == first)
       return fail({}, {}, "no digit follows the decimal point");
   }
-  quantity.unit = trim(text.substr(at));
+  quantity.unit = trim(text.substr(at), " ");
   if (!std::ranges::all_of(quantity.unit, is_unit_char)) {
     return fail({}, {}, "unexpected characters '" + std::string(quantity.unit) + "'");
   }

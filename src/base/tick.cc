@@ -9,17 +9,17 @@
 namespace vramd {
 namespace {
 
-struct Unit {
+struct TimeUnit {
   std::string_view name;
   std::int64_t us;
 };
 
-constexpr std::array kUnits = {
-    Unit{"d", 86'400'000'000}, Unit{"h", 3'600'000'000}, Unit{"m", 60'000'000},
-    Unit{"s", 1'000'000},      Unit{"ms", 1'000},        Unit{"us", 1},
+constexpr std::array kTimeUnits = {
+    TimeUnit{"d", 86'400'000'000}, TimeUnit{"h", 3'600'000'000}, TimeUnit{"m", 60'000'000},
+    TimeUnit{"s", 1'000'000},      TimeUnit{"ms", 1'000},        TimeUnit{"us", 1},
 };
 
-constexpr std::string_view kRemedy = "write a number and a unit: 500ms, 30s, 10m, 12h";
+constexpr std::string_view kTimeRemedy = "write a number and a unit: 500ms, 30s, 10m, 12h";
 
 }  // namespace
 
@@ -27,14 +27,14 @@ Result<Duration> parse_duration(std::string_view text) {
   const std::string object = "'" + std::string(text) + "'";
   const auto quantity = split_quantity(text);
   if (!quantity) {
-    return fail("not a duration", object, quantity.error().why, std::string(kRemedy));
+    return fail("not a duration", object, quantity.error().why, std::string(kTimeRemedy));
   }
   if (quantity->unit.empty()) {
     if (quantity->number == 0)
       return Duration{0};
-    return fail("not a duration", object, "the unit is missing", std::string(kRemedy));
+    return fail("not a duration", object, "the unit is missing", std::string(kTimeRemedy));
   }
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     if (quantity->unit != unit.name)
       continue;
     const long double us = quantity->number * static_cast<long double>(unit.us);
@@ -44,7 +44,7 @@ Result<Duration> parse_duration(std::string_view text) {
     return Duration{std::llround(us)};
   }
   return fail("not a duration", object, "unknown unit '" + std::string(quantity->unit) + "'",
-              std::string(kRemedy));
+              std::string(kTimeRemedy));
 }
 
 std::string to_text(Duration duration) {
@@ -54,12 +54,12 @@ std::string to_text(Duration duration) {
     us = -us;
   if (us == 0)
     return "0s";
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     if (us >= unit.us && us % unit.us == 0) {
       return sign + std::to_string(us / unit.us) + std::string(unit.name);
     }
   }
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     if (us < unit.us)
       continue;
     std::array<char, 48> buffer{};
@@ -74,7 +74,7 @@ std::string to_text(Duration duration) {
 std::string rounded_text(Duration duration) {
   const std::int64_t us = duration.count() < 0 ? -duration.count() : duration.count();
   // Below ten of a unit one decimal says enough; below two the next smaller unit says more.
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     if (us < unit.us * (unit.us > 1'000'000 ? 2 : 1))
       continue;
     const std::int64_t tenths = (us * 10 + unit.us / 2) / unit.us;

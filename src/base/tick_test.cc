@@ -9,7 +9,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string error_of(std::string_view text) {
+std::string duration_error(std::string_view text) {
   const auto parsed = parse_duration(text);
   return parsed ? "no error" : parsed.error().text();
 }
@@ -26,12 +26,12 @@ TEST(Duration, EveryUnitIsRead) {
 }
 
 TEST(Duration, WhatIsNoDurationSaysWhy) {
-  EXPECT_THAT(error_of("10"), HasSubstr("the unit is missing"));
-  EXPECT_THAT(error_of("10min"), HasSubstr("unknown unit 'min'"));
-  EXPECT_THAT(error_of("-5s"), HasSubstr("does not start with a digit"));
-  EXPECT_THAT(error_of(""), HasSubstr("it is empty"));
-  EXPECT_THAT(error_of("5000000000d"), HasSubstr("out of range"));
-  EXPECT_THAT(error_of("5x"), HasSubstr("500ms, 30s, 10m, 12h"));
+  EXPECT_THAT(duration_error("10"), HasSubstr("the unit is missing"));
+  EXPECT_THAT(duration_error("10min"), HasSubstr("unknown unit 'min'"));
+  EXPECT_THAT(duration_error("-5s"), HasSubstr("does not start with a digit"));
+  EXPECT_THAT(duration_error(""), HasSubstr("it is empty"));
+  EXPECT_THAT(duration_error("5000000000d"), HasSubstr("out of range"));
+  EXPECT_THAT(duration_error("5x"), HasSubstr("500ms, 30s, 10m, 12h"));
 }
 
 TEST(Duration, TextIsShortAndExactForWholeUnits) {

@@ -21,7 +21,7 @@ Config on(Capacities capacities, const std::string& yaml) {
   return config;
 }
 
-std::string source_of(const Config& config, std::string_view path) {
+std::string setting_of(const Config& config, std::string_view path) {
   for (const Setting& setting : config.sources) {
     if (setting.path == path)
       return setting.value + " from " + setting.source;
@@ -65,8 +65,8 @@ TEST(CapacityDefaults, ASmallCardIsUsedMoreSparingly) {
   EXPECT_TRUE(config.policy.residency.heavy_slot);
   EXPECT_EQ(config.policy.queue.degrade_after, Duration(30s));
   EXPECT_EQ(config.policy.pressure.preset, "demand");
-  EXPECT_EQ(source_of(config, "residency.ttl"), "5m from default for 4 GB");
-  EXPECT_EQ(source_of(config, "defaults.context"), "4096 from default");
+  EXPECT_EQ(setting_of(config, "residency.ttl"), "5m from default for 4 GB");
+  EXPECT_EQ(setting_of(config, "defaults.context"), "4096 from default");
 }
 
 TEST(CapacityDefaults, AsManySlotsAsTheCardHasRoomFor) {
@@ -118,7 +118,7 @@ TEST(CapacityDefaults, EveryClassCanBeApplied) {
     apply_capacity_defaults(config, machine.unified ? Capacities{.unified = capacity}
                                                     : Capacities{.largest_device = capacity});
     for (const CapacityDefault& given : machine.defaults) {
-      const std::string source = source_of(config, given.path);
+      const std::string source = setting_of(config, given.path);
       EXPECT_TRUE(source.starts_with(std::string(given.value) + " from default"))
           << machine.name << ": " << given.path << ": " << source;
     }

@@ -1,4 +1,5 @@
-// set(): a parsed Value into the field that a key's table row names.
+// What the rows of the key tables are written with: row(), bounds of durations, and set(), which
+// puts a parsed Value into the field that a row names.
 #pragma once
 
 #include <optional>
@@ -34,5 +35,24 @@ void set(std::optional<Field>& field, const Value& value) {
   }
   set(field.emplace(), value);
 }
+
+using StoreValue = void (*)(KeyTarget&, const Value&);
+
+constexpr KeySpec row(KeyScope scope, std::string_view path, ValueType type,
+                      std::string_view fallback, std::string_view doc, StoreValue store) {
+  return {scope, path, type, fallback, doc, store};
+}
+
+constexpr KeySpec row(std::string_view path, ValueType type, std::string_view fallback,
+                      std::string_view doc, StoreValue store) {
+  return row(KeyScope::global, path, type, fallback, doc, store);
+}
+
+// Durations are bounded in the unit in which they are stored.
+constexpr std::int64_t us(Duration d) {
+  return d.count();
+}
+inline constexpr std::int64_t kSecond = us(1s);
+inline constexpr std::int64_t kDay = us(24h);
 
 }  // namespace vramd

@@ -9,12 +9,6 @@ namespace {
 using T = KeyTarget;
 using V = const Value&;
 
-constexpr std::int64_t us(Duration d) {
-  return d.count();
-}
-constexpr std::int64_t kSecond = us(1s);
-constexpr std::int64_t kDay = us(24h);
-
 constexpr std::array<std::string_view, 2> kEvictions = {"lru", "value"};
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 3> kFormats = {"auto", "text", "json"};
@@ -26,11 +20,6 @@ void store_min_residency(KeyTarget& t, const Value& v) {
   set(residency.min_residency_max, v);
   residency.min_residency_min =
       std::min(ResidencyPolicy{}.min_residency_min, residency.min_residency_max);
-}
-
-constexpr KeySpec row(std::string_view path, ValueType type, std::string_view fallback,
-                      std::string_view doc, void (*store)(T&, V)) {
-  return {KeyScope::global, path, type, fallback, doc, store};
 }
 
 const KeySpec kDoorRows[] = {

@@ -10,12 +10,6 @@ namespace {
 using T = KeyTarget;
 using V = const Value&;
 
-constexpr std::int64_t us(Duration d) {
-  return d.count();
-}
-constexpr std::int64_t kSecond = us(1s);
-constexpr std::int64_t kDay = us(24h);
-
 constexpr std::array<std::string_view, 4> kPresets = {"demand", "balanced", "guard", "unified"};
 constexpr std::array<std::string_view, 2> kBases = {"use", "overrun"};
 constexpr std::array<std::string_view, 2> kPools = {"host", "gpu"};
@@ -35,16 +29,6 @@ void store_restore_below(KeyTarget& t, const Value& v) {
   t.pressure->restore_below_permille.emplace();
   if (permille > 0)
     *t.pressure->restore_below_permille = permille;
-}
-
-constexpr KeySpec row(std::string_view path, ValueType type, std::string_view fallback,
-                      std::string_view doc, void (*store)(T&, V)) {
-  return {KeyScope::global, path, type, fallback, doc, store};
-}
-
-constexpr KeySpec row(KeyScope scope, std::string_view path, ValueType type,
-                      std::string_view fallback, std::string_view doc, void (*store)(T&, V)) {
-  return {scope, path, type, fallback, doc, store};
 }
 
 const KeySpec kRows[] = {

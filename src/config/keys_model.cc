@@ -17,8 +17,6 @@ constexpr std::int64_t kContextMax = std::int64_t{1} << 22;
 constexpr std::int64_t kSlotsMax = 256;
 // More than any model has; people write 99 or 999 for all.
 constexpr std::int64_t kLayersMax = 9'999;
-constexpr std::int64_t kSecond = Duration(1s).count();
-constexpr std::int64_t kDay = Duration(24h).count();
 
 constexpr std::array<std::string_view, 7> kTypes = {"llm",    "embedding", "reranker", "stt",
                                                     "vision", "image",     "other"};
@@ -56,11 +54,6 @@ void store_scopes(KeyTarget& t, const Value& v) {
     scopes.admin |= name == kScopes[2];
   }
   t.api_key->key.scopes = scopes;
-}
-
-constexpr KeySpec row(KeyScope scope, std::string_view path, ValueType type,
-                      std::string_view fallback, std::string_view doc, void (*store)(T&, V)) {
-  return {scope, path, type, fallback, doc, store};
 }
 
 const KeySpec kModelRows[] = {

@@ -176,11 +176,6 @@ class Parsing {
   std::map<std::string, std::size_t, std::less<>> names_;
 };
 
-std::string variable(const Environment& environment, std::string_view name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 std::unexpected<Problems> unreadable(const std::filesystem::path& file, const std::string& why) {
   Problems problems;
   problems.add({file.string()}, why);
@@ -230,6 +225,11 @@ ConfigInputs inputs_of_process() {
   inputs.working_folder = std::filesystem::current_path(error);
   inputs.uid = ::getuid();
   return inputs;
+}
+
+std::string variable(const Environment& environment, std::string_view name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? std::string{} : found->second;
 }
 
 std::filesystem::path default_config_file(const Environment& environment) {

@@ -17,6 +17,9 @@ namespace vramd {
 
 using Environment = std::map<std::string, std::string, std::less<>>;
 
+// Its value; empty where it is not set.
+std::string variable(const Environment& environment, std::string_view name);
+
 // A flag of the command line that sets a key.
 struct FlagValue {
   std::string flag;   // "--listen"

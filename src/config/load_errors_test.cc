@@ -15,13 +15,13 @@ std::string beside_a_model(const std::string& yaml) {
   return problems_of(yaml + "\n" + kOneModel);
 }
 
-struct Case {
+struct Mistake {
   const char* yaml;
   const char* expected;  // without "vramd.yaml:" in front and the newline behind
 };
 
-void expect_each(std::span<const Case> cases, std::string (*problems)(const std::string&)) {
-  for (const Case& c : cases) {
+void expect_each(std::span<const Mistake> cases, std::string (*problems)(const std::string&)) {
+  for (const Mistake& c : cases) {
     EXPECT_EQ(problems(c.yaml), "vramd.yaml:" + std::string(c.expected) + "\n") << c.yaml;
   }
 }
@@ -31,7 +31,7 @@ std::string alone(const std::string& yaml) {
 }
 
 TEST(LoadErrors, UnknownKeysNameTheNearest) {
-  constexpr Case kCases[] = {
+  constexpr Mistake kCases[] = {
       {"queue: {yeild_after: 5s}",
        "1:9: unknown key 'yeild_after' in queue; did you mean 'yield_after'?"},
       {"lsten: 127.0.0.1:1", "1:1: unknown key 'lsten' at the top level; did you mean 'listen'?"},
@@ -56,7 +56,7 @@ TEST(LoadErrors, UnknownKeysNameTheNearest) {
 }
 
 TEST(LoadErrors, DuplicateKeysAreFoundAtEachLevel) {
-  constexpr Case kCases[] = {
+  constexpr Mistake kCases[] = {
       {"log: {level: info}\nlog: {level: warn}",
        "2:1: duplicate key 'log' at the top level; it is already set on line 1"},
       {"queue:\n  yield_after: 1s\n  yield_after: 1s",
@@ -77,7 +77,7 @@ TEST(LoadErrors, DuplicateKeysAreFoundAtEachLevel) {
 
 TEST(LoadErrors, NamesOfModelsAreUniqueAndUsable) {
   const std::string long_id(201, 'x');
-  constexpr Case kCases[] = {
+  constexpr Mistake kCases[] = {
       {"models:\n  a: {gguf: a}\n  a: {gguf: b}",
        "3:3: duplicate model 'a'; it is already configured on line 2"},
       {"models: {a: {gguf: a, gguf: b}}",
@@ -108,7 +108,7 @@ TEST(LoadErrors, NamesOfModelsAreUniqueAndUsable) {
 }
 
 TEST(LoadErrors, WrongValuesSayWhatIsWanted) {
-  constexpr Case kCases[] = {
+  constexpr Mistake kCases[] = {
       {"queue: {yield_after: 5}",
        "1:22: queue.yield_after: '5' is not a duration: the unit is missing; write a number and a "
        "unit: 500ms, 30s, 10m, 12h"},
@@ -150,7 +150,7 @@ TEST(LoadErrors, WrongValuesSayWhatIsWanted) {
        "1:24: journal.segment_max: 1.00 GiB is larger than journal.total_max, 64 MiB"},
       {"load: {timeout: 5s}", "load.stall_after: 20s is longer than load.timeout, 5s"},
   };
-  for (const Case& c : std::span(kCases).first(std::size(kCases) - 1)) {
+  for (const Mistake& c : std::span(kCases).first(std::size(kCases) - 1)) {
     EXPECT_EQ(beside_a_model(c.yaml), "vramd.yaml:" + std::string(c.expected) + "\n") << c.yaml;
   }
   // The value in the way is a default, so there is no line to name.
@@ -164,7 +164,7 @@ TEST(LoadErrors, ListeningToOthersNeedsAKeyOrTheWord) {
             "asked for; add 'keys', listen on 127.0.0.1, or set 'insecure: true'\n");
   EXPECT_EQ(beside_a_model("listen: 0.0.0.0:80\ninsecure: true"), "no problem");
   EXPECT_EQ(beside_a_model("listen: 0.0.0.0:80\nkeys: [{name: a, key: 12345678}]"), "no problem");
-  constexpr Case kCases[] = {
+  constexpr Mistake kCases[] = {
       {"listen: 127.0.0.1",
        "1:9: listen: '127.0.0.1' is not a listen address: the port is missing; "
        "write 127.0.0.1:8726, or [::1]:8726 for IPv6"},
@@ -182,7 +182,7 @@ TEST(LoadErrors, ListeningToOthersNeedsAKeyOrTheWord) {
 }
 
 TEST(LoadErrors, ModelsAndLaddersAreComplete) {
-  constexpr Case kCases[] = {
+  constexpr Mistake kCases[] = {
       {"log: {level: info}\nmodels:",
        "2:1: models: nothing is given, but a map from model ids to "
        "their keys is wanted"},
@@ -205,7 +205,7 @@ TEST(LoadErrors, ModelsAndLaddersAreComplete) {
 }
 
 TEST(LoadErrors, ClientKeysAreNeverShown) {
-  constexpr Case kCases[] = {
+  constexpr Mistake kCases[] = {
       {"keys: [hunter2hunter2]",
        "1:8: keys[1]: a map such as {name: laptop, key: SECRET} is wanted"},
       {"keys: [{name: a, key: hunter2}]",

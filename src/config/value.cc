@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/number.h"
+#include "base/text.h"
 
 namespace vramd {
 namespace {
@@ -16,14 +17,6 @@ using Parsed = std::expected<Value, std::string>;
 // A list of settings is short; a longer one is a mistake or an attack.
 constexpr std::size_t kListMax = 1'000;
 constexpr std::size_t kTextBytesMax = 4'096;
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
-}
 
 // A bound in the form in which the user writes such a value.
 std::string bound_text(ValueType type, std::int64_t bound) {
@@ -284,7 +277,7 @@ std::expected<Value, std::string> parse_value(const KeySpec& spec, const Node& n
     return std::unexpected("a text of more than 4 KiB");
   if (spec.type == ValueType::secret || spec.type == ValueType::text)
     return Value(node.text);
-  return parse_scalar(spec, trimmed(node.text), paths);
+  return parse_scalar(spec, trim(node.text), paths);
 }
 
 Result<std::int64_t> parse_percent(std::string_view text) {
@@ -319,7 +312,7 @@ Result<Reserve> parse_reserve(std::string_view text) {
   const auto wrong = [&](std::string why) { return fail("not a reserve", object, why, remedy); };
 
   std::vector<std::string_view> parts;
-  std::string_view rest = trimmed(text);
+  std::string_view rest = trim(text);
   if (rest.starts_with("min(")) {
     if (!rest.ends_with(')'))
       return wrong("the closing bracket is missing");
@@ -327,7 +320,7 @@ Result<Reserve> parse_reserve(std::string_view text) {
     const std::size_t comma = rest.find(',');
     if (comma == std::string_view::npos)
       return wrong("min() takes a percentage and a size");
-    parts = {trimmed(rest.substr(0, comma)), trimmed(rest.substr(comma + 1))};
+    parts = {trim(rest.substr(0, comma)), trim(rest.substr(comma + 1))};
   } else {
     parts = {rest};
   }

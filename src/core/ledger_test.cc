@@ -115,7 +115,7 @@ TEST(LedgerDeathTest, AGenerationIsChargedOnce) {
 }
 
 // A ledger that adds everything up anew whenever it is asked.
-struct Twin {
+struct LedgerTwin {
   std::map<Generation, Charge> charges;
 
   Bytes weights() const {
@@ -137,7 +137,7 @@ struct Twin {
 
 RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
   Ledger ledger(one_pool());
-  Twin twin;
+  LedgerTwin twin;
   ledger.sample(kHostPool, seen(64_GiB, 0_B, Tick{1s}));
   std::uint64_t next = 1;
   const int steps = *rc::gen::inRange(1, 60);

@@ -73,9 +73,9 @@ struct Expected {
   std::size_t row = 0;
 };
 
-class Twin {
+class PlacementTwin {
  public:
-  explicit Twin(const Drawn& drawn) : drawn_(drawn), m_(drawn.machine) {}
+  explicit PlacementTwin(const Drawn& drawn) : drawn_(drawn), m_(drawn.machine) {}
 
   Expected expected() const {
     const auto& rows = m_.models[0].rows;
@@ -215,7 +215,7 @@ class Twin {
 RC_GTEST_PROP(PlannerTwin, TakesThePlacementThatTheRulesName, ()) {
   const Drawn drawn = draw();
   const LoadPlan plan = drawn.machine.planner().plan_load(drawn.query);
-  const Expected expected = Twin(drawn).expected();
+  const Expected expected = PlacementTwin(drawn).expected();
   RC_ASSERT(plan.verdict == expected.verdict);
   RC_ASSERT(plan.reason == expected.reason);
   if (plan.verdict != LoadVerdict::refused)

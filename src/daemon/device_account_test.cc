@@ -33,7 +33,7 @@ DeviceSample hidden(Bytes used) {
   return sample;
 }
 
-DeviceSurvey survey_of(const DeviceSample& sample) {
+DeviceSurvey survey_of_one(const DeviceSample& sample) {
   return {.devices = {{sample, {}}}, .failed = {}, .lost = {}};
 }
 
@@ -41,7 +41,7 @@ class DeviceAccountTest : public testing::Test {
  protected:
   DeviceTruth judge(const DeviceSample& sample, std::vector<OwnTree> own,
                     std::vector<DeviceCharge> charges = {}) {
-    return account_.judge(survey_of(sample), own, charges);
+    return account_.judge(survey_of_one(sample), own, charges);
   }
   // Foreign use by what the core has charged.
   Bytes foreign(Bytes used, std::vector<DeviceCharge> charges) {
@@ -49,7 +49,7 @@ class DeviceAccountTest : public testing::Test {
   }
 
   std::vector<LlamaDevice> engine_ = {{"CUDA0", "a card"}};
-  DevicePools pools_{survey_of(card(0_B)), engine_};
+  DevicePools pools_{survey_of_one(card(0_B)), engine_};
   DeviceAccount account_{pools_, [](std::int32_t) { return true; }};
 };
 
@@ -115,7 +115,7 @@ TEST_F(DeviceAccountTest, ALostDeviceIsToldOnceAndIsBackWithItsSample) {
 }
 
 TEST_F(DeviceAccountTest, AGpuThatTellsNothingIsNamedWithWhatItsSourcesSaid) {
-  DeviceSurvey survey = survey_of(card(1_GiB));
+  DeviceSurvey survey = survey_of_one(card(1_GiB));
   survey.devices[0].sample.used.reset();
   survey.devices[0].failed = {{"nvml", "NVML_ERROR_UNKNOWN"}};
   survey.failed = {{"nvidia-smi", "it ended with status 1"}};
@@ -134,7 +134,7 @@ TEST_F(DeviceAccountTest, WhatOthersHeldLatelyIsExpectedAgain) {
   const auto expected = [&](Duration at, std::vector<DeviceProcess> others) {
     others.push_back({7, 1_GiB});
     const DeviceSample sample = card(4_GiB, std::move(others));
-    return account_.judge(survey_of(sample), own, {}, Tick(at)).pools.at(0).expected;
+    return account_.judge(survey_of_one(sample), own, {}, Tick(at)).pools.at(0).expected;
   };
   EXPECT_EQ(expected(0s, {{50, 3_GiB}}), 0_B);
   EXPECT_EQ(expected(1s, {{50, 1_GiB}}), 2_GiB);
@@ -144,7 +144,7 @@ TEST_F(DeviceAccountTest, WhatOthersHeldLatelyIsExpectedAgain) {
 TEST_F(DeviceAccountTest, WhatADryRunHoldsIsNotForeign) {
   const auto told = [&](const DeviceSample& sample, std::span<const DeviceCharge> charges) {
     const std::vector<OwnTree> own = {{std::nullopt, {9}}};
-    return account_.judge(survey_of(sample), own, charges).pools.at(0).foreign;
+    return account_.judge(survey_of_one(sample), own, charges).pools.at(0).foreign;
   };
   ModelSnapshot model;
   model.state = ResidencyState::profiling;
@@ -175,11 +175,11 @@ TEST(DeviceAccountUnified, WhatAServerHoldsThereIsTheHosts) {
   DeviceSample sample = card(4_GiB, {{7, 1_GiB}});
   sample.unified = true;
   const std::vector<LlamaDevice> engine = {{"CUDA0", "a card"}};
-  const DevicePools pools(survey_of(sample), engine);
+  const DevicePools pools(survey_of_one(sample), engine);
   ASSERT_THAT(pools.devices(), IsEmpty());
   DeviceAccount account(pools);
   const std::vector<OwnTree> own = {{kOne, {7}}, {kTwo, {8}}};
-  const auto truth = account.judge(survey_of(sample), own, {});
+  const auto truth = account.judge(survey_of_one(sample), own, {});
   EXPECT_THAT(truth.pools, IsEmpty());
   EXPECT_EQ(truth.unified.at(kOne), 1_GiB);
   EXPECT_FALSE(truth.unified.contains(kTwo));

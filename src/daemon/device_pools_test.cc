@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "daemon/survey_fixture.h"
+
 namespace vramd {
 namespace {
 
@@ -19,10 +21,6 @@ SurveyedDevice device(const std::string& id, Bytes total, bool unified = false) 
   sample.free = total;
   sample.unified = unified;
   return {sample, {}};
-}
-
-DeviceSurvey survey_of(std::vector<SurveyedDevice> devices) {
-  return {.devices = std::move(devices), .failed = {}, .lost = {}};
 }
 
 const std::vector<LlamaDevice> kCudaDevices = {{"CUDA0", ""}};

@@ -23,11 +23,6 @@ constexpr const char* kRemedy =
     "put a GPU plug-in of the engine's version (libggml-cuda.so or libggml-vulkan.so) beside "
     "llama-server, set engine.llama_server to a build with one, or serve with --cpu";
 
-std::string variable(const Environment& environment, std::string_view name) {
-  const auto found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 bool has_uuid(const DeviceSample& sample) {
   return sample.id.starts_with("GPU-") || sample.id.starts_with("MIG-");
 }

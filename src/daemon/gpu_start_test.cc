@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "daemon/survey_fixture.h"
+
 namespace vramd {
 namespace {
 
@@ -20,10 +22,6 @@ SurveyedDevice device(const std::string& id, bool unified = false) {
   sample.free = 7_GiB;
   sample.unified = unified;
   return {sample, {}};
-}
-
-DeviceSurvey survey_of(std::vector<SurveyedDevice> devices) {
-  return {.devices = std::move(devices), .failed = {}, .lost = {}};
 }
 
 std::vector<std::string> seen(const std::string& visible) {

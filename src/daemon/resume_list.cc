@@ -13,7 +13,6 @@ namespace vramd {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
 constexpr auto kWriteAfter = std::chrono::seconds(1);
 constexpr std::uintmax_t kFileBytesMax = 1U << 20U;
@@ -40,11 +39,11 @@ std::vector<std::string> read_resume_list(const fs::path& file) {
   if (fs::file_size(file, error) > kFileBytesMax || error)
     return {};
   std::ifstream stream(file, std::ios::binary);
-  const Json json = Json::parse(stream, nullptr, false);
+  const nlohmann::json json = nlohmann::json::parse(stream, nullptr, false);
   if (!json.is_object() || !json.contains("ready") || !json["ready"].is_array())
     return {};
   std::vector<std::string> ids;
-  for (const Json& id : json["ready"]) {
+  for (const nlohmann::json& id : json["ready"]) {
     if (id.is_string())
       ids.push_back(id.get<std::string>());
   }
@@ -98,8 +97,8 @@ void ResumeList::write() {
   if (ready == written_)
     return;
   written_ = std::move(ready);
-  const std::string text =
-      Json{{"ready", written_}}.dump(2, ' ', false, Json::error_handler_t::replace);
+  const std::string text = nlohmann::json{{"ready", written_}}.dump(
+      2, ' ', false, nlohmann::json::error_handler_t::replace);
   boost::asio::post(worker_, [file = file_, text] { write_file(file, text + "\n"); });
 }
 

@@ -15,7 +15,7 @@ constexpr Duration kStatusInterval = 10s;
 constexpr Duration kEndSlack = 15s;
 constexpr std::size_t kNamesMax = 8;
 
-std::string ready_models(const Snapshot& snapshot) {
+std::string ready_text(const Snapshot& snapshot) {
   std::string names;
   std::size_t count = 0;
   for (const ModelSnapshot& model : snapshot.models) {
@@ -38,7 +38,7 @@ bool scheduler_moves(Tick now, std::optional<Tick> deadline) {
 std::string service_status(const Snapshot& snapshot, std::string_view listen) {
   std::string out = "serving " + std::to_string(snapshot.models.size()) +
                     (snapshot.models.size() == 1 ? " model at " : " models at ") +
-                    std::string(listen) + "; ready: " + ready_models(snapshot);
+                    std::string(listen) + "; ready: " + ready_text(snapshot);
   for (const PoolSnapshot& pool : snapshot.pools) {
     out += "; " + pool.name + ": " + to_text(pool.reserved) + " of " + to_text(pool.budget) +
            " reserved";

@@ -6,8 +6,8 @@
 #include <array>
 #include <vector>
 
+#include "base/text.h"
 #include "engine/log_ring.h"
-#include "engine/lower.h"
 
 namespace vramd {
 namespace {

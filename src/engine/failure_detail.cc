@@ -5,7 +5,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "engine/lower.h"
+#include "base/text.h"
 
 namespace vramd {
 namespace {

@@ -25,13 +25,6 @@ namespace {
 using boost::asio::posix::stream_descriptor;
 using boost::system::error_code;
 
-constexpr std::size_t kReadBytes = 16 * 1024;
-// Per wake-up, so that a program that prints without end leaves time for others.
-constexpr int kReadsPerWake = 4;
-// After the exit, all that a pipe can hold (1 MiB at most).
-constexpr int kReadsAtEnd = 64;
-constexpr int kEndWaitMs = 1000;
-
 }  // namespace
 
 // One program on its way.

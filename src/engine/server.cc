@@ -28,12 +28,6 @@ constexpr int kPollShare = 20;
 // than this share of the time waited.
 constexpr int kHintShare = 100;
 constexpr std::chrono::seconds kReadinessAnswerMax{1};
-constexpr std::size_t kReadBytes = 16 * 1024;
-// Per wake-up, so that a server that prints without end leaves time for the others.
-constexpr int kReadsPerWake = 4;
-// After the exit, all that the pipe can hold (64 KiB by default, 1 MiB at most).
-constexpr int kReadsAtEnd = 64;
-constexpr int kEndWaitMs = 1000;
 
 int duplicate(int fd) {
   return ::fcntl(fd, F_DUPFD_CLOEXEC, 3);

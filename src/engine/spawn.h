@@ -51,4 +51,12 @@ struct Pipe {
 };
 Result<Pipe> open_pipe();
 
+// How the output of a started program is read.
+inline constexpr std::size_t kReadBytes = 16 * 1024;
+// Per wake-up, so that a program that prints without end leaves time for the others.
+inline constexpr int kReadsPerWake = 4;
+// After the exit, all that a pipe can hold (64 KiB by default, 1 MiB at most).
+inline constexpr int kReadsAtEnd = 64;
+inline constexpr int kEndWaitMs = 1000;
+
 }  // namespace vramd

@@ -8,7 +8,7 @@
 namespace vramd {
 namespace {
 
-constexpr const char* kWhat = "cannot read the dry run's answer";
+constexpr const char* kUnread = "cannot read the dry run's answer";
 
 constexpr std::size_t kFieldsPerRow = 4;
 constexpr std::size_t kDevicesMax = 64;     // GGML_SCHED_MAX_BACKENDS is 16
@@ -107,17 +107,17 @@ Result<DryRun> parse_dry_run(std::string_view output) {
     const auto context = mebibytes(fields[2]);
     const auto compute = mebibytes(fields[3]);
     if (!weights || !context || !compute) {
-      error = Error{kWhat, {}, "an absurd amount in the line \"" + std::string(line) + "\"", {}};
+      error = Error{kUnread, {}, "an absurd amount in the line \"" + std::string(line) + "\"", {}};
       return;
     }
     DryRunRow row{std::string(fields[0]), *weights, *context, *compute};
     if (row.device == "Host") {
       if (host_seen)
-        error = Error{kWhat, {}, "two lines for the host", {}};
+        error = Error{kUnread, {}, "two lines for the host", {}};
       host_seen = true;
       run.host = std::move(row);
     } else if (run.devices.size() == kDevicesMax) {
-      error = Error{kWhat, {}, "more than " + std::to_string(kDevicesMax) + " devices", {}};
+      error = Error{kUnread, {}, "more than " + std::to_string(kDevicesMax) + " devices", {}};
     } else {
       run.devices.push_back(std::move(row));
     }
@@ -125,7 +125,7 @@ Result<DryRun> parse_dry_run(std::string_view output) {
   if (error)
     return std::unexpected(*error);
   if (!host_seen)
-    return fail(kWhat, {}, "there is no line for the host in it");
+    return fail(kUnread, {}, "there is no line for the host in it");
   return run;
 }
 

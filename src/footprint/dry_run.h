@@ -11,7 +11,10 @@
 
 namespace vramd {
 
-// One device's part. The program prints whole MiB, rounded down: the truth is up to 1 MiB more.
+// The program prints whole MiB, rounded down: the truth of each number is up to this much more.
+inline constexpr Bytes kDryRunRounding = 1_MiB;
+
+// One device's part.
 struct DryRunRow {
   std::string device;  // "CUDA0", "Vulkan1", "Host"
   Bytes weights;

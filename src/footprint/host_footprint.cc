@@ -23,8 +23,6 @@ constexpr Bytes kPerSlotAndToken{20};
 constexpr std::int64_t kPerHeaderBytePermille = 7500;
 // The prompt cache counts states, not its own tables: 64 MiB grew to 64.7, 16 MiB to 17.6.
 constexpr Bytes kPromptCacheSlack = 2_MiB;
-// The dry run rounds each number down to whole MiB.
-constexpr Bytes kRounding = 1_MiB;
 
 // A header may say anything; what no model has would overflow the products below.
 std::int64_t sane(std::int64_t value) {
@@ -109,7 +107,7 @@ Bytes process_overhead(const GgufInfo& model, const ServerSettings& settings) {
 }
 
 Bytes host_compute(const GgufInfo& model, const DryRunRow& host, const ServerSettings& settings) {
-  const Bytes reported = host.compute + kRounding;
+  const Bytes reported = host.compute + kDryRunRounding;
   const auto numbers = dense_numbers_per_token(model);
   const Bytes all_outputs(std::int64_t{settings.micro_batch} * vocabulary(model) * 4);
   // Outputs are what the graph ends with: more than them means that the layers decide.
@@ -119,18 +117,18 @@ Bytes host_compute(const GgufInfo& model, const DryRunRow& host, const ServerSet
   const Bytes mask(std::int64_t{settings.micro_batch} * settings.placement.context * 2);
   const Bytes outputs(std::int64_t{settings.placement.slots} * vocabulary(model) * 4);
   const Bytes layers(*numbers * settings.micro_batch * 4);
-  return std::min(reported, layers + mask + outputs + kRounding);
+  return std::min(reported, layers + mask + outputs + kDryRunRounding);
 }
 
 Bytes repacked_weights(const GgufInfo& model, const DryRun& dry_run) {
-  Bytes seen = dry_run.host.weights + kRounding;
+  Bytes seen = dry_run.host.weights + kDryRunRounding;
   for (const DryRunRow& device : dry_run.devices)
-    seen += device.weights + kRounding;
+    seen += device.weights + kDryRunRounding;
   return std::max(Bytes(0), model.tensor_bytes - seen);
 }
 
 Bytes host_anon(const GgufInfo& model, const DryRun& dry_run, const ServerSettings& settings) {
-  return repacked_weights(model, dry_run) + dry_run.host.context + kRounding +
+  return repacked_weights(model, dry_run) + dry_run.host.context + kDryRunRounding +
          host_compute(model, dry_run.host, settings) + process_overhead(model, settings);
 }
 

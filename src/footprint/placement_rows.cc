@@ -12,8 +12,6 @@ namespace {
 
 // The layers of the founding table.
 constexpr std::array<std::int32_t, 4> kLayerSteps = {32, 20, 12, 4};
-// The dry run rounds each number down to whole MiB.
-constexpr Bytes kRounding = 1_MiB;
 // What a driver's library keeps in the host for a program that uses a device, beside the engine's
 // own. A guess that measurements raise.
 constexpr Bytes kDriverInHost = 128_MiB;
@@ -82,12 +80,12 @@ PlacementRow device_row(const GgufInfo& model, const ProfiledPlacement& profiled
   if (profiled.dry_run && profiled.dry_run->devices.size() == profiled.devices) {
     const DryRun& run = *profiled.dry_run;
     row.source = FootprintSource::dry_run;
-    row.host_anon =
-        host_anon(model, run, profiled.settings) + run.host.weights + kRounding + kDriverInHost;
+    row.host_anon = host_anon(model, run, profiled.settings) + run.host.weights + kDryRunRounding +
+                    kDriverInHost;
     for (const DryRunRow& device : run.devices) {
       // Each of the three numbers was rounded down by itself.
       row.device_bytes.push_back(device.weights + device.context + device.compute +
-                                 Bytes(3 * kRounding.count) + space.context);
+                                 Bytes(3 * kDryRunRounding.count) + space.context);
     }
     return row;
   }

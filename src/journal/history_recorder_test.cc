@@ -14,7 +14,7 @@
 namespace vramd {
 namespace {
 
-constexpr std::int64_t kNow = 1'700'000'100;
+constexpr std::int64_t kRecordedAt = 1'700'000'100;
 constexpr std::int64_t kRetry = 6;
 
 class Recording : public testing::Test {
@@ -35,7 +35,7 @@ class Recording : public testing::Test {
   // The next sample, ten seconds after the one before.
   HistorySample next(std::size_t models = 1) {
     HistorySample sample;
-    sample.at_s = kNow + 10 * count_++;
+    sample.at_s = kRecordedAt + 10 * count_++;
     sample.pools.push_back({"host", 16_GiB, 8_GiB, 2_GiB, 1_GiB, 1_GiB, 5_GiB});
     for (std::size_t i = 0; i < models; ++i)
       sample.models.push_back({"model-" + std::to_string(i), 4_GiB, 1_GiB, 1_GiB, 0});
@@ -52,7 +52,7 @@ TEST_F(Recording, MakesItsFolderForItsOwnerOnly) {
   struct stat info{};
   ASSERT_EQ(::stat(state().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0700U);
-  EXPECT_EQ(recorder.query({kNow, kNow + 60, 10, {}})->points.size(), 1u);
+  EXPECT_EQ(recorder.query({kRecordedAt, kRecordedAt + 60, 10, {}})->points.size(), 1u);
 }
 
 TEST_F(Recording, ADamagedFileIsKeptAndANewOneBegun) {
@@ -65,7 +65,7 @@ TEST_F(Recording, ADamagedFileIsKeptAndANewOneBegun) {
   EXPECT_NE(notices[0].text.find("history.sqlite.corrupt-1"), std::string::npos) << notices[0].text;
   EXPECT_EQ(std::filesystem::file_size(file().string() + ".corrupt-1"), 5000u);
   EXPECT_TRUE(recorder.record(next()).empty());
-  EXPECT_EQ(recorder.query({kNow, kNow + 60, 10, {}})->points.size(), 2u);
+  EXPECT_EQ(recorder.query({kRecordedAt, kRecordedAt + 60, 10, {}})->points.size(), 2u);
 }
 
 TEST_F(Recording, AFileThatIsDamagedUnderItsHandsIsReplacedToo) {
@@ -92,7 +92,7 @@ TEST_F(Recording, AFolderThatWentIsMadeAnew) {
   std::filesystem::remove_all(state());
   EXPECT_TRUE(recorder.record(next()).empty());
   EXPECT_TRUE(std::filesystem::exists(file()));
-  EXPECT_EQ(recorder.query({kNow, kNow + 60, 10, {}})->points.size(), 1u);
+  EXPECT_EQ(recorder.query({kRecordedAt, kRecordedAt + 60, 10, {}})->points.size(), 1u);
 }
 
 TEST_F(Recording, AFullDiskIsSaidOnceTriedSeldomAndOvercome) {
@@ -146,7 +146,7 @@ TEST_F(Recording, WhatIsThereCanBeReadWhileNothingCanBeWritten) {
     EXPECT_TRUE(recorder.record(next()).empty());
   }
   HistoryRecorder reader = this->recorder();
-  EXPECT_EQ(reader.query({kNow, kNow + 60, 10, {}})->points.size(), 1u);
+  EXPECT_EQ(reader.query({kRecordedAt, kRecordedAt + 60, 10, {}})->points.size(), 1u);
   EXPECT_FALSE(HistoryRecorder("/nonexistent/x.sqlite", {}, 1).query({0, 1, 1, {}}));
 }
 

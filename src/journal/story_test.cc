@@ -9,7 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-Policy policy() {
+Policy two_models() {
   Policy policy;
   policy.pools.push_back({.name = "host", .reserve = {}, .limit = {}});
   for (const char* id : {"a", "b"})
@@ -41,7 +41,7 @@ const ModelId kA{0};
 const ModelId kB{1};
 
 TEST(Story, ARequestThatWaitedIsToldWithWhatItsModelWaitedFor) {
-  Story story = Story::of_request(kOne, policy());
+  Story story = Story::of_request(kOne, two_models());
   story.take({1, Tick{1s}, RequestArrived{kOne, kA}, {Decided{waits(kA, kB)}}});
   story.take({2, Tick{2s}, RequestArrived{kTwo, kB}, {Decided{waits(kB, kA)}}});
   story.take({3, Tick{3s}, Timer{}, {Admit{kTwo, kB, Generation(1)}}});
@@ -68,7 +68,7 @@ TEST(Story, ARefusalIsToldOnce) {
   d.reason = ReasonCode::shutting_down;
   d.model = kA;
   d.request = kOne;
-  Story story = Story::of_request(kOne, policy());
+  Story story = Story::of_request(kOne, two_models());
   story.take({1,
               Tick{1s},
               RequestArrived{kOne, kA},
@@ -78,14 +78,14 @@ TEST(Story, ARefusalIsToldOnce) {
 }
 
 TEST(Story, ARequestThatNeverCameHasNone) {
-  Story story = Story::of_request(RequestId(7), policy());
+  Story story = Story::of_request(RequestId(7), two_models());
   story.take({1, Tick{1s}, RequestArrived{kOne, kA}, {Decided{waits(kA, kB)}}});
   EXPECT_THAT(texts(story), IsEmpty());
 }
 
 TEST(Story, AModelIsToldByItsDecisionsUnderItsNewestName) {
-  Story story = Story::of_model(kB, policy());
-  Policy renamed = policy();
+  Story story = Story::of_model(kB, two_models());
+  Policy renamed = two_models();
   renamed.models[1].id = "b2";
   story.take({1, Tick{1s}, PolicyChanged{renamed, {}}, {}});
   story.take({2, Tick{2s}, Timer{}, {Decided{waits(kB, kA)}}});

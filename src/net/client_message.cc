@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace vramd::net {
 
 namespace {
@@ -46,10 +48,7 @@ Result<bool> take_reply_head(ResponseParser& parser, std::string_view head,
   }
   reply.status = parser.status();
   for (const HeaderView& field : fields) {
-    std::string name(field.name);
-    for (char& c : name)
-      c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    reply.headers.push_back({std::move(name), std::string(field.value)});
+    reply.headers.push_back({to_lower(field.name), std::string(field.value)});
   }
   return false;
 }

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
+
 namespace vramd::net {
 
 namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 bool is_token_char(char c) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
@@ -93,7 +91,7 @@ bool same_name(std::string_view a, std::string_view b) {
   if (a.size() != b.size())
     return false;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i]))
+    if (to_lower(a[i]) != to_lower(b[i]))
       return false;
   }
   return true;

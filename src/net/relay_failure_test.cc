@@ -47,9 +47,6 @@ class RelayFailureTest : public NetTest {
   RawSocket upstream;
 };
 
-const std::string kSseHead =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-
 TEST_F(RelayFailureTest, ServerLostBeforeTheFirstBodyByteLeavesTheRequestReplayable) {
   RawServer second(path("second.sock"));
   RawSocket other;

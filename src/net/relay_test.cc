@@ -26,9 +26,6 @@ class RelayTest : public NetTest {
   RawSocket upstream;
 };
 
-const std::string kSseHead =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-
 std::string chunk(std::string_view data) {
   char size[20];
   std::snprintf(size, sizeof(size), "%zx\r\n", data.size());

@@ -229,6 +229,8 @@ class NetTest : public ::testing::Test {
   std::uint16_t port_ = 0;
 };
 
+inline const std::string kSseHead =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 inline const std::string kGet = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 inline std::string post_text(std::string_view body, std::string_view fields = {}) {

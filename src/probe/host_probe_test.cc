@@ -15,7 +15,7 @@ std::string meminfo(Bytes total, Bytes available) {
          "SwapFree:       1024 kB\n";
 }
 
-constexpr std::string_view kV2Mount =
+constexpr std::string_view kUnifiedMount =
     "30 25 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
 
 void add_v2_level(FixtureTree& tree, std::string_view path, Bytes limit, Bytes used, Bytes cache) {
@@ -77,7 +77,7 @@ TEST(HostProbe, TheSmallestLimitOnTheWayToTheRootIsTheCapacity) {
   FixtureTree tree;
   tree.file("/proc/meminfo", meminfo(16_GiB, 15_GiB))
       .file("/proc/self/cgroup", "0::/outer/inner\n")
-      .file("/proc/self/mountinfo", kV2Mount);
+      .file("/proc/self/mountinfo", kUnifiedMount);
   add_v2_level(tree, "/outer/inner", 8_GiB, 3_GiB, 1_GiB);
   add_v2_level(tree, "/outer", 6_GiB, 4_GiB, 1_GiB);
   const auto sample = HostProbe(tree.root()).sample(1_GiB);
@@ -92,7 +92,7 @@ TEST(HostProbe, ALargerLimitWithLessRoomStillBindsWhatIsAvailable) {
   FixtureTree tree;
   tree.file("/proc/meminfo", meminfo(16_GiB, 15_GiB))
       .file("/proc/self/cgroup", "0::/outer/inner\n")
-      .file("/proc/self/mountinfo", kV2Mount);
+      .file("/proc/self/mountinfo", kUnifiedMount);
   add_v2_level(tree, "/outer/inner", 4_GiB, 1_GiB, 0_B);
   add_v2_level(tree, "/outer", 8_GiB, 7_GiB, 0_B);
   const auto sample = HostProbe(tree.root()).sample(1_GiB);
@@ -105,7 +105,7 @@ TEST(HostProbe, AFullMachineCountsInsideARoomyCgroup) {
   FixtureTree tree;
   tree.file("/proc/meminfo", meminfo(16_GiB, 2_GiB))
       .file("/proc/self/cgroup", "0::/job\n")
-      .file("/proc/self/mountinfo", kV2Mount);
+      .file("/proc/self/mountinfo", kUnifiedMount);
   add_v2_level(tree, "/job", 8_GiB, 1_GiB, 0_B);
   const auto sample = HostProbe(tree.root()).sample(1_GiB);
   EXPECT_EQ(sample->capacity, 8_GiB);
@@ -136,7 +136,7 @@ TEST(HostProbe, ABrokenCgroupFallsBackAndSaysSo) {
   FixtureTree tree;
   tree.file("/proc/meminfo", meminfo(16_GiB, 10_GiB))
       .file("/proc/self/cgroup", "0::/job\n")
-      .file("/proc/self/mountinfo", kV2Mount)
+      .file("/proc/self/mountinfo", kUnifiedMount)
       .file("/sys/fs/cgroup/job/memory.max", "\x01\x02garbage");
   const auto sample = HostProbe(tree.root()).sample(0_B);
   ASSERT_TRUE(sample);
@@ -148,7 +148,7 @@ TEST(HostProbe, SearchesAgainWhenItsCgroupWasRemoved) {
   FixtureTree tree;
   tree.file("/proc/meminfo", meminfo(16_GiB, 10_GiB))
       .file("/proc/self/cgroup", "0::/old\n")
-      .file("/proc/self/mountinfo", kV2Mount);
+      .file("/proc/self/mountinfo", kUnifiedMount);
   add_v2_level(tree, "/old", 4_GiB, 0_B, 0_B);
   HostProbe probe(tree.root());
   EXPECT_EQ(probe.sample(0_B)->capacity, 4_GiB);

@@ -9,20 +9,10 @@
 #include <limits>
 #include <system_error>
 
+#include "base/text.h"
+
 namespace vramd {
 namespace {
-
-constexpr bool is_space(char c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_space(text.front()))
-    text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back()))
-    text.remove_suffix(1);
-  return text;
-}
 
 class File {
  public:
@@ -83,7 +73,7 @@ std::string under_root(std::string_view root, std::string_view path) {
 }
 
 std::optional<std::int64_t> parse_count(std::string_view text) {
-  text = trim(text);
+  text = trim(text, kProcBlanks);
   std::int64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [last, error] = std::from_chars(text.data(), end, value);
@@ -93,7 +83,7 @@ std::optional<std::int64_t> parse_count(std::string_view text) {
 }
 
 std::optional<Bytes> parse_kib(std::string_view text) {
-  text = trim(text);
+  text = trim(text, kProcBlanks);
   if (!text.ends_with("kB"))
     return std::nullopt;
   text.remove_suffix(2);
@@ -102,6 +92,20 @@ std::optional<Bytes> parse_kib(std::string_view text) {
     return std::nullopt;
   }
   return Bytes(*kib * kKiB);
+}
+
+std::string_view next_field(std::string_view& line, char separator) {
+  const std::size_t end = std::min(line.find(separator), line.size());
+  const std::string_view field = line.substr(0, end);
+  line.remove_prefix(std::min(end + 1, line.size()));
+  return field;
+}
+
+std::string shown_line(std::string_view line) {
+  constexpr std::size_t kShownMax = 80;
+  std::string text(line.substr(0, kShownMax));
+  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return "'" + text + "'";
 }
 
 bool next_line(std::string_view& text, std::string_view& line) {

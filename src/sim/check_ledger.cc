@@ -10,7 +10,7 @@
 namespace vramd::sim {
 namespace {
 
-constexpr std::string_view kRule = "ledger";
+constexpr std::string_view kLedgerRule = "ledger";
 
 class LedgerChecker final : public Checker {
  public:
@@ -61,9 +61,9 @@ class LedgerChecker final : public Checker {
       const Bytes charged = i < model.device_reserved.size() ? model.device_reserved[i] : Bytes(0);
       const Bytes sampled = i < server.device_sampled.size() ? server.device_sampled[i] : Bytes(0);
       if (charged < server.device_own[i] || charged > std::max(server.device_most[i], sampled)) {
-        step.findings.add(kRule, name_of(books.policy(), server.model) + " is charged " +
-                                     to_text(charged) + " of " + shown.name + ", predicted " +
-                                     to_text(server.device_own[i]));
+        step.findings.add(kLedgerRule, name_of(books.policy(), server.model) + " is charged " +
+                                           to_text(charged) + " of " + shown.name + ", predicted " +
+                                           to_text(server.device_own[i]));
       }
       own += charged;
     }
@@ -77,8 +77,8 @@ class LedgerChecker final : public Checker {
   static void equal(const Step& step, std::string_view what, Bytes shown, Bytes expected) {
     if (shown == expected)
       return;
-    step.findings.add(kRule, "the core " + std::string(what) + " " + to_text(shown) +
-                                 ", the parts make " + to_text(expected));
+    step.findings.add(kLedgerRule, "the core " + std::string(what) + " " + to_text(shown) +
+                                       ", the parts make " + to_text(expected));
   }
 
   static void check_charge(const Step& step, const Books::Server& server, Bytes charged) {
@@ -86,13 +86,13 @@ class LedgerChecker final : public Checker {
       return;
     const std::string name = name_of(step.books.policy(), server.model);
     if (charged < std::max(server.own, server.sampled)) {
-      step.findings.add(kRule, name + " is charged " + to_text(charged) + ", it was predicted " +
-                                   to_text(server.own) + " and measured " +
-                                   to_text(server.sampled));
+      step.findings.add(kLedgerRule, name + " is charged " + to_text(charged) +
+                                         ", it was predicted " + to_text(server.own) +
+                                         " and measured " + to_text(server.sampled));
     }
     if (charged > std::max(server.own_most, server.sampled)) {
-      step.findings.add(kRule, name + " is charged " + to_text(charged) + ", more than " +
-                                   to_text(server.own_most) + " with its margin");
+      step.findings.add(kLedgerRule, name + " is charged " + to_text(charged) + ", more than " +
+                                         to_text(server.own_most) + " with its margin");
     }
   }
 
@@ -101,8 +101,9 @@ class LedgerChecker final : public Checker {
     const Bytes most = step.books.profile_hold(pool);
     if (hold >= Bytes(0) && hold <= most)
       return;
-    step.findings.add(kRule, "the core reserves " + to_text(hold) + " beside its servers, where " +
-                                 to_text(most) + " is for dry runs");
+    step.findings.add(kLedgerRule, "the core reserves " + to_text(hold) +
+                                       " beside its servers, where " + to_text(most) +
+                                       " is for dry runs");
   }
 };
 

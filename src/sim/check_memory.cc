@@ -9,7 +9,7 @@
 namespace vramd::sim {
 namespace {
 
-constexpr std::string_view kRule = "bytes";
+constexpr std::string_view kBytesRule = "bytes";
 
 class BytesChecker final : public Checker {
  public:
@@ -19,21 +19,21 @@ class BytesChecker final : public Checker {
       return;
     const Books& books = step.books;
     if (!books.pool_seen()) {
-      step.findings.add(kRule, "a load before the pool was ever sampled");
+      step.findings.add(kBytesRule, "a load before the pool was ever sampled");
       return;
     }
     const Bytes held = held_with(books, *start);
     const PoolPolicy& pool = books.policy().pools[kHostPool.value];
     const Bytes budget = budget_for(pool, books.capacity()) + pool.deficit_tolerance;
     if (held > budget) {
-      step.findings.add(kRule, "loading " + name_of(books.policy(), start->model) + " makes " +
-                                   to_text(held) + " of a budget of " + to_text(budget));
+      step.findings.add(kBytesRule, "loading " + name_of(books.policy(), start->model) + " makes " +
+                                        to_text(held) + " of a budget of " + to_text(budget));
     }
     const Bytes room = room_of(pool, books.capacity()) + pool.deficit_tolerance;
     if (held + books.foreign() > room) {
-      step.findings.add(kRule, "loading " + name_of(books.policy(), start->model) + " makes " +
-                                   to_text(held) + " beside " + to_text(books.foreign()) +
-                                   " foreign, of " + to_text(room));
+      step.findings.add(kBytesRule, "loading " + name_of(books.policy(), start->model) + " makes " +
+                                        to_text(held) + " beside " + to_text(books.foreign()) +
+                                        " foreign, of " + to_text(room));
     }
     check_devices(step, *start);
   }
@@ -52,7 +52,7 @@ class BytesChecker final : public Checker {
       const std::string loading =
           "loading " + name_of(books.policy(), start.model) + " on " + policy.name;
       if (pool.lost || !pool.sampled_at) {
-        step.findings.add(kRule, loading + ", which is not there");
+        step.findings.add(kBytesRule, loading + ", which is not there");
         continue;
       }
       if (pool.ended_at && *pool.ended_at > *pool.sampled_at)
@@ -64,9 +64,9 @@ class BytesChecker final : public Checker {
       const Bytes room =
           room_of(policy, pool.capacity) + policy.deficit_tolerance - pool.foreign - pool.expected;
       if (held > std::min(budget, room)) {
-        step.findings.add(kRule, loading + " makes " + to_text(held) + " of a budget of " +
-                                     to_text(budget) + ", " + to_text(room) +
-                                     " beside other programs");
+        step.findings.add(kBytesRule, loading + " makes " + to_text(held) + " of a budget of " +
+                                          to_text(budget) + ", " + to_text(room) +
+                                          " beside other programs");
       }
     }
   }

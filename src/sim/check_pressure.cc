@@ -8,7 +8,7 @@
 namespace vramd::sim {
 namespace {
 
-constexpr std::string_view kRule = "pressure";
+constexpr std::string_view kPressureRule = "pressure";
 
 class PressureChecker final : public Checker {
  public:
@@ -52,10 +52,10 @@ class PressureChecker final : public Checker {
     const bool down = rank(step, changed.level) < rank(step, changed.before);
     if (down && before != nullptr && entered != entered_.end() &&
         step.now - entered->second < before->dwell) {
-      step.findings.add(kRule, before->name + " was left before its dwell had passed");
+      step.findings.add(kPressureRule, before->name + " was left before its dwell had passed");
     }
     if (changed.level == changed.before)
-      step.findings.add(kRule, "a level that did not change is told");
+      step.findings.add(kPressureRule, "a level that did not change is told");
     entered_[changed.pool] = step.now;
   }
 
@@ -66,9 +66,9 @@ class PressureChecker final : public Checker {
       return;
     const std::string name = name_of(step.books.policy(), *d.model);
     if (server->leases > 0)
-      step.findings.add(kRule, name + " is taken by pressure while it works");
+      step.findings.add(kPressureRule, name + " is taken by pressure while it works");
     if (step.books.model(*d.model).pinned)
-      step.findings.add(kRule, name + " is taken by pressure though it is pinned");
+      step.findings.add(kPressureRule, name + " is taken by pressure though it is pinned");
     taken_[*d.model] = step.now;
   }
 
@@ -78,11 +78,11 @@ class PressureChecker final : public Checker {
       dwell = std::max(dwell, level.dwell);
     const auto taken = taken_.find(model);
     if (taken != taken_.end() && step.now - taken->second < dwell) {
-      step.findings.add(
-          kRule, name_of(step.books.policy(), model) + " comes back before the dwell has passed");
+      step.findings.add(kPressureRule, name_of(step.books.policy(), model) +
+                                           " comes back before the dwell has passed");
     }
     if (step.books.waiting() > 0)
-      step.findings.add(kRule,
+      step.findings.add(kPressureRule,
                         name_of(step.books.policy(), model) + " comes back while requests wait");
   }
 

@@ -9,7 +9,7 @@
 namespace vramd::sim {
 namespace {
 
-constexpr std::string_view kRule = "refusals";
+constexpr std::string_view kRefusalsRule = "refusals";
 
 std::optional<RefusalStatus> status_for(ReasonCode reason) {
   switch (reason) {
@@ -74,20 +74,20 @@ class RefusalChecker final : public Checker {
     const std::string text = "request " + std::to_string(refuse->request.value) + " refused as " +
                              std::string(to_text(decision.reason));
     if (decision.kind != DecisionKind::refuse || decision.request != refuse->request) {
-      step.findings.add(kRule, text + " by a decision about something else");
+      step.findings.add(kRefusalsRule, text + " by a decision about something else");
     }
     if (explain(decision, step.books.policy()).empty()) {
-      step.findings.add(kRule, text + " without an explanation");
+      step.findings.add(kRefusalsRule, text + " without an explanation");
     }
     const auto status = status_for(decision.reason);
     if (status && *status != refuse->status) {
-      step.findings.add(kRule, text + " with a status that says something else");
+      step.findings.add(kRefusalsRule, text + " with a status that says something else");
     }
     const Books::Request* request = step.books.request(refuse->request);
     if (request == nullptr)
       return;
     if (const std::string why = untrue(step, decision, *request); !why.empty()) {
-      step.findings.add(kRule, text + ", but " + why);
+      step.findings.add(kRefusalsRule, text + ", but " + why);
     }
   }
 
@@ -114,9 +114,10 @@ class RefusalChecker final : public Checker {
           });
       if (fits)
         continue;
-      step.findings.add(kRule, "requests wait for " +
-                                   name_of(books.policy(), ModelId(static_cast<std::uint32_t>(i))) +
-                                   ", which fits in no placement");
+      step.findings.add(kRefusalsRule,
+                        "requests wait for " +
+                            name_of(books.policy(), ModelId(static_cast<std::uint32_t>(i))) +
+                            ", which fits in no placement");
     }
   }
 

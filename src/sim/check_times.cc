@@ -7,7 +7,7 @@
 namespace vramd::sim {
 namespace {
 
-constexpr std::string_view kRule = "times";
+constexpr std::string_view kTimesRule = "times";
 
 // A lesser placement may be taken at once with at least this share of a better one's speed.
 constexpr std::int64_t kGoodEnoughPermille = 700;
@@ -53,7 +53,7 @@ class TimesChecker final : public Checker {
   }
 
   static void add(const Step& step, ModelId model, const std::string& text) {
-    step.findings.add(kRule, name_of(step.books.policy(), model) + " " + text);
+    step.findings.add(kTimesRule, name_of(step.books.policy(), model) + " " + text);
   }
 
   static const Books::Server* server_of(const Step& step, ModelId model) {

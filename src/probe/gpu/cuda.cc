@@ -77,10 +77,7 @@ DeviceReading read_device(const CudaApi& api, int index) {
     sample.name = text.data();
   text = {};
   if (api.pci != nullptr && api.pci(text.data(), kTextMax, device) == 0) {
-    sample.pci = text.data();
-    std::ranges::transform(sample.pci, sample.pci.begin(), [](char c) {
-      return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
+    sample.pci = kernel_pci_address(text.data());
   }
   int integrated = 0;
   if (api.attribute != nullptr && api.attribute(&integrated, kIntegrated, device) == 0)

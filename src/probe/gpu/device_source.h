@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/text.h"
 
 namespace vramd {
 
@@ -20,6 +21,15 @@ struct DeviceProcess {
 
   friend bool operator==(const DeviceProcess&, const DeviceProcess&) = default;
 };
+
+// A PCI address as the kernel writes it: "0000:08:00.0", of "00000000:08:00.0" with its eight
+// digits of domain as of "0000:08:00.0" in capitals.
+inline std::string kernel_pci_address(std::string_view address) {
+  std::string text = to_lower(address);
+  if (text.size() == 16 && text.starts_with("0000"))
+    text.erase(0, 4);
+  return text;
+}
 
 // One GPU, or one MIG instance of it. A number that nobody told is empty, never zero.
 struct DeviceSample {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/text.h"
 #include "probe/proc_file.h"
 
 namespace vramd {
@@ -13,16 +14,9 @@ namespace {
 constexpr std::array kKeys = {std::string_view("drm-resident-"), std::string_view("drm-memory-"),
                               std::string_view("drm-total-")};
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos)
-    return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
-
 std::optional<Bytes> parse_amount(std::string_view text) {
   const auto count = parse_count(next_word(text));
-  const std::string_view unit = trimmed(text);
+  const std::string_view unit = trim(text, kProcBlanks);
   std::int64_t scale = 0;
   if (unit.empty())
     scale = 1;
@@ -62,7 +56,7 @@ std::optional<DrmClient> parse_drm_fdinfo(std::string_view text) {
     if (colon == std::string_view::npos)
       continue;
     const std::string_view key = line.substr(0, colon);
-    const std::string_view value = trimmed(line.substr(colon + 1));
+    const std::string_view value = trim(line.substr(colon + 1), kProcBlanks);
     if (key == "drm-driver")
       client.driver = value;
     if (key == "drm-pdev")

@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/text.h"
 #include "probe/proc_file.h"
 
 namespace vramd {
@@ -12,19 +13,8 @@ namespace {
 // A table of 64 GPUs and a thousand processes is a tenth of it.
 constexpr std::size_t kOutputBytesMax = std::size_t{1} << 20;
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r";
-  const std::size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos)
-    return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
-std::string_view next_field(std::string_view& line) {
-  const std::size_t comma = line.find(',');
-  const std::string_view field = trimmed(line.substr(0, comma));
-  line.remove_prefix(comma == std::string_view::npos ? line.size() : comma + 1);
-  return field;
+std::string_view next_cell(std::string_view& line) {
+  return trim(next_field(line, ','), kProcBlanks);
 }
 
 // False where it is neither a number of MiB nor a word for "not told".
@@ -39,46 +29,29 @@ bool parse_mib(std::string_view field, std::optional<Bytes>& bytes) {
   return true;
 }
 
-std::string shown(std::string_view line) {
-  constexpr std::size_t kShownMax = 80;
-  std::string text(line.substr(0, kShownMax));
-  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return "'" + text + "'";
-}
-
-std::string kernel_pci(std::string_view address) {
-  std::string text(address);
-  std::ranges::transform(text, text.begin(), [](char c) {
-    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  if (text.size() == 16 && text.starts_with("0000"))
-    text.erase(0, 4);
-  return text;
-}
-
 }  // namespace
 
 Result<std::vector<DeviceReading>> parse_smi_gpus(std::string_view text, bool with_reserved) {
   std::vector<DeviceReading> readings;
   std::string_view line;
   while (next_line(text, line)) {
-    if (trimmed(line).empty())
+    if (trim(line, kProcBlanks).empty())
       continue;
     std::string_view rest = line;
     DeviceReading reading;
     DeviceSample& sample = reading.sample;
     sample.source = "nvidia-smi";
-    sample.id = next_field(rest);
-    sample.pci = kernel_pci(next_field(rest));
+    sample.id = next_cell(rest);
+    sample.pci = kernel_pci_address(next_cell(rest));
     bool good = sample.id.starts_with("GPU-") || sample.id.starts_with("MIG-");
-    good = good && parse_mib(next_field(rest), sample.total);
+    good = good && parse_mib(next_cell(rest), sample.total);
     if (with_reserved)
-      good = good && parse_mib(next_field(rest), sample.reserved);
-    good = good && parse_mib(next_field(rest), sample.used);
-    good = good && parse_mib(next_field(rest), sample.free);
-    sample.name = trimmed(rest);
+      good = good && parse_mib(next_cell(rest), sample.reserved);
+    good = good && parse_mib(next_cell(rest), sample.used);
+    good = good && parse_mib(next_cell(rest), sample.free);
+    sample.name = trim(rest, kProcBlanks);
     if (!good || sample.name.empty())
-      return fail("cannot read the output of nvidia-smi", {}, "it printed " + shown(line));
+      return fail("cannot read the output of nvidia-smi", {}, "it printed " + shown_line(line));
     if (!sample.total) {
       reading.problem = "it does not tell this GPU's memory";
       reading.memory_not_supported = true;
@@ -92,16 +65,16 @@ Result<std::vector<SmiProcess>> parse_smi_processes(std::string_view text) {
   std::vector<SmiProcess> processes;
   std::string_view line;
   while (next_line(text, line)) {
-    if (trimmed(line).empty())
+    if (trim(line, kProcBlanks).empty())
       continue;
     std::string_view rest = line;
     SmiProcess entry;
-    entry.gpu = next_field(rest);
-    const auto pid = parse_count(next_field(rest));
+    entry.gpu = next_cell(rest);
+    const auto pid = parse_count(next_cell(rest));
     const bool good = entry.gpu.starts_with("GPU-") || entry.gpu.starts_with("MIG-");
     if (!good || !pid || *pid <= 0 || *pid > std::numeric_limits<std::int32_t>::max() ||
-        !parse_mib(next_field(rest), entry.process.bytes))
-      return fail("cannot read the output of nvidia-smi", {}, "it printed " + shown(line));
+        !parse_mib(next_cell(rest), entry.process.bytes))
+      return fail("cannot read the output of nvidia-smi", {}, "it printed " + shown_line(line));
     entry.process.pid = static_cast<std::int32_t>(*pid);
     processes.push_back(std::move(entry));
   }

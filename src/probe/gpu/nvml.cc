@@ -37,16 +37,6 @@ std::string problem_of(std::string_view function, NvmlReturn code) {
   return std::string(function) + ": " + nvml_error_text(code);
 }
 
-// "00000000:08:00.0" has eight digits of domain; the kernel's name has four.
-std::string kernel_pci(std::string address) {
-  std::ranges::transform(address, address.begin(), [](char c) {
-    return c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  if (address.size() == 16 && address.starts_with("0000"))
-    address.erase(0, 4);
-  return address;
-}
-
 void add(ProcessTable& table, std::uint32_t pid, std::uint64_t bytes) {
   if (pid == 0 || pid > static_cast<std::uint32_t>(std::numeric_limits<std::int32_t>::max()))
     return;
@@ -179,7 +169,7 @@ DeviceReading identify(const NvmlApi& api, NvmlDevice device) {
     reading.sample.name = text_of(text);
   NvmlPci pci;
   if (api.pci != nullptr && api.pci(device, &pci) == kNvmlSuccess)
-    reading.sample.pci = kernel_pci(text_of(std::to_array(pci.bus_id)));
+    reading.sample.pci = kernel_pci_address(text_of(std::to_array(pci.bus_id)));
   text = {};
   const NvmlReturn code = api.uuid(device, text.data(), text.size());
   if (code == kNvmlSuccess) {

@@ -9,17 +9,10 @@
 namespace vramd {
 namespace {
 
-constexpr std::size_t kOutputBytesMax = 256 * 1024;
+constexpr std::size_t kListingBytesMax = 256 * 1024;
 constexpr std::string_view kDeviceLine = "vulkan-device\t";
 constexpr std::string_view kEndLine = "vulkan-devices ";
 constexpr std::string_view kNvidiaVendor = "10de";
-
-std::string_view next_field(std::string_view& line) {
-  const std::size_t end = std::min(line.find('\t'), line.size());
-  const std::string_view field = line.substr(0, end);
-  line.remove_prefix(std::min(end + 1, line.size()));
-  return field;
-}
 
 // A number of bytes, or "-" for what is not told. False where it is neither.
 bool bytes_in(std::string_view field, std::optional<Bytes>& bytes) {
@@ -42,13 +35,13 @@ std::optional<Listed> parse_device(std::string_view line) {
   Listed listed;
   DeviceSample& sample = listed.reading.sample;
   sample.source = "vulkan";
-  const std::string_view type = next_field(line);
-  const std::string_view vendor = next_field(line);
-  const std::string_view uuid = next_field(line);
-  const std::string_view pci = next_field(line);
+  const std::string_view type = next_field(line, '\t');
+  const std::string_view vendor = next_field(line, '\t');
+  const std::string_view uuid = next_field(line, '\t');
+  const std::string_view pci = next_field(line, '\t');
   std::optional<Bytes> total;
   std::optional<Bytes> free;
-  if (!bytes_in(next_field(line), total) || !bytes_in(next_field(line), free))
+  if (!bytes_in(next_field(line, '\t'), total) || !bytes_in(next_field(line, '\t'), free))
     return std::nullopt;
   sample.name = line;
   if (type != "discrete" && type != "integrated" && type != "software" && type != "other")
@@ -72,13 +65,6 @@ std::optional<Listed> parse_device(std::string_view line) {
   return listed;
 }
 
-std::string shown(std::string_view line) {
-  constexpr std::size_t kMost = 80;
-  std::string text(line.substr(0, kMost));
-  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, ' ');
-  return "'" + text + "'";
-}
-
 }  // namespace
 
 Result<std::vector<DeviceReading>> parse_vulkan_devices(std::string_view text, bool software) {
@@ -95,7 +81,7 @@ Result<std::vector<DeviceReading>> parse_vulkan_devices(std::string_view text, b
       continue;
     auto listed = parse_device(line.substr(kDeviceLine.size()));
     if (!listed)
-      return fail("cannot read the devices of Vulkan", {}, "it printed " + shown(line));
+      return fail("cannot read the devices of Vulkan", {}, "it printed " + shown_line(line));
     ++lines;
     if (software || !listed->software)
       readings.push_back(std::move(listed->reading));
@@ -107,7 +93,7 @@ Result<std::vector<DeviceReading>> VulkanSource::read() {
   const auto now = options_.now();
   if (now < next_)
     return last_;
-  const auto text = program_.run(options_.helper, options_.timeout, kOutputBytesMax);
+  const auto text = program_.run(options_.helper, options_.timeout, kListingBytesMax);
   last_ = text ? parse_vulkan_devices(*text, options_.software)
                : Result<std::vector<DeviceReading>>(std::unexpected(text.error()));
   // Counted from the end: one that runs into its time limit would never rest otherwise.

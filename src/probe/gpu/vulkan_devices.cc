@@ -32,7 +32,7 @@ constexpr std::uint32_t kMemoryBudget = 1'000'237'000;
 constexpr std::size_t kHeapsMax = 16;
 constexpr std::size_t kTypesMax = 32;
 constexpr std::uint32_t kDeviceLocal = 1;
-constexpr std::uint32_t kDevicesMax = 64;
+constexpr std::uint32_t kListedMax = 64;
 
 struct Application {  // VkApplicationInfo; its type is 0
   std::uint32_t type = 0;
@@ -251,8 +251,8 @@ int list_vulkan_devices() {
   if (api.enumerate == nullptr || api.extensions == nullptr || api.properties == nullptr ||
       api.memory == nullptr)
     return complain("the loader is older than Vulkan 1.1");
-  std::array<VkHandle, kDevicesMax> devices{};
-  std::uint32_t count = kDevicesMax;
+  std::array<VkHandle, kListedMax> devices{};
+  std::uint32_t count = kListedMax;
   // More than fit is no error (VK_INCOMPLETE, positive).
   if (const VkStatus status = api.enumerate(instance, &count, devices.data()); status < 0)
     return complain("vkEnumeratePhysicalDevices: error " + std::to_string(status));

@@ -30,11 +30,11 @@ class Reply final : public HttpReply {
  public:
   Reply(Socket& socket, bool keep_alive) : socket_(socket), keep_alive_(keep_alive) {}
 
-  void answer(int status, const std::string& json) override {
+  void answer(int status, const std::string& body) override {
     http::response<http::string_body> response(static_cast<http::status>(status), 11);
     name_server(response);
     response.set(http::field::content_type, "application/json; charset=utf-8");
-    response.body() = json;
+    response.body() = body;
     response.keep_alive(keep_alive_);
     response.prepare_payload();
     error_code error;
