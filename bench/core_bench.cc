@@ -13,7 +13,7 @@
 #include "base/check.h"
 #include "core/governor.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr Tick kStart{Duration{1h}};
@@ -61,7 +61,7 @@ class Machine {
       tell(LoadModel{CommandId(i + 1), ModelId(i)});
       if (profiling_)
         tell(ModelProfiled{ModelId(i), ladder_of(i, 768_MiB, rows)});
-      VRAMD_CHECK(started_.has_value(), "an empty machine starts what it is told to");
+      TONNAGE_CHECK(started_.has_value(), "an empty machine starts what it is told to");
       tell(ServerReady{*std::exchange(started_, std::nullopt)});
     }
   }
@@ -162,7 +162,7 @@ constexpr int kPlacements = 24;
 constexpr ModelId kAsked{kModels - 1};
 
 void measure_plan(benchmark::State& state, const Machine& machine, PlanVerdict expected) {
-  VRAMD_CHECK(machine.plan(kAsked).verdict == expected, "the machine is as the benchmark says");
+  TONNAGE_CHECK(machine.plan(kAsked).verdict == expected, "the machine is as the benchmark says");
   for (auto unused : state)
     benchmark::DoNotOptimize(machine.plan(kAsked));
 }
@@ -195,6 +195,6 @@ void plan_waits(benchmark::State& state) {
 BENCHMARK(plan_waits)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage
 
 BENCHMARK_MAIN();

@@ -14,7 +14,7 @@ def run(machine, quick):
     process, port = machine.serve({
         "models": {f"model-{i:02}": {"gguf": str(files[i % 3]), "context": 512, "slots": 2}
                    for i in range(MODELS)},
-    }, "idle-vramd")
+    }, "idle-tonnage")
     post(port, "/v1/completions", {"model": "model-00", "prompt": "Hello", "max_tokens": 1})
     get(port, "/api/memory/status")
     get(port, "/metrics")

@@ -153,10 +153,10 @@ def run(machine, quick):
     folder = machine.demo_models("--size", SIZE, "--id", "leave")
     file = next(folder.glob("*.gguf"))
     warm([file])
-    vramd, port = machine.serve({"models": {file.stem: {
-        "gguf": str(file), "context": CONTEXT, "slots": 2, "ubatch": UBATCH}}}, "leave-vramd")
+    tonnage, port = machine.serve({"models": {file.stem: {
+        "gguf": str(file), "context": CONTEXT, "slots": 2, "ubatch": UBATCH}}}, "leave-tonnage")
     post(port, "/v1/completions", {"model": file.stem, "prompt": "Hello", "max_tokens": 1})
-    argv = command_of(machine.servers_of(vramd)[file.stem])
+    argv = command_of(machine.servers_of(tonnage)[file.stem])
     rig = Rig(port, argv[argv.index("--host") + 1], file.stem)
     micro_batch, step = rig.micro_batch(), rig.decode_step()
     cases = {

@@ -1,7 +1,7 @@
-"""Who waits how long under which policy, in the simulator (vramd-sim --fairness).
+"""Who waits how long under which policy, in the simulator (tonnage-sim --fairness).
 
 Simulated time throughout: the figures are the same on every machine. `fifo` is a baseline that
-serves strictly in the order of arrival; `lru` and `value` are what vramd can be configured to do.
+serves strictly in the order of arrival; `lru` and `value` are what tonnage can be configured to do.
 """
 
 import json
@@ -40,7 +40,7 @@ def rows_of(runs):
 
 
 def run(machine, quick):
-    out = subprocess.run([machine.build / "vramd-sim", "--fairness", "--json",
+    out = subprocess.run([machine.build / "tonnage-sim", "--fairness", "--json",
                           "--runs", str(RUNS_QUICK if quick else RUNS)],
                          capture_output=True, text=True, check=True).stdout
     runs = json.loads(out)["runs"]

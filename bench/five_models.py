@@ -1,9 +1,9 @@
-"""The five-model job: vramd in 4 GB, beside llama-server's own router and beside enough memory.
+"""The five-model job: tonnage in 4 GB, beside llama-server's own router and beside enough memory.
 
 Five models of 0.2, 0.2, 0.8, 1.4 and 3.3 GB, 120 requests of 2 tokens from 12 clients, Zipf 0.5
 over the models, context 512, 2 slots, files warm. All contenders run the same program in the
-environment that vramd gave its servers. The router runs twice: as it comes, with the context and
-the slots of the job, and tuned, with every argument that vramd chose.
+environment that tonnage gave its servers. The router runs twice: as it comes, with the context and
+the slots of the job, and tuned, with every argument that tonnage chose.
 """
 
 import collections
@@ -106,16 +106,16 @@ class Job:
         self.folder = machine.demo_models("--preset", "five")
         self.files = {name: self.folder / f"{name}.gguf" for name in MODELS}
         self.requests = workload(40 if quick else REQUESTS)
-        self.argv = None  # what vramd starts its servers with, learned from its first run
+        self.argv = None  # what tonnage starts its servers with, learned from its first run
         self.env = None
         self.turn = 0
 
-    def vramd(self):
+    def tonnage(self):
         process, port = self.machine.serve({
             "budgets": {"host": {"limit": "4GB"}},
             "models": {name: {"gguf": str(path), "context": 512, "slots": 2}
                        for name, path in self.files.items()},
-        }, f"job-vramd-{self.turn}")
+        }, f"job-tonnage-{self.turn}")
         if self.argv is None:
             post(port, "/v1/completions", {"model": MODELS[0], "prompt": "Hello", "max_tokens": 1})
             pid = self.machine.servers_of(process)[MODELS[0]]
@@ -170,7 +170,7 @@ class Job:
         return result
 
     def contenders(self):
-        all_of = {"vramd": self.vramd}
+        all_of = {"tonnage": self.tonnage}
         for count, models in ((1, "1 model"), (2, "2 models"), (3, "3 models")):
             all_of[f"router, {models}"] = lambda n=count: self.router(n, self.arguments_of_job())
             all_of[f"router tuned, {models}"] = lambda n=count: self.router(
@@ -183,7 +183,7 @@ def row_of(name, results):
     wall_s = statistics.median(r["wall_s"] for r in results)
     peak = max(r["peak_bytes"] for r in results)
     failed = sum(len(r["failures"]) for r in results)
-    ours = name == "vramd"
+    ours = name == "tonnage"
     return (f"five models: {name}",
             f"{wall_s:.1f} s, peak {peak / 1e9:.2f} GB, {failed} failed",
             f"0 failed, <= {BUDGET_BYTES / 1e9:.0f} GB" if ours else "",
@@ -191,19 +191,19 @@ def row_of(name, results):
 
 
 def ratios(figures):
-    """(rows, data): vramd against the router's best within the budget, and against no shortage."""
+    """(rows, data): tonnage against the router's best within the budget, and all resident."""
     within = [name for name in figures if name.startswith("router")
               and all(r["peak_bytes"] <= BUDGET_BYTES and not r["failures"] for r in figures[name])]
     rows, data = [], {}
     walls = {name: [r["wall_s"] for r in results] for name, results in figures.items()}
     if within:
         best = min(within, key=lambda name: statistics.median(walls[name]))
-        ratio = statistics.median(v / r for v, r in zip(walls["vramd"], walls[best]))
-        rows.append((f"five models: vramd / {best} (its best within the budget)", f"{ratio:.2f}",
+        ratio = statistics.median(v / r for v, r in zip(walls["tonnage"], walls[best]))
+        rows.append((f"five models: tonnage / {best} (its best within the budget)", f"{ratio:.2f}",
                      f"<= {ROUTER_TARGET}", ratio <= ROUTER_TARGET))
         data["to_router"] = ratio
-    ratio = statistics.median(v / r for v, r in zip(walls["vramd"], walls["all resident"]))
-    rows.append(("five models: vramd / all resident", f"{ratio:.2f}", f"<= {RESIDENT_TARGET}",
+    ratio = statistics.median(v / r for v, r in zip(walls["tonnage"], walls["all resident"]))
+    rows.append(("five models: tonnage / all resident", f"{ratio:.2f}", f"<= {RESIDENT_TARGET}",
                  ratio <= RESIDENT_TARGET))
     data["to_resident"] = ratio
     return rows, data

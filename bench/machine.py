@@ -44,8 +44,9 @@ def idle_for(seconds):
 
 
 def cache_folder():
-    named = os.environ.get("VRAMD_CACHE_DIR")
-    return Path(named or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vramd")
+    named = os.environ.get("TONNAGE_CACHE_DIR")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named or Path(home) / "tonnage")
 
 
 def descendants(pid):
@@ -107,7 +108,7 @@ class Machine:
 
     def __init__(self, build):
         self.build = Path(build)
-        self.folder = Path(tempfile.mkdtemp(prefix="vramd-bench-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="tonnage-bench-"))
         self.processes = []
 
     def __enter__(self):
@@ -152,27 +153,27 @@ class Machine:
         name = "-".join(word for word in arguments if not word.startswith("--"))
         folder = cache_folder() / "test-models" / name
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([self.build / "vramd-demo-models", folder, *arguments], check=True,
+        subprocess.run([self.build / "tonnage-demo-models", folder, *arguments], check=True,
                        stdout=subprocess.DEVNULL)
         return folder
 
-    def serve(self, config, name="vramd"):
-        """A vramd daemon that listens on a port of the kernel's choice: (process, port)."""
+    def serve(self, config, name="tonnage"):
+        """A tonnage daemon that listens on a port of the kernel's choice: (process, port)."""
         path = self.folder / f"{name}.yaml"
         path.write_text(json.dumps({"runtime_dir": str(self.folder / f"{name}-run"),
                                     "state_dir": str(self.folder / f"{name}-state"), **config}),
                         encoding="utf-8")
-        env = {key: value for key, value in os.environ.items() if not key.startswith("VRAMD_")}
-        process = self.start([self.build / "vramd", "serve", "--config", path, "--listen",
+        env = {key: value for key, value in os.environ.items() if not key.startswith("TONNAGE_")}
+        process = self.start([self.build / "tonnage", "serve", "--config", path, "--listen",
                               "127.0.0.1:0"], name, env=env)
 
         def port():
             text = process.log.read_text(encoding="utf-8", errors="replace")
             found = re.search(r" at http://127\.0\.0\.1:(\d+)", text)
             if found is None and process.poll() is not None:
-                raise BenchError(f"vramd did not start:\n{text[-2000:]}")
+                raise BenchError(f"tonnage did not start:\n{text[-2000:]}")
             return int(found[1]) if found else None
-        return process, wait_until(port, START_S_MAX, "vramd prints its address")
+        return process, wait_until(port, START_S_MAX, "tonnage prints its address")
 
     def servers_of(self, process):
         """id of the model -> pid, of the model servers below a process."""

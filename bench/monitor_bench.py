@@ -19,7 +19,7 @@ CARD_MIB = 8192
 
 def rig_module(build):
     """The rig of the tests, which looks for its programs in a build folder."""
-    os.environ["VRAMD_BUILD_DIR"] = str(build)
+    os.environ["TONNAGE_BUILD_DIR"] = str(build)
     folder = str(ROOT / "tests/integration")
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -1,4 +1,4 @@
-"""Processor time per proxied request: vramd beside nginx, each before the same kind of upstream."""
+"""Processor time per proxied request: tonnage beside nginx, before the same kind of upstream."""
 
 import json
 import os
@@ -82,13 +82,13 @@ def start_nginx(machine):
     return process, port
 
 
-def start_vramd(machine, model):
+def start_tonnage(machine, model):
     config = {
         "engine": {"llama_server": str(machine.build / "bench/stub_server")},
         "models": {"stub": {"gguf": str(model), "type": "llm", "context": 512, "slots": 16,
                             "concurrency": 4 * CONNECTIONS}},
     }
-    return machine.serve(config, "proxy-vramd")
+    return machine.serve(config, "proxy-tonnage")
 
 
 def load(machine, port, seconds):
@@ -116,29 +116,29 @@ def run(machine, quick):
     seconds = 2 if quick else 5
     models = machine.demo_models("--preset", "test")
     nginx, nginx_port = start_nginx(machine)
-    vramd, vramd_port = start_vramd(machine, sorted(models.glob("*.gguf"))[0])
-    for port in (nginx_port, vramd_port):
+    tonnage, tonnage_port = start_tonnage(machine, sorted(models.glob("*.gguf"))[0])
+    for port in (nginx_port, tonnage_port):
         status, body = post(port, "/v1/completions", json.loads(request_body()))
         if status != 200 or len(body) != BODY_BYTES:
             raise BenchError(f"port {port} answers {status}: {body[:300]}")
         load(machine, port, 1)
-    figures = {"nginx": [], "vramd": []}
+    figures = {"nginx": [], "tonnage": []}
     for _ in range(3):
         figures["nginx"].append(measure(machine, nginx, True, nginx_port, seconds))
-        figures["vramd"].append(measure(machine, vramd, False, vramd_port, seconds))
-    if get(vramd_port, "/health")[0] != 200:
-        raise BenchError("vramd is not well after the load")
-    rss = status_bytes(vramd.pid, "VmRSS")
+        figures["tonnage"].append(measure(machine, tonnage, False, tonnage_port, seconds))
+    if get(tonnage_port, "/health")[0] != 200:
+        raise BenchError("tonnage is not well after the load")
+    rss = status_bytes(tonnage.pid, "VmRSS")
     nginx_us = statistics.median(figures["nginx"])
-    vramd_us = statistics.median(figures["vramd"])
-    ratio = statistics.median(v / n for v, n in zip(figures["vramd"], figures["nginx"]))
+    tonnage_us = statistics.median(figures["tonnage"])
+    ratio = statistics.median(v / n for v, n in zip(figures["tonnage"], figures["nginx"]))
     return {
         "rows": [
             ("proxy: nginx, CPU per request", f"{nginx_us:.1f} us", "", None),
-            ("proxy: vramd, CPU per request", f"{vramd_us:.1f} us", "", None),
-            ("proxy: vramd, RSS after the load, journal in memory full", f"{rss / 2**20:.1f} MiB",
+            ("proxy: tonnage, CPU per request", f"{tonnage_us:.1f} us", "", None),
+            ("proxy: tonnage, RSS after the load, journal in memory full", f"{rss / 2**20:.1f} MiB",
              f"<= {RSS_MAX / 2**20:.0f} MiB", rss <= RSS_MAX),
-            ("proxy: vramd / nginx", f"{ratio:.2f}", f"<= {TARGET_RATIO}", ratio <= TARGET_RATIO),
+            ("proxy: tonnage / nginx", f"{ratio:.2f}", f"<= {TARGET_RATIO}", ratio <= TARGET_RATIO),
         ],
         "data": {"cpu_us_per_request": figures, "ratio": ratio, "rss_bytes": rss},
     }

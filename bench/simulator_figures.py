@@ -12,7 +12,7 @@ EVENTS_A_SECOND_MIN = 300_000
 def run(machine, quick):
     seeds = SEEDS_QUICK if quick else SEEDS
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    out = subprocess.run([machine.build / "vramd-sim", "--seeds", str(seeds), "--jobs", "1"],
+    out = subprocess.run([machine.build / "tonnage-sim", "--seeds", str(seeds), "--jobs", "1"],
                          capture_output=True, text=True, check=True).stdout
     took = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     steps = int(re.search(r"^(\d+) steps in ", out, re.MULTILINE)[1])

@@ -8,8 +8,8 @@ import time
 
 from machine import BenchError
 
-# Readiness is looked for at the rate of vramd's supervisor (src/engine/server.cc), so that neither
-# side of a comparison learns of it earlier.
+# Readiness is looked for at the rate of tonnage's supervisor (src/engine/server.cc), so that
+# neither side of a comparison learns of it earlier.
 POLL_S_MIN = 0.002
 POLL_S_MAX = 0.050
 POLL_SHARE = 20

@@ -118,20 +118,20 @@ class Plugins(unittest.TestCase):
 
 class Cache(unittest.TestCase):
     def test_order_of_places(self):
-        every = {"VRAMD_CACHE_DIR": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}
+        every = {"TONNAGE_CACHE_DIR": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}
         self.assertEqual(engine.cache_dir(every), Path("/a/engine"))
-        del every["VRAMD_CACHE_DIR"]
-        self.assertEqual(engine.cache_dir(every), Path("/b/vramd/engine"))
+        del every["TONNAGE_CACHE_DIR"]
+        self.assertEqual(engine.cache_dir(every), Path("/b/tonnage/engine"))
         del every["XDG_CACHE_HOME"]
-        self.assertEqual(engine.cache_dir(every), Path("/c/.cache/vramd/engine"))
+        self.assertEqual(engine.cache_dir(every), Path("/c/.cache/tonnage/engine"))
 
     def test_no_place_at_all_is_an_error(self):
-        with self.assertRaisesRegex(engine.EngineError, "VRAMD_CACHE_DIR"):
+        with self.assertRaisesRegex(engine.EngineError, "TONNAGE_CACHE_DIR"):
             engine.cache_dir({"HOME": ""})
 
     def test_a_build_that_is_there_is_not_made_again(self):
         with tempfile.TemporaryDirectory() as cache:
-            environ = {**os.environ, "VRAMD_CACHE_DIR": cache}
+            environ = {**os.environ, "TONNAGE_CACHE_DIR": cache}
             path = subprocess.check_output([SCRIPT, "path"], env=environ, text=True).strip()
             os.makedirs(path)
             (Path(path) / "engine.json").write_text("{}")

@@ -43,7 +43,7 @@ LAW = {
 LINKABLE = {"core_types", "boost", "build_info"}
 GOVERNOR = "core/governor.h"
 GOVERNOR_USERS = re.compile(
-    r"src/(core|daemon|sim|embed)/|apps/vramd-sim/|apps/vramd/(plan|replay|simulate)[_.]|"
+    r"src/(core|daemon|sim|embed)/|apps/tonnage-sim/|apps/tonnage/(plan|replay|simulate)[_.]|"
     r"bench/|tests/")
 
 # --- Bans: (rule, pattern, what to do instead) --------------------------------------------------
@@ -69,11 +69,11 @@ CORE_BANS = [
      r"\b(f|s|sn|vsn)?printf\(|\bstd::(cout|cerr|clog)\b|\b(fopen|getenv)\(",
      "the core does no input or output: put the fact into an event, a Decision or the Snapshot"),
     ("core-exception", r"\b(throw|try|catch)\b",
-     "the core does not throw: Result<T> for errors of the world, VRAMD_CHECK for invariants"),
+     "the core does not throw: Result<T> for errors of the world, TONNAGE_CHECK for invariants"),
 ]
 SOURCE_BANS = [
     ("assert", r"(?<!static_)\bassert\(|<cassert>|<assert\.h>",
-     "assert() depends on the build type: VRAMD_CHECK of base/check.h"),
+     "assert() depends on the build type: TONNAGE_CHECK of base/check.h"),
     ("shell", r"(?<![\w.>:])(system|popen)\(|\bstd::system\(",
      "no shell: start a program with an argv through src/engine"),
     ("sleep", r"\bsleep_(for|until)\(|(?<![\w.>:])(u|nano)?sleep\(",
@@ -243,7 +243,7 @@ def check_header(path, text):
 def check_includes(path, text, types_closure):
     module = module_of(path)
     for number, name, is_system in includes(text):
-        if name.startswith("apps/") or (module and name.startswith("vramd")):
+        if name.startswith("apps/") or (module and name.startswith("tonnage")):
             yield Finding(path, number, "include-law", f"{name}: nothing includes an app; move "
                           "what is shared into a module of src/")
         if name == GOVERNOR and not GOVERNOR_USERS.match(path):
@@ -273,7 +273,7 @@ def check_includes(path, text, types_closure):
 
 def check_cmake_deps(path, text):
     """The DEPS of a module's CMakeLists.txt must not allow more than the law."""
-    for match in re.finditer(r"vramd_module\(\s*(\w+)([^)]*)\)", text):
+    for match in re.finditer(r"tonnage_module\(\s*(\w+)([^)]*)\)", text):
         name, arguments = match[1], match[2].split()
         if name not in LAW:
             yield Finding(path, 1, "include-law", f"module {name} is not in the law: add it to "

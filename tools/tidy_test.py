@@ -60,7 +60,7 @@ class OneFile(unittest.TestCase):
     def test_text_bans(self):
         self.fires("marker", "docs/HACKING.md", "TO" "DO: write this")
         self.quiet("marker", "tools/x.sh", "mktemp " + "X" * 6)
-        self.fires("machine-path", "docs/x.md", "see /ro" "ot/.cache/vramd")
+        self.fires("machine-path", "docs/x.md", "see /ro" "ot/.cache/tonnage")
         self.fires("machine-path", "docs/x.md", "see /ho" "me/anna/models")
         self.quiet("machine-path", "docs/x.md", "see /home/user/models, ${BASE}/wo" "rk/x")
         self.fires("registry-host", "docs/x.md", "from registry.npm" "js.org")
@@ -81,7 +81,7 @@ class OneFile(unittest.TestCase):
         self.fires("function-size", "src/base/tick.cc", "void f() {\n" + "  x();\n" * 90 + "}\n")
         self.quiet("function-size", "src/base/tick.cc", "void f() {\n" + "  x();\n" * 50 + "}\n")
         self.quiet("function-size", "src/base/tick.cc",
-                   "namespace vramd {\n" + "int f();\n" * 90 + "}\n")
+                   "namespace tonnage {\n" + "int f();\n" * 90 + "}\n")
 
     def test_names(self):
         self.fires("name", "src/base/string_utils.h", HEADER)
@@ -129,10 +129,10 @@ class Tree(unittest.TestCase):
             ("src/sim/a_test.cc", '"core/governor.h"', True),
             ("src/sim/a_test.cc", '"daemon/loop.h"', False),
             ("src/daemon/a_test.cc", '"sim/world.h"', False),
-            ("apps/vramd/why_test.cc", '"core/governor.h"', False),
-            ("apps/vramd/plan_command_test.cc", '"core/governor.h"', True),
-            ("src/daemon/a_test.cc", '"apps/vramd/why.h"', False),
-            ("src/daemon/a_test.cc", '"vramd/why.h"', False),
+            ("apps/tonnage/why_test.cc", '"core/governor.h"', False),
+            ("apps/tonnage/plan_command_test.cc", '"core/governor.h"', True),
+            ("src/daemon/a_test.cc", '"apps/tonnage/why.h"', False),
+            ("src/daemon/a_test.cc", '"tonnage/why.h"', False),
             ("src/net/a_test.cc", '"listener.h"', False),
             ("src/core/a.cc", "<boost/asio.hpp>", False),
             ("src/base/a.cc", "<sys/stat.h>", True),
@@ -144,9 +144,9 @@ class Tree(unittest.TestCase):
     def test_cmake_deps(self):
         path = "src/net/CMakeLists.txt"
         for text, is_allowed in [
-            ("vramd_module(net DEPS base core_types boost LIBS core)", True),
-            ("vramd_module(net DEPS base core)", False),
-            ("vramd_module(gadgets DEPS base)", False),
+            ("tonnage_module(net DEPS base core_types boost LIBS core)", True),
+            ("tonnage_module(net DEPS base core)", False),
+            ("tonnage_module(gadgets DEPS base)", False),
         ]:
             self.assertEqual("include-law" not in self.with_file(path, text), is_allowed, text)
 
@@ -156,7 +156,7 @@ class Tree(unittest.TestCase):
         used = {**own, "src/base/b_test.cc": '#include "base/a.h"\n'}
         self.assertNotIn(("src/base/a.h", "dead-file"), findings(used))
         self.assertIn(("src/base/c.cc", "dead-file"), findings({"src/base/c.cc": "int x;\n"}))
-        self.assertEqual(findings({"apps/vramd/main.cc": "int main() {}\n"}), [])
+        self.assertEqual(findings({"apps/tonnage/main.cc": "int main() {}\n"}), [])
 
     def test_a_header_that_only_its_test_uses_is_a_warning(self):
         tree = {"src/base/a.h": HEADER, "src/base/a_test.cc": '#include "base/a.h"\n'}

@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
@@ -251,4 +251,4 @@ std::string_view cors_origin(const SiteFacts& facts) {
   return origin == "null" ? std::string_view() : origin;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

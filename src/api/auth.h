@@ -12,7 +12,7 @@
 #include "api/route.h"
 #include "core/types.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // admin includes the others; infer and read do not include each other.
 struct Scopes {
@@ -103,4 +103,4 @@ std::optional<ApiError> check_site(const SiteRules& rules, const SiteFacts& fact
 // that check_site let pass.
 std::string_view cors_origin(const SiteFacts& facts);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

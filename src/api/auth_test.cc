@@ -4,7 +4,7 @@
 
 #include "base/prng.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 std::vector<KeyRule> rules() {
@@ -161,4 +161,4 @@ TEST(Site, SurvivesAnyBytes) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

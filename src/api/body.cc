@@ -7,7 +7,7 @@
 #include "api/form_scan.h"
 #include "api/json_scan.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 constexpr std::string_view kWhichModel = "name one of the models that GET /v1/models lists";
@@ -182,4 +182,4 @@ ApiResult<BodyFacts> read_body(std::string_view content_type, std::string_view b
   return is_form(content_type) ? read_form(content_type, body) : read_json(body);
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

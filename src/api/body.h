@@ -8,7 +8,7 @@
 
 #include "api/errors.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // A prompt beyond this many nested arrays and objects is refused at the door: it can only be meant
 // to exhaust a parser's stack further down.
@@ -44,4 +44,4 @@ struct BodyFacts {
 // Errors have status 400 and name the field (`param`) or the byte offset in the body.
 ApiResult<BodyFacts> read_body(std::string_view content_type, std::string_view body);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

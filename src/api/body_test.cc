@@ -9,7 +9,7 @@
 #include "api/json_scan.h"
 #include "base/prng.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 constexpr std::string_view kJson = "application/json";
@@ -265,4 +265,4 @@ TEST(ReadBody, SurvivesAnyBytes) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

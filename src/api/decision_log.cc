@@ -4,10 +4,10 @@
 
 #include "base/check.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 DecisionLog::DecisionLog(std::size_t capacity) : capacity_(capacity) {
-  VRAMD_CHECK(capacity > 0, "a log that holds nothing cannot hand out its entries");
+  TONNAGE_CHECK(capacity > 0, "a log that holds nothing cannot hand out its entries");
 }
 
 const LoggedDecision& DecisionLog::append(Decision decision) {
@@ -52,4 +52,4 @@ std::uint64_t DecisionLog::first_seq() const {
   return entries_.empty() ? last_seq_ + 1 : entries_.front().seq;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

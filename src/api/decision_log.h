@@ -9,7 +9,7 @@
 
 #include "core/decision.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 struct LoggedDecision {
   std::uint64_t seq = 0;  // from 1, without gaps, in order of decision
@@ -50,4 +50,4 @@ class DecisionLog {
   std::deque<LoggedDecision> entries_;
 };
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

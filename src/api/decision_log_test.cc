@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 Decision about(std::uint32_t model, DecisionKind kind = DecisionKind::load) {
@@ -63,4 +63,4 @@ TEST(DecisionLog, CutsLongTextBetweenCharacters) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

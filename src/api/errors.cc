@@ -6,7 +6,7 @@
 #include "api/json_shapes.h"
 #include "base/text.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 using Json = OrderedJson;
@@ -90,10 +90,10 @@ Json error_shape(const ApiError& error, Dialect dialect) {
   inner["type"] = error_type(error.status, dialect);
   inner["code"] = error.code;
   inner["param"] = error.param.empty() ? Json(nullptr) : Json(error.param);
-  if (!error.vramd_json.empty()) {
-    Json more = Json::parse(error.vramd_json, nullptr, false);
+  if (!error.tonnage_json.empty()) {
+    Json more = Json::parse(error.tonnage_json, nullptr, false);
     if (!more.is_discarded())
-      inner["vramd"] = std::move(more);
+      inner["tonnage"] = std::move(more);
   }
   Json outer;
   if (dialect == Dialect::anthropic)
@@ -161,19 +161,20 @@ ApiError unknown_model(std::string_view name, std::span<const std::string> known
   }
   Json more;
   more["near_matches"] = near;
-  error.vramd_json = dump(more);
+  error.tonnage_json = dump(more);
   return error;
 }
 
 ApiError unknown_request(std::string_view number) {
-  return {404,
-          "request_not_found",
-          "Nothing is remembered of a request " + shortened(number) +
-              ". Its number is in the x-vramd-request header of its answer; older ones are in the "
-              "journal: vramd why --journal.",
-          {},
-          {},
-          {}};
+  return {
+      404,
+      "request_not_found",
+      "Nothing is remembered of a request " + shortened(number) +
+          ". Its number is in the x-tonnage-request header of its answer; older ones are in the "
+          "journal: tonnage why --journal.",
+      {},
+      {},
+      {}};
 }
 
 ApiError not_found(std::string_view path) {
@@ -192,7 +193,7 @@ ApiError method_not_allowed(std::string_view method, std::string_view allow) {
 ApiError body_too_large(std::int64_t limit_bytes) {
   return {413,
           "body_too_large",
-          "The request's body is larger than " + vramd::to_text(Bytes(limit_bytes)) +
+          "The request's body is larger than " + tonnage::to_text(Bytes(limit_bytes)) +
               ", the most this server takes.",
           {},
           {},
@@ -220,7 +221,7 @@ ApiError upstream_lost(std::string_view model, std::string_view why) {
 }
 
 std::string queue_comment(std::int32_t place, std::string_view waiting_for) {
-  std::string out = ": vramd queue place " + std::to_string(place);
+  std::string out = ": tonnage queue place " + std::to_string(place);
   if (!waiting_for.empty()) {
     out += ", waiting for ";
     for (const char c : waiting_for)
@@ -229,4 +230,4 @@ std::string queue_comment(std::int32_t place, std::string_view waiting_for) {
   return out + "\n\n";
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 using nlohmann::json;
@@ -12,7 +12,7 @@ TEST(Errors, HaveOpenAisShape) {
   const ApiError error{404, "model_not_found", "no", "model", {}, R"({"a":1})"};
   EXPECT_EQ(error_body(error, Dialect::openai),
             R"({"error":{"message":"no","type":"invalid_request_error","code":"model_not_found",)"
-            R"("param":"model","vramd":{"a":1}}})");
+            R"("param":"model","tonnage":{"a":1}}})");
 }
 
 TEST(Errors, HaveAnthropicsShape) {
@@ -21,7 +21,7 @@ TEST(Errors, HaveAnthropicsShape) {
   EXPECT_EQ(body["type"], "error");
   EXPECT_EQ(body["error"]["type"], "overloaded_error");
   EXPECT_TRUE(body["error"]["param"].is_null());
-  EXPECT_FALSE(body["error"].contains("vramd"));
+  EXPECT_FALSE(body["error"].contains("tonnage"));
 }
 
 TEST(Errors, SurviveTextThatIsNotUtf8) {
@@ -39,9 +39,10 @@ TEST(Errors, AreOneEventInAStream) {
 }
 
 TEST(Errors, QueueCommentsStayOneLine) {
-  EXPECT_EQ(queue_comment(3, "qwen"), ": vramd queue place 3, waiting for qwen\n\n");
-  EXPECT_EQ(queue_comment(1, ""), ": vramd queue place 1\n\n");
-  EXPECT_EQ(queue_comment(1, "a\n\ndata: x"), ": vramd queue place 1, waiting for a  data: x\n\n");
+  EXPECT_EQ(queue_comment(3, "qwen"), ": tonnage queue place 3, waiting for qwen\n\n");
+  EXPECT_EQ(queue_comment(1, ""), ": tonnage queue place 1\n\n");
+  EXPECT_EQ(queue_comment(1, "a\n\ndata: x"),
+            ": tonnage queue place 1, waiting for a  data: x\n\n");
 }
 
 TEST(NearMatches, FindWhatWasMeant) {
@@ -67,7 +68,7 @@ TEST(UnknownModel, NamesTheNearest) {
   const ApiError error = unknown_model("wisper", known);
   EXPECT_EQ(error.status, 404);
   EXPECT_EQ(error.message, "There is no model 'wisper'. Did you mean 'whisper'?");
-  EXPECT_EQ(json::parse(error.vramd_json)["near_matches"], json({"whisper"}));
+  EXPECT_EQ(json::parse(error.tonnage_json)["near_matches"], json({"whisper"}));
   EXPECT_EQ(unknown_model("zzzzz", known).message,
             "There is no model 'zzzzz'. GET /v1/models lists what there is.");
   EXPECT_LT(unknown_model(std::string(100'000, 'z'), known).message.size(), 1000u);
@@ -99,7 +100,7 @@ TEST(Refusal, CarriesTheArithmetic) {
   EXPECT_EQ(error.code, "never_fits");
   EXPECT_EQ(error.retry_after_s, std::nullopt);
   EXPECT_NE(error.message.find("10.00 GiB"), std::string::npos) << error.message;
-  const json more = json::parse(error.vramd_json);
+  const json more = json::parse(error.tonnage_json);
   EXPECT_EQ(more["needed_bytes"], (10_GiB).count);
   EXPECT_EQ(more["usable_bytes"], (8_GiB).count);
   EXPECT_EQ(more["headroom_bytes"], (6_GiB).count);
@@ -116,7 +117,7 @@ TEST(Refusal, NamesTheLargestPlacementThatFits) {
   decision.reason = ReasonCode::context_too_small;
   decision.tried.push_back({{.context = 1024}, 7_GiB});
   decision.tried.push_back({{.context = 512}, 6_GiB});
-  const json more = json::parse(refusal(decision, 400, policy()).vramd_json);
+  const json more = json::parse(refusal(decision, 400, policy()).tonnage_json);
   EXPECT_EQ(more["largest_fit"]["need_bytes"], (7_GiB).count);
   EXPECT_EQ(more["largest_fit"]["placement"]["context"], 1024);
 }
@@ -140,4 +141,4 @@ TEST(Refusal, HasSomethingToSayForEveryReason) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

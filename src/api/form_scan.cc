@@ -6,7 +6,7 @@
 #include "api/body.h"
 #include "base/text.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 bool same_word(std::string_view a, std::string_view b) {
@@ -133,4 +133,4 @@ std::optional<std::string> scan_form(std::string_view body, std::string_view bou
   }
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // Whether a Content-Type says multipart/form-data, in any case and with any parameters.
 bool is_form(std::string_view content_type);
@@ -23,4 +23,4 @@ using OnFormPart = std::function<void(std::string_view name, std::string_view co
 std::optional<std::string> scan_form(std::string_view body, std::string_view boundary,
                                      const OnFormPart& on_part);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -7,7 +7,7 @@
 
 #include "api/snapshot_json.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 std::string upper(std::string_view text) {
@@ -230,7 +230,7 @@ std::string loaded_models_json(const Snapshot& snapshot, const ApiContext& conte
       continue;
     const double idle = std::chrono::duration<double>(model.idle_for.value_or(Duration{})).count();
     rows.push_back({{"model_name", model.id},
-                    {"model_type", vramd::to_text(model.type)},
+                    {"model_type", tonnage::to_text(model.type)},
                     {"quantization", face_of(model.model, context).quantization},
                     {"location", location_of(model, host_of(snapshot).unified)},
                     {"memory_mb", mb(held_by(model))},
@@ -250,10 +250,10 @@ std::string eviction_history_json(std::span<const LoggedDecision* const> entries
     const Bytes held = model == nullptr ? Bytes{} : model->predicted + on_devices(*model);
     rows.push_back({{"model_name", model_name(decision.model, context.policy)},
                     {"model_type",
-                     model == nullptr ? OrderedJson() : OrderedJson(vramd::to_text(model->type))},
+                     model == nullptr ? OrderedJson() : OrderedJson(tonnage::to_text(model->type))},
                     {"quantization", decision.model ? face_of(*decision.model, context).quantization
                                                     : std::string()},
-                    {"reason", vramd::to_text(decision.reason)},
+                    {"reason", tonnage::to_text(decision.reason)},
                     {"action", "unloaded"},
                     {"memory_freed_mb", mb(held)},
                     {"timestamp", unix_s(decision.at, context)},
@@ -316,7 +316,7 @@ std::string system_memory_json(const Snapshot& snapshot, const ApiContext& conte
                         {"is_heavy", heavy},
                         {"estimated_vram_mb", exact_mb(on_devices(model))},
                         {"held_mb", exact_mb(held_by(model))},
-                        {"state", vramd::to_text(model.state)}};
+                        {"state", tonnage::to_text(model.state)}};
   }
   OrderedJson answer;
   answer["ram_total_mb"] = exact_mb(host.capacity);
@@ -357,4 +357,4 @@ void add_router_view(OrderedJson& status, const Snapshot& snapshot, const ApiCon
        last_unload ? OrderedJson(iso_time(context.clock.unix_ms(*last_unload))) : OrderedJson()}};
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -12,7 +12,7 @@
 #include "api/memory_api.h"
 #include "core/snapshot.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // Sizes are whole MiB in `_mb` and GiB with one decimal in `_gb`; times are Unix seconds, or ISO
 // 8601 in UTC where the shape is one of text.
@@ -41,4 +41,4 @@ std::string pressure_word(const Snapshot& snapshot, const Policy& policy);
 // "Q4_K_M" of "qwen3-8b-q4_k_m.gguf"; empty where the name does not end in one.
 std::string quantization_of(std::string_view file);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

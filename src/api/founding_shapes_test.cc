@@ -4,7 +4,7 @@
 
 #include "api/snapshot_fixture.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 using nlohmann::json;
@@ -182,4 +182,4 @@ TEST_F(FoundingShapes, NothingIsInventedBeforeTheFirstSample) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

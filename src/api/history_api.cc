@@ -1,6 +1,6 @@
 #include "api/history_api.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 constexpr Duration kSinceMax = 24h * 3650;
@@ -22,7 +22,7 @@ ApiResult<Duration> duration_of(const Route& route, std::string_view name, Durat
   if (*parsed < 1s || *parsed > most) {
     return deny(
         400, "invalid_parameter",
-        std::string(name) + "=" + given + " must be between 1s and " + vramd::to_text(most) + ".",
+        std::string(name) + "=" + given + " must be between 1s and " + tonnage::to_text(most) + ".",
         std::string(name));
   }
   return *parsed;
@@ -44,4 +44,4 @@ ApiResult<HistoryOrder> read_history_order(const Route& route) {
   return order;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -7,7 +7,7 @@
 #include "api/route.h"
 #include "base/tick.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 struct HistoryOrder {
   Duration since = 1h;  // back from now
@@ -18,4 +18,4 @@ struct HistoryOrder {
 // Parameters since, step and model; the error says which one is wrong and what is wanted.
 ApiResult<HistoryOrder> read_history_order(const Route& route);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 ApiResult<HistoryOrder> order_of(std::string_view query) {
@@ -39,4 +39,4 @@ TEST(HistoryApi, SaysWhichParameterIsWrong) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -5,7 +5,7 @@
 #include <bitset>
 #include <cstring>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 constexpr bool is_digit(char c) {
@@ -379,4 +379,4 @@ std::optional<std::string> unescape_json(std::string_view text) {
   }
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace vramd::api {
+namespace tonnage::api {
 
 struct JsonFault {
   std::size_t offset = 0;  // of the byte that does not fit
@@ -52,4 +52,4 @@ class JsonObjectReader {
 // escape is not one, or names half of a surrogate pair.
 std::optional<std::string> unescape_json(std::string_view text);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

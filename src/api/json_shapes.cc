@@ -1,6 +1,6 @@
 #include "api/json_shapes.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 std::string dump(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
@@ -10,7 +10,7 @@ OrderedJson placement_json(const Placement& placement) {
   return {{"gpu_layers", placement.gpu_layers},
           {"context", placement.context},
           {"slots", placement.slots},
-          {"kv", vramd::to_text(placement.kv)}};
+          {"kv", tonnage::to_text(placement.kv)}};
 }
 
 OrderedJson placement_json(const std::optional<Placement>& placement) {
@@ -47,4 +47,4 @@ OrderedJson tried_json(const Decision& decision) {
   return rows;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

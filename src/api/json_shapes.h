@@ -9,7 +9,7 @@
 #include "core/decision.h"
 #include "core/policy.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // Keys keep the order in which they are set, so that answers read well.
 using OrderedJson = nlohmann::ordered_json;
@@ -30,4 +30,4 @@ OrderedJson pool_name(PoolId pool, const Policy& policy);
 // [{placement, need_bytes, fits}] against `usable`.
 OrderedJson tried_json(const Decision& decision);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -4,7 +4,7 @@
 
 #include "api/json_shapes.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 constexpr const char* kWanted =
@@ -39,4 +39,4 @@ ApiResult<std::string_view> read_log_level(std::string_view body) {
   return *known;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

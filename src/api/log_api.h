@@ -7,7 +7,7 @@
 
 #include "api/errors.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // The least severe first, in the order of the configuration's log.level.
 inline constexpr std::array<std::string_view, 4> kLogLevels = {"debug", "info", "warn", "error"};
@@ -19,4 +19,4 @@ std::string log_json(std::string_view level, std::string_view format);
 // that names them.
 ApiResult<std::string_view> read_log_level(std::string_view body);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

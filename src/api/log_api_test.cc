@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 TEST(LogApi, ShowsLevelAndFormat) {
@@ -42,4 +42,4 @@ TEST(LogApi, SaysWhatIsWrongAndWhatIsWanted) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

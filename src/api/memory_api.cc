@@ -8,7 +8,7 @@
 #include "api/founding_shapes.h"
 #include "api/snapshot_json.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 OrderedJson list_json(OrderedJson data) {
@@ -22,8 +22,8 @@ OrderedJson openai_json(const ModelSnapshot& model, const ApiContext& context) {
   return {{"id", model.id},
           {"object", "model"},
           {"created", face_of(model.model, context).created_s},
-          {"owned_by", "vramd"},
-          {"vramd", model_json(model, context)}};
+          {"owned_by", "tonnage"},
+          {"tonnage", model_json(model, context)}};
 }
 
 OrderedJson resident_json(const Snapshot& snapshot, const ApiContext& context) {
@@ -31,8 +31,8 @@ OrderedJson resident_json(const Snapshot& snapshot, const ApiContext& context) {
   return {{"id", "resident"},
           {"object", "model"},
           {"created", 0},
-          {"owned_by", "vramd"},
-          {"vramd", {{"virtual", true}, {"stands_for", model_name(now, context.policy)}}}};
+          {"owned_by", "tonnage"},
+          {"tonnage", {{"virtual", true}, {"stands_for", model_name(now, context.policy)}}}};
 }
 
 OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& context) {
@@ -44,8 +44,8 @@ OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& contex
   OrderedJson row;
   row["seq"] = entry.seq;
   row["time_ms"] = context.clock.unix_ms(decision.at);
-  row["kind"] = vramd::to_text(decision.kind);
-  row["reason"] = vramd::to_text(decision.reason);
+  row["kind"] = tonnage::to_text(decision.kind);
+  row["reason"] = tonnage::to_text(decision.reason);
   row["model"] = model_name(decision.model, context.policy);
   row["other"] = model_name(decision.other, context.policy);
   row["explain"] = explain(decision, context.policy);
@@ -61,7 +61,7 @@ OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& contex
   row["waited_ms"] = to_ms(decision.waited);
   row["retry_after_ms"] = to_ms(decision.retry_after);
   row["failure"] =
-      decision.failure ? OrderedJson(vramd::to_text(*decision.failure)) : OrderedJson();
+      decision.failure ? OrderedJson(tonnage::to_text(*decision.failure)) : OrderedJson();
   row["text"] = decision.text;
   return row;
 }
@@ -83,10 +83,10 @@ OrderedJson moved_json(const Snapshot& before, const Snapshot& after) {
       continue;
     }
     rows.push_back({{"model", now.id},
-                    {"from_state", vramd::to_text(then->state)},
-                    {"to_state", vramd::to_text(now.state)},
-                    {"from_tier", vramd::to_text(then->tier)},
-                    {"to_tier", vramd::to_text(now.tier)},
+                    {"from_state", tonnage::to_text(then->state)},
+                    {"to_state", tonnage::to_text(now.state)},
+                    {"from_tier", tonnage::to_text(then->tier)},
+                    {"to_tier", tonnage::to_text(now.tier)},
                     {"reserved_before_bytes", then->reserved.count},
                     {"reserved_after_bytes", now.reserved.count},
                     {"weights_bytes", now.weights.count}});
@@ -212,7 +212,7 @@ std::string decisions_json(std::span<const LoggedDecision* const> entries, const
 std::string decision_event(const LoggedDecision& entry, const ApiContext& context) {
   // dump() writes no raw newline, so the data is one line.
   return "id: " + run_name(context.clock) + "-" + std::to_string(entry.seq) +
-         "\nevent: " + std::string(vramd::to_text(entry.decision.kind)) +
+         "\nevent: " + std::string(tonnage::to_text(entry.decision.kind)) +
          "\ndata: " + decision_json(entry, context) + "\n\n";
 }
 
@@ -264,4 +264,4 @@ std::string command_json(const CommandResult& result, const Snapshot& before, co
   return dump(reply);
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -11,7 +11,7 @@
 #include "api/decision_log.h"
 #include "core/snapshot.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // What the core does not know of a model; index is ModelId, like Policy::models.
 struct ModelFace {
@@ -119,4 +119,4 @@ struct CommandResult {
 std::string command_json(const CommandResult& result, const Snapshot& before, const Snapshot& after,
                          const ApiContext& context);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 using nlohmann::json;
@@ -93,9 +93,9 @@ TEST_F(MemoryApi, OpenAisListNamesEveryVisibleModelAndResident) {
   ASSERT_EQ(all["data"].size(), 4u);
   EXPECT_EQ(all["data"][0]["object"], "model");
   EXPECT_EQ(all["data"][0]["created"], 1700000000);
-  EXPECT_EQ(all["data"][0]["vramd"]["state"], "absent");
+  EXPECT_EQ(all["data"][0]["tonnage"]["state"], "absent");
   EXPECT_EQ(all["data"][3]["id"], "resident");
-  EXPECT_TRUE(all["data"][3]["vramd"]["stands_for"].is_null());
+  EXPECT_TRUE(all["data"][3]["tonnage"]["stands_for"].is_null());
   const json some = json::parse(openai_models_json(snapshot_, context(), {false, true, false}));
   ASSERT_EQ(some["data"].size(), 2u);
   EXPECT_EQ(some["data"][0]["id"], "embed");
@@ -217,4 +217,4 @@ TEST_F(MemoryApi, SurvivesTextThatIsNotUtf8) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -7,7 +7,7 @@
 
 #include "api/route.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 struct Operation {
@@ -94,7 +94,7 @@ struct Parameter {
 constexpr auto kParameters = std::to_array<Parameter>({
     {"id", "string", "A model's id or alias; '/' and ':' may be sent as they are"},
     {"rest", "string", "The path at the server, with its query"},
-    {"number", "integer", "From the x-vramd-request header of an answer"},
+    {"number", "integer", "From the x-tonnage-request header of an answer"},
     {"model", "string", "Only what is about this model"},
     {"after", "integer", "Only decisions with a larger seq"},
     {"limit", "integer", "The newest so many"},
@@ -161,7 +161,7 @@ OrderedJson operation_json(const Operation& operation, Scope scope) {
   out["operationId"] = operation_id(operation);
   out["tags"] = {operation.tag};
   out["summary"] = operation.summary;
-  out["x-vramd-scope"] = to_text(scope);
+  out["x-tonnage-scope"] = to_text(scope);
   if (scope == Scope::open)
     out["security"] = OrderedJson::array();
   if (auto parameters = parameters_json(operation); !parameters.empty())
@@ -189,7 +189,7 @@ std::string openapi_json(std::string_view version) {
   const std::vector<Served> served = served_paths();
   OrderedJson document;
   document["openapi"] = "3.1.0";
-  document["info"] = {{"title", "vramd"},
+  document["info"] = {{"title", "tonnage"},
                       {"version", version},
                       {"description",
                        "The memory governor for local AI. Sizes end in _bytes, durations in _ms, "
@@ -216,4 +216,4 @@ std::string openapi_json(std::string_view version) {
   return dump(document);
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -6,7 +6,7 @@
 
 #include "api/json_shapes.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // One complete JSON text. What it says of paths and scopes is what route() serves; a test compares.
 std::string openapi_json(std::string_view version);
@@ -14,4 +14,4 @@ std::string openapi_json(std::string_view version);
 // components.schemas of the document.
 OrderedJson openapi_schemas();
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

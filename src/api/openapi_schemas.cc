@@ -3,7 +3,7 @@
 
 #include "api/openapi.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 // Types: "string", "integer", "number", "boolean", "object"; "Name" another schema; "[T]" a list;
@@ -271,7 +271,7 @@ constexpr auto kFields = std::to_array<FieldRow>({
     {"OpenAiModel", "object", "string", "model"},
     {"OpenAiModel", "created", "integer"},
     {"OpenAiModel", "owned_by", "string"},
-    {"OpenAiModel", "vramd", "object"},
+    {"OpenAiModel", "tonnage", "object"},
     {"OpenAiModels", "object", "string", "list"},
     {"OpenAiModels", "data", "[OpenAiModel]"},
 });
@@ -327,7 +327,7 @@ void add_free_shapes(OrderedJson& schemas) {
                             {"type", {{"type", "string"}}},
                             {"code", {{"type", "string"}}},
                             {"param", type_json("string?")},
-                            {"vramd", {{"type", "object"}}}}},
+                            {"tonnage", {{"type", "object"}}}}},
                           {"required", {"message", "type", "code"}}}}}},
                       {"required", {"error"}}};
 }
@@ -354,4 +354,4 @@ OrderedJson openapi_schemas() {
   return schemas;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

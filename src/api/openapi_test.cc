@@ -12,7 +12,7 @@
 #include "api/route.h"
 #include "api/snapshot_fixture.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 using nlohmann::json;
@@ -92,7 +92,7 @@ TEST(OpenApi, HoldsEveryRouteAndNothingElse) {
   std::map<std::string, std::string> documented, served;
   for (const auto& [path, methods] : document()["paths"].items()) {
     for (const auto& [method, operation] : methods.items())
-      documented[method + " " + path] = operation["x-vramd-scope"];
+      documented[method + " " + path] = operation["x-tonnage-scope"];
   }
   for (const Served& one : served_paths()) {
     std::string method(one.method);
@@ -184,4 +184,4 @@ TEST_F(OpenApiAnswers, AFieldThatIsNotDocumentedIsNoticed) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

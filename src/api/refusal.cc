@@ -4,7 +4,7 @@
 #include "api/errors.h"
 #include "api/json_shapes.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 std::string name_of(const Decision& decision, const Policy& policy) {
@@ -23,7 +23,7 @@ void suggest_room(const Decision& decision, const Policy& policy, std::vector<st
   const Bytes least = smallest == decision.tried.end() ? decision.need : smallest->need;
   const std::string pool = pool_of(decision, policy);
   if (least > decision.usable) {
-    out.push_back("give pool " + pool + " at least " + vramd::to_text(least - decision.usable) +
+    out.push_back("give pool " + pool + " at least " + tonnage::to_text(least - decision.usable) +
                   " more: raise its budget, or end other programs that hold memory");
   }
   if (smallest != decision.tried.end()) {
@@ -48,23 +48,23 @@ std::vector<std::string> suggestions(const Decision& decision, const Policy& pol
     case ReasonCode::context_too_small:
       return {"send a shorter prompt", "raise the context of " + name + " in the configuration"};
     case ReasonCode::pinned_models:
-      return {"unpin a model: vramd unpin MODEL",
+      return {"unpin a model: tonnage unpin MODEL",
               "raise the budget of pool " + pool_of(decision, policy)};
     case ReasonCode::queue_full:
       return {"ask again after the time in Retry-After", "send fewer requests at once",
               "raise queue.max_waiting, now " + std::to_string(policy.queue.waiting_max)};
     case ReasonCode::queue_timeout:
       return {"ask again after the time in Retry-After",
-              "see what held the memory: vramd why " + name,
-              "raise queue.queue_timeout, now " + vramd::to_text(policy.queue.queue_timeout)};
+              "see what held the memory: tonnage why " + name,
+              "raise queue.queue_timeout, now " + tonnage::to_text(policy.queue.queue_timeout)};
     case ReasonCode::model_failed:
     case ReasonCode::load_failed:
     case ReasonCode::profile_failed:
     case ReasonCode::crash_suspect:
     case ReasonCode::server_lost:
-      return {"see what happened: vramd why " + name, "read the server's log: GET /logs/" + name};
+      return {"see what happened: tonnage why " + name, "read the server's log: GET /logs/" + name};
     case ReasonCode::no_resident:
-      return {"name a model, or load one first: vramd load MODEL"};
+      return {"name a model, or load one first: tonnage load MODEL"};
     default:
       return {};
   }
@@ -87,7 +87,7 @@ OrderedJson largest_fit(const Decision& decision) {
 ApiError refusal(const Decision& decision, int status, const Policy& policy) {
   ApiError error;
   error.status = status;
-  error.code = vramd::to_text(decision.reason);
+  error.code = tonnage::to_text(decision.reason);
   error.message = explain(decision, policy);
   if (decision.model && status == 400)
     error.param = "model";
@@ -98,7 +98,7 @@ ApiError refusal(const Decision& decision, int status, const Policy& policy) {
     error.retry_after_s = 1;
   }
   OrderedJson more;
-  more["reason"] = vramd::to_text(decision.reason);
+  more["reason"] = tonnage::to_text(decision.reason);
   more["model"] = model_name(decision.model, policy);
   more["pool"] = pool_name(decision.pool, policy);
   more["needed_bytes"] = decision.need.count;
@@ -108,8 +108,8 @@ ApiError refusal(const Decision& decision, int status, const Policy& policy) {
   more["largest_fit"] = largest_fit(decision);
   more["tried"] = tried_json(decision);
   more["suggestions"] = suggestions(decision, policy);
-  error.vramd_json = dump(more);
+  error.tonnage_json = dump(more);
   return error;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -8,7 +8,7 @@
 
 #include "api/body.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 enum class Method : std::uint8_t { get, post, del, put, options, other };
@@ -463,4 +463,4 @@ std::string encode_segment(std::string_view text) {
   return out;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

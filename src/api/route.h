@@ -12,7 +12,7 @@
 
 #include "api/errors.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 enum class Endpoint : std::uint8_t {
   openai_models,     // GET /v1/models
@@ -102,4 +102,4 @@ std::optional<std::string> decode_path(std::string_view text);
 // Percent-encodes everything but unreserved characters, for links and for the command line.
 std::string encode_segment(std::string_view text);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -6,7 +6,7 @@
 
 #include "base/prng.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 // Models "a", "org/qwen:8b", "org/qwen:8b/x", "my model" and "odd/load" are configured.
@@ -206,4 +206,4 @@ TEST(Route, SurvivesAnyBytes) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -9,7 +9,7 @@
 #include "api/memory_api.h"
 #include "core/pressure_policy.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // `chat` runs on gpu0 and is in use, `embed` runs on the CPU, `big` is on disk.
 class SnapshotFixture : public testing::Test {
@@ -130,4 +130,4 @@ class SnapshotFixture : public testing::Test {
   }
 };
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

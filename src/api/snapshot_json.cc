@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 OrderedJson bytes_json(const std::optional<Bytes>& bytes) {
@@ -77,10 +77,10 @@ OrderedJson model_json(const ModelSnapshot& model, const ApiContext& context) {
   OrderedJson row;
   row["id"] = model.id;
   row["aliases"] = face.aliases;
-  row["type"] = vramd::to_text(model.type);
+  row["type"] = tonnage::to_text(model.type);
   row["engine"] = face.engine;
-  row["state"] = vramd::to_text(model.state);
-  row["tier"] = vramd::to_text(model.tier);
+  row["state"] = tonnage::to_text(model.state);
+  row["tier"] = tonnage::to_text(model.tier);
   row["pinned"] = model.pinned;
   row["degraded"] = model.degraded;
   row["stalled"] = model.stalled;
@@ -93,7 +93,7 @@ OrderedJson model_json(const ModelSnapshot& model, const ApiContext& context) {
   row["weights_bytes"] = model.weights.count;
   row["reserved_bytes"] = model.reserved.count;
   row["measured_bytes"] = bytes_json(model.measured);
-  row["source"] = model.source ? OrderedJson(vramd::to_text(*model.source)) : OrderedJson();
+  row["source"] = model.source ? OrderedJson(tonnage::to_text(*model.source)) : OrderedJson();
   row["uses"] = model.uses;
   row["loads"] = model.loads;
   row["evictions"] = model.evictions;
@@ -104,7 +104,7 @@ OrderedJson model_json(const ModelSnapshot& model, const ApiContext& context) {
   row["retry_in_ms"] = ms_json(model.retry_in);
   row["failure"] = model.failure.empty() ? OrderedJson() : OrderedJson(model.failure);
   row["failure_kind"] =
-      model.failure_kind ? OrderedJson(vramd::to_text(*model.failure_kind)) : OrderedJson();
+      model.failure_kind ? OrderedJson(tonnage::to_text(*model.failure_kind)) : OrderedJson();
   row["devices"] = devices_json(model, context);
   row["device_failures"] = model.device_failures;
   row["cpu_only"] = model.cpu_only;
@@ -127,4 +127,4 @@ OrderedJson problems_json(std::span<const HealthProblem> problems) {
   return rows;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -5,7 +5,7 @@
 #include "api/memory_api.h"
 #include "core/snapshot.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 const ModelFace& face_of(ModelId model, const ApiContext& context);
 // Null where there is none of that id.
@@ -17,4 +17,4 @@ OrderedJson model_or_null(const Snapshot& snapshot, std::optional<ModelId> model
                           const ApiContext& context);
 OrderedJson problems_json(std::span<const HealthProblem> problems);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

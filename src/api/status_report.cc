@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 std::string padded(std::string text, std::size_t width) {
@@ -118,4 +118,4 @@ std::string status_report(const Snapshot& snapshot) {
   return text;
 }
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

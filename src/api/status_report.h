@@ -5,10 +5,10 @@
 
 #include "core/snapshot.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 
 // Pools with their level, what is ours, foreign and free; models that have a server; how often
 // memory was short; what is wrong. Several lines, the first a summary; no newline at the end.
 std::string status_report(const Snapshot& snapshot);
 
-}  // namespace vramd::api
+}  // namespace tonnage::api

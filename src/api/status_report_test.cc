@@ -2,7 +2,7 @@
 
 #include "api/snapshot_fixture.h"
 
-namespace vramd::api {
+namespace tonnage::api {
 namespace {
 
 using StatusReport = SnapshotFixture;
@@ -48,4 +48,4 @@ TEST(StatusReportOfNothing, IsOneLineAndTheCounts) {
 }
 
 }  // namespace
-}  // namespace vramd::api
+}  // namespace tonnage::api

@@ -7,7 +7,7 @@
 
 #include "base/number.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 struct SizeUnit {
@@ -77,4 +77,4 @@ std::string to_text(Bytes bytes) {
   return buffer.data();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A signed count of bytes. Signed, because headroom may be negative when foreign use grows.
 struct Bytes {
@@ -62,4 +62,4 @@ Result<Bytes> parse_bytes(std::string_view text);
 // For people: "3.2 GiB", "518 MiB", "0 B"; negative amounts keep their sign.
 std::string to_text(Bytes bytes);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using ::testing::HasSubstr;
@@ -95,4 +95,4 @@ RC_GTEST_PROP(BytesProperty, PermilleIsTheCeilingOfTheShare, ()) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,13 +3,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace vramd {
+namespace tonnage {
 
 void check_failed(const char* condition, const char* file, int line, const char* message) noexcept {
-  std::fprintf(stderr, "vramd: broken invariant at %s:%d: %s (%s)\n", file, line, message,
+  std::fprintf(stderr, "tonnage: broken invariant at %s:%d: %s (%s)\n", file, line, message,
                condition);
   std::fflush(stderr);
   std::abort();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 #include <compare>
 #include <cstdint>
 
-namespace vramd {
+namespace tonnage {
 
 // A strong integer identity. Tag is any incomplete type; Rep the width on the wire.
 // Ids are ordered, so every ordering in the program can end in one.
@@ -20,4 +20,4 @@ struct Id {
   friend constexpr auto operator<=>(const Id&, const Id&) = default;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Cat = Id<struct CatTag>;
@@ -22,4 +22,4 @@ TEST(Id, IsOrderedByItsValue) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

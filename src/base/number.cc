@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr bool is_digit(char c) {
@@ -46,4 +46,4 @@ Result<Quantity> split_quantity(std::string_view text) {
   return quantity;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

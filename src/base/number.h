@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct Quantity {
   long double number = 0;  // finite, not negative
@@ -16,4 +16,4 @@ struct Quantity {
 // exponents and anything else are errors; the why of the error says which.
 Result<Quantity> split_quantity(std::string_view text);
 
-}  // namespace vramd
+}  // namespace tonnage

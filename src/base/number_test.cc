@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(Quantity, IsANumberAndItsUnit) {
@@ -43,4 +43,4 @@ RC_GTEST_PROP(QuantityProperty, NeverHasANegativeNumberOrASpaceInItsUnit, (const
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

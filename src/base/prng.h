@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 
-namespace vramd {
+namespace tonnage {
 
 // xoshiro256** (Blackman and Vigna, public domain), seeded through splitmix64. The same seed gives
 // the same stream on every compiler and machine, which std distributions do not promise.
@@ -37,7 +37,7 @@ class Prng {
   // Uniform in [0, bound). bound must be positive. Lemire's multiply-shift; the bias of at most
   // bound / 2^64 is far below anything a simulation can see.
   constexpr std::uint64_t below(std::uint64_t bound) {
-    VRAMD_CHECK(bound > 0, "below() needs a positive bound");
+    TONNAGE_CHECK(bound > 0, "below() needs a positive bound");
     return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
   }
 
@@ -55,4 +55,4 @@ class Prng {
   std::array<std::uint64_t, 4> state_{};
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // The published reference algorithms, written down a second time, so that a slip in one shows.
@@ -87,4 +87,4 @@ TEST(PrngDeathTest, AnEmptyRangeIsAMistake) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 
 // What was tried, on what, why it failed, and what to do about it. Rendered for people by text().
 struct Error {
@@ -38,4 +38,4 @@ inline std::unexpected<Error> fail(std::string what, std::string object = {}, st
       Error{std::move(what), std::move(object), std::move(why), std::move(remedy)});
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(Error, TextSaysWhatOnWhatWhyAndWhatToDo) {
@@ -26,4 +26,4 @@ TEST(Error, FailMakesAResultWithoutAValue) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

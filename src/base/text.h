@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace vramd {
+namespace tonnage {
 
 constexpr char to_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -25,4 +25,4 @@ constexpr std::string_view trim(std::string_view text, std::string_view blanks =
   return text.substr(begin, text.find_last_not_of(blanks) - begin + 1);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(Text, OnlyAsciiLettersAreLowered) {
@@ -20,4 +20,4 @@ TEST(Text, BlanksGoAtBothEndsAndStayInside) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

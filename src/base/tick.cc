@@ -6,7 +6,7 @@
 
 #include "base/number.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 struct TimeUnit {
@@ -88,4 +88,4 @@ std::string rounded_text(Duration duration) {
   return "0s";
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 using Duration = std::chrono::duration<std::int64_t, std::micro>;
 
@@ -39,4 +39,4 @@ std::string to_text(Duration duration);
 // For sentences: three digits at most where to_text would print many. "1.5s", "49ms", "2.3h".
 std::string rounded_text(Duration duration);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using ::testing::HasSubstr;
@@ -59,4 +59,4 @@ RC_GTEST_PROP(DurationProperty, AnyTextIsReadOrRefused, (const std::string& text
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "config/pressure_reader.h"
 #include "config/value.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr Bytes kNoBound{std::numeric_limits<std::int64_t>::max()};
@@ -114,7 +114,7 @@ const KeySpec& spec_of(std::string_view path) {
   const auto table = key_table();
   const auto spec = std::ranges::find_if(
       table, [&](const KeySpec& s) { return s.scope == scope && s.path == within; });
-  VRAMD_CHECK(spec != table.end(), "a capacity default names no key");
+  TONNAGE_CHECK(spec != table.end(), "a capacity default names no key");
   return *spec;
 }
 
@@ -123,7 +123,7 @@ Value value_of(const KeySpec& spec, std::string_view text) {
   node.kind = Node::Kind::scalar;
   node.text = text;
   auto value = parse_value(spec, node, {});
-  VRAMD_CHECK(value.has_value(), "a capacity default does not parse");
+  TONNAGE_CHECK(value.has_value(), "a capacity default does not parse");
   return *value;
 }
 
@@ -189,7 +189,7 @@ class Applying {
     // Steps of a ladder go down from the placement; the user wrote them for the usual one.
     const Placement& top = draft.config.configured;
     for (const LadderStep& step : draft.config.ladder) {
-      const Placement lesser = vramd::apply(step, top);
+      const Placement lesser = tonnage::apply(step, top);
       if (lesser.context > top.context || lesser.slots > top.slots)
         return;
     }
@@ -264,4 +264,4 @@ std::string capacity_reference() {
   return out;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

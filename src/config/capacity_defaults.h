@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "config/config.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What a machine has. Zero where there is none.
 struct Capacities {
@@ -48,4 +48,4 @@ void apply_capacity_defaults(Config& config, const Capacities& capacities);
 // Markdown: a table of the classes, for the documentation.
 std::string capacity_reference();
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include "config/config_text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string class_of_card(Bytes capacity) {
@@ -127,7 +127,7 @@ TEST(CapacityDefaults, EveryClassCanBeApplied) {
 }
 
 TEST(CapacityDefaults, TheTableInDocsIsUpToDate) {
-  std::ifstream stream(std::string(VRAMD_SOURCE_DIR) + "/docs/howto/memory-by-machine.md");
+  std::ifstream stream(std::string(TONNAGE_SOURCE_DIR) + "/docs/howto/memory-by-machine.md");
   const std::string page{std::istreambuf_iterator<char>(stream), {}};
   EXPECT_NE(page.find(capacity_reference() + "<!-- end -->"), std::string::npos)
       << "put this between the two comments of docs/howto/memory-by-machine.md:\n"
@@ -135,4 +135,4 @@ TEST(CapacityDefaults, TheTableInDocsIsUpToDate) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Names = std::map<std::string, std::size_t, std::less<>>;
@@ -109,4 +109,4 @@ void read_clients(KeyReader& reader, const NestedNode& list, const Environment& 
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 #include "config/load.h"
 #include "config/reader.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline constexpr std::size_t kClientKeysMax = 1'000;
 inline constexpr std::size_t kClientKeyBytesMin = 8;
@@ -18,4 +18,4 @@ inline constexpr std::size_t kClientKeyBytesMax = 512;
 void read_clients(KeyReader& reader, const NestedNode& list, const Environment& environment,
                   const std::map<std::string, std::size_t, std::less<>>& names, Config& config);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -1,6 +1,6 @@
 #include "config/config.h"
 
-namespace vramd {
+namespace tonnage {
 
 Placement apply(const LadderStep& step, Placement base) {
   if (step.context)
@@ -62,4 +62,4 @@ std::filesystem::path control_socket(const std::filesystem::path& runtime_dir) {
   return runtime_dir / "control.sock";
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,7 +13,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A lesser placement that the user allows. What is empty stays as in the configured placement.
 struct LadderStep {
@@ -40,7 +40,7 @@ struct ModelConfig {
   bool context_given = false;      // false: configured.context is that of `defaults`
   bool concurrency_given = false;  // false: in_flight_max is the configured slots
   std::vector<LadderStep> ladder;  // best to least; empty: nothing below `configured` is allowed
-  std::vector<std::string> args;   // passed to the engine as they are, after vramd's own
+  std::vector<std::string> args;   // passed to the engine as they are, after tonnage's own
   std::vector<std::pair<std::string, std::string>> env;  // for the server, over the clean base
   std::string pooling;                 // of embedding models: "mean", "cls", ...; empty: the file's
   Bytes cache_ram;                     // the engine's prompt cache; part of the footprint
@@ -164,9 +164,10 @@ std::string_view to_text(LogFormat format);
 
 // One value in force and where it came from. Keys of clients are masked.
 struct Setting {
-  std::string path;    // "queue.yield_after"
-  std::string value;   // as written
-  std::string source;  // "default", "vramd.yaml:12:16", "environment VRAMD_LISTEN", "flag --listen"
+  std::string path;   // "queue.yield_after"
+  std::string value;  // as written
+  std::string
+      source;  // "default", "tonnage.yaml:12:16", "environment TONNAGE_LISTEN", "flag --listen"
 
   friend bool operator==(const Setting&, const Setting&) = default;
 };
@@ -204,4 +205,4 @@ struct Config {
 // The unix socket that the command line talks to; whoever may open it is an admin.
 std::filesystem::path control_socket(const std::filesystem::path& runtime_dir);
 
-}  // namespace vramd
+}  // namespace tonnage

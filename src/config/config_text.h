@@ -7,13 +7,13 @@
 
 #include "config/load.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline ConfigInputs inputs_of(std::string yaml) {
   ConfigInputs inputs;
-  inputs.file_name = "vramd.yaml";
+  inputs.file_name = "tonnage.yaml";
   inputs.yaml = std::move(yaml);
-  inputs.file_folder = "/etc/vramd";
+  inputs.file_folder = "/etc/tonnage";
   inputs.working_folder = "/here";
   inputs.environment["HOME"] = "/ada";
   inputs.uid = 1000;
@@ -45,4 +45,4 @@ inline std::string problems_of(std::string yaml) {
 // The smallest configuration that is one.
 inline constexpr const char* kOneModel = "models: {a: {gguf: a.gguf}}\n";
 
-}  // namespace vramd
+}  // namespace tonnage

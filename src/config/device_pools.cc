@@ -6,7 +6,7 @@
 
 #include "config/capacity_defaults.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::size_t kDeviceNameBytesMax = 100;
@@ -105,4 +105,4 @@ void apply_devices(Config& config, std::vector<DevicePool> found) {
   config.devices = std::move(found);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

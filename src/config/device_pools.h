@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "config/reader.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline constexpr std::size_t kDeviceBudgetsMax = 64;
 
@@ -24,4 +24,4 @@ PoolPolicy device_policy(const Config& config, const DevicePool& device);
 // there are no devices.
 void apply_devices(Config& config, std::vector<DevicePool> found);
 
-}  // namespace vramd
+}  // namespace tonnage

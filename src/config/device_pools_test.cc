@@ -4,7 +4,7 @@
 
 #include "config/config_text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 const DevicePool kCard{.name = "gpu0", .id = "GPU-1-2", .capacity = 12_GiB};
@@ -91,17 +91,18 @@ TEST(DevicePools, AModelWithoutLayersOnGpusIsOfTheHostOnly) {
 
 TEST(DevicePools, MistakesAreNamedWithTheirPlace) {
   const auto wrong = [](const std::string& yaml) { return problems_of(yaml + "\n" + kOneModel); };
-  EXPECT_EQ(wrong("budgets: {devices: {gpu0: {limt: 1GiB}}}"),
-            "vramd.yaml:1:28: unknown key 'limt' in budgets.devices.gpu0; did you mean 'limit'?\n");
+  EXPECT_EQ(
+      wrong("budgets: {devices: {gpu0: {limt: 1GiB}}}"),
+      "tonnage.yaml:1:28: unknown key 'limt' in budgets.devices.gpu0; did you mean 'limit'?\n");
   EXPECT_EQ(wrong("budgets: {devices: {gpu0: 6GiB}}"),
-            "vramd.yaml:1:21: budgets.devices.gpu0: '6GiB' is given, but a map such as {limit: "
+            "tonnage.yaml:1:21: budgets.devices.gpu0: '6GiB' is given, but a map such as {limit: "
             "6GiB} is wanted\n");
   EXPECT_EQ(wrong("budgets: {devices: [gpu0]}"),
-            "vramd.yaml:1:20: budgets.devices: a list is given, but a map from devices to their "
+            "tonnage.yaml:1:20: budgets.devices: a list is given, but a map from devices to their "
             "keys is wanted\n");
   EXPECT_EQ(wrong("budgets: {devices: {gpu0: {max: 1%}, gpu0: {max: 2%}}}"),
-            "vramd.yaml:1:38: budgets.devices: 'gpu0' is named twice\n");
+            "tonnage.yaml:1:38: budgets.devices: 'gpu0' is named twice\n");
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kTooDeep = "nested deeper than any configuration; close some brackets";
@@ -195,7 +195,7 @@ std::string describe(const Node& node) {
 std::expected<Node, Problem> parse_document(std::string_view text, std::string_view name) {
   if (text.size() > kDocumentBytesMax) {
     return std::unexpected(
-        Problem{{std::string(name)}, "larger than 1 MiB; this is not a vramd configuration"});
+        Problem{{std::string(name)}, "larger than 1 MiB; this is not a tonnage configuration"});
   }
   if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
     return std::unexpected(Problem{{std::string(name)}, "not a text file: it holds a zero byte"});
@@ -222,4 +222,4 @@ std::expected<Node, Problem> parse_document(std::string_view text, std::string_v
   return std::move(builder.root);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 
 #include "config/problem.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct NodeEntry;
 
@@ -44,4 +44,4 @@ inline constexpr std::size_t kDocumentAliasesMax = 1'000;
 // The one document in `text`; an empty text is a null node. `name` is used in the problem.
 std::expected<Node, Problem> parse_document(std::string_view text, std::string_view name);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include "config/config_text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string problem_of(const std::string& text) {
@@ -112,4 +112,4 @@ TEST(Document, DamagedFilesGetAnAnswer) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -16,7 +16,7 @@
 #include "config/config.h"
 #include "core/policy.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A model while it is being read: both halves of what becomes one index in Config.
 struct ModelDraft {
@@ -92,7 +92,7 @@ struct KeySpec {
   std::span<const std::string_view> choices = {};  // in the order of the enumeration they become
   bool inherited = false;          // a model key that `defaults` may set for all models
   std::string_view also = {};      // another path that is accepted and means the same
-  std::string_view founding = {};  // an environment name from before VRAMD_...
+  std::string_view founding = {};  // an environment name from before TONNAGE_...
 
   // The rare fields of a row, for tables that read as sentences.
   KeySpec at_least(std::int64_t least) const;
@@ -122,7 +122,7 @@ struct PlannedKey {
 };
 std::span<const PlannedKey> planned_keys();
 
-// "VRAMD_QUEUE_YIELD_AFTER" for "queue.yield_after".
+// "TONNAGE_QUEUE_YIELD_AFTER" for "queue.yield_after".
 std::string environment_name(std::string_view path);
 
 // Variables that are not keys, with what reads them.
@@ -132,4 +132,4 @@ struct OtherVariable {
 };
 std::span<const OtherVariable> other_variables();
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 
 #include "config/key.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The field's type says which alternative it takes: integers and enumerations an integer, paths a
 // string, everything else itself. A mismatch is a mistake in the table and found by its test.
@@ -55,4 +55,4 @@ constexpr std::int64_t us(Duration d) {
 inline constexpr std::int64_t kSecond = us(1s);
 inline constexpr std::int64_t kDay = us(24h);
 
-}  // namespace vramd
+}  // namespace tonnage

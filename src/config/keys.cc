@@ -1,14 +1,14 @@
 // The key table as a whole, and the names of environment variables.
 #include "config/key.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr OtherVariable kOther[] = {
-    {"VRAMD_CONFIG", "The configuration file, where `--config` is not given."},
-    {"VRAMD_URL", "Where the command line finds the daemon, instead of its control socket."},
-    {"VRAMD_API_KEY", "The key that the command line sends to VRAMD_URL."},
-    {"VRAMD_CACHE_DIR", "Folder of the built engine and the demo models."},
+    {"TONNAGE_CONFIG", "The configuration file, where `--config` is not given."},
+    {"TONNAGE_URL", "Where the command line finds the daemon, instead of its control socket."},
+    {"TONNAGE_API_KEY", "The key that the command line sends to TONNAGE_URL."},
+    {"TONNAGE_CACHE_DIR", "Folder of the built engine and the demo models."},
 };
 
 std::vector<KeySpec> joined() {
@@ -67,7 +67,7 @@ std::span<const OtherVariable> other_variables() {
 }
 
 std::string environment_name(std::string_view path) {
-  std::string name = "VRAMD_";
+  std::string name = "TONNAGE_";
   for (const char c : path) {
     const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     const bool digit = c >= '0' && c <= '9';
@@ -76,4 +76,4 @@ std::string environment_name(std::string_view path) {
   return name;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

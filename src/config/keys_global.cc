@@ -3,7 +3,7 @@
 
 #include "config/key_store.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using T = KeyTarget;
@@ -36,11 +36,11 @@ const KeySpec kDoorRows[] = {
         [](T& t, V v) { set(t.config->allowed_hosts, v); }),
     row("runtime_dir", ValueType::path, "",
         "Folder for sockets and the record of running servers, one daemon each. By default "
-        "`$XDG_RUNTIME_DIR/vramd-UID`, else `/tmp/vramd-UID`.",
+        "`$XDG_RUNTIME_DIR/tonnage-UID`, else `/tmp/tonnage-UID`.",
         [](T& t, V v) { set(t.config->runtime_dir, v); }),
     row("state_dir", ValueType::path, "",
         "Folder for what outlives a run: the journal, the history of memory, the list of models to "
-        "resume. By default `$XDG_STATE_HOME/vramd`, else `~/.local/state/vramd`.",
+        "resume. By default `$XDG_STATE_HOME/tonnage`, else `~/.local/state/tonnage`.",
         [](T& t, V v) { set(t.config->state_dir, v); }),
     row("resume", ValueType::choice, "none",
         "Models that a start loads without being asked: none, or those that were ready at the end "
@@ -60,7 +60,7 @@ const KeySpec kDoorRows[] = {
         [](T& t, V v) { set(t.config->journal.total_max, v); })
         .within(64 * kKiB, 1024 * kGiB),
     row("history.enabled", ValueType::boolean, "true",
-        "Keeps memory over time in `state_dir`, for `vramd history`.",
+        "Keeps memory over time in `state_dir`, for `tonnage history`.",
         [](T& t, V v) { set(t.config->history.enabled, v); }),
     row("history.every", ValueType::duration, "10s", "Time between two samples of the history.",
         [](T& t, V v) { set(t.config->history.every, v); })
@@ -220,7 +220,7 @@ const KeySpec kWorkRows[] = {
         [](T& t, V v) { set(t.config->spin_count, v); })
         .within(0, 1'000'000'000),
     row("log.level", ValueType::choice, "info",
-        "The least severe line that is written. `vramd log LEVEL` changes it while the daemon "
+        "The least severe line that is written. `tonnage log LEVEL` changes it while the daemon "
         "runs.",
         [](T& t, V v) { set(t.config->log_level, v); })
         .one_of(kLevels),
@@ -249,4 +249,4 @@ std::span<const KeySpec> global_keys() {
   return rows;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

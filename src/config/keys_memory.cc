@@ -4,7 +4,7 @@
 #include "config/key_store.h"
 #include "config/pressure_reader.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using T = KeyTarget;
@@ -87,7 +87,7 @@ const KeySpec kRows[] = {
     row("probe.devices_file", ValueType::path, "",
         "A JSON file that says which GPUs there are and what they hold, instead of their drivers.",
         [](T& t, V v) { set(t.config->probe.devices_file, v); })
-        .founded_as("VRAMD_DEVICES_FILE"),
+        .founded_as("TONNAGE_DEVICES_FILE"),
     row("pressure", ValueType::pressure, "demand",
         "When memory is short and what is done then: a preset, a list of levels, or a map that "
         "changes a preset.",
@@ -123,7 +123,7 @@ const KeySpec kRows[] = {
         [](T& t, V v) { set(t.config->policy.recovery.failure_window, v); })
         .within(kSecond, 7 * kDay),
     row("recovery.cooldown", ValueType::duration_or_never, "30m",
-        "How long such a model stays on the processor; with `never` until `vramd clear MODEL`.",
+        "How long such a model stays on the processor; with `never` until `tonnage clear MODEL`.",
         [](T& t, V v) { set(t.config->policy.recovery.cooldown, v); })
         .within(kSecond, 365 * kDay),
     row("recovery.retry_extra", ValueType::percent, "12.5%",
@@ -158,7 +158,7 @@ const KeySpec kLevelRows[] = {
     row(kLevel, "basis", ValueType::choice, "",
         "What `above` and `below` are a share of. `use`: all that is in use, of the pool's "
         "capacity. `overrun`: the same, of what may be in use; above 100% others have grown into "
-        "the reserve, and vramd's own models never get there.",
+        "the reserve, and tonnage's own models never get there.",
         [](T& t, V v) { set(t.level->basis, v); })
         .one_of(kBases),
     row(kLevel, "above", ValueType::percent, "",
@@ -219,4 +219,4 @@ std::span<const KeySpec> level_keys() {
   return kLevelRows;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

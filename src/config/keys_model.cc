@@ -3,7 +3,7 @@
 
 #include "config/key_store.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using T = KeyTarget;
@@ -141,7 +141,7 @@ const KeySpec kModelRows[] = {
         "How an embedding model sums up a text; by default as its file says.", store_pooling)
         .one_of(kPoolings),
     row(kModel, "args", ValueType::text_list, "[]",
-        "More flags for the model server, after vramd's own.",
+        "More flags for the model server, after tonnage's own.",
         [](T& t, V v) { set(t.model->config.args, v); })
         .inherit(),
     row(kModel, "env", ValueType::text_map, "{}",
@@ -194,7 +194,7 @@ const PlannedKey kPlanned[] = {
     {KeyScope::global, "tls", "TLS comes"},
     {kModel, "devices", "choosing the GPUs of a model comes"},
     {kModel, "command", "model servers other than llama-server come"},
-    {kModel, "url", "model servers that vramd does not start come"},
+    {kModel, "url", "model servers that tonnage does not start come"},
     {kModel, "memory", "declared memory comes"},
     {kModel, "container", "model servers in containers come"},
 };
@@ -211,4 +211,4 @@ std::span<const PlannedKey> planned_keys() {
   return kPlanned;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -17,7 +17,7 @@
 
 extern char** environ;
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A unix socket's path holds 107 bytes; "/4294967295-18446744073709551615.sock" needs 37 of them.
@@ -233,41 +233,41 @@ std::string variable(const Environment& environment, std::string_view name) {
 }
 
 std::filesystem::path default_config_file(const Environment& environment) {
-  if (const std::string named = variable(environment, "VRAMD_CONFIG"); !named.empty())
+  if (const std::string named = variable(environment, "TONNAGE_CONFIG"); !named.empty())
     return named;
   if (const std::string base = variable(environment, "XDG_CONFIG_HOME"); !base.empty()) {
-    return std::filesystem::path(base) / "vramd" / "vramd.yaml";
+    return std::filesystem::path(base) / "tonnage" / "tonnage.yaml";
   }
   const std::string home = variable(environment, "HOME");
   if (home.empty())
     return {};
-  return std::filesystem::path(home) / ".config" / "vramd" / "vramd.yaml";
+  return std::filesystem::path(home) / ".config" / "tonnage" / "tonnage.yaml";
 }
 
 std::filesystem::path default_cache_dir(const Environment& environment) {
-  if (const std::string named = variable(environment, "VRAMD_CACHE_DIR"); !named.empty()) {
+  if (const std::string named = variable(environment, "TONNAGE_CACHE_DIR"); !named.empty()) {
     return named;
   }
   if (const std::string base = variable(environment, "XDG_CACHE_HOME"); !base.empty()) {
-    return std::filesystem::path(base) / "vramd";
+    return std::filesystem::path(base) / "tonnage";
   }
   const std::string home = variable(environment, "HOME");
   if (home.empty())
     return {};
-  return std::filesystem::path(home) / ".cache" / "vramd";
+  return std::filesystem::path(home) / ".cache" / "tonnage";
 }
 
 std::filesystem::path default_state_dir(const Environment& environment,
                                         const std::filesystem::path& runtime_dir) {
-  if (const std::string named = variable(environment, "VRAMD_STATE_DIR"); !named.empty())
+  if (const std::string named = variable(environment, "TONNAGE_STATE_DIR"); !named.empty())
     return named;
   // The specification says to ignore a relative one.
   if (const std::string base = variable(environment, "XDG_STATE_HOME"); base.starts_with('/'))
-    return std::filesystem::path(base) / "vramd";
+    return std::filesystem::path(base) / "tonnage";
   const std::string home = variable(environment, "HOME");
   if (home.empty())
     return runtime_dir / "state";
-  return std::filesystem::path(home) / ".local" / "state" / "vramd";
+  return std::filesystem::path(home) / ".local" / "state" / "tonnage";
 }
 
 std::filesystem::path default_runtime_dir(const Environment& environment, std::uint32_t uid) {
@@ -275,7 +275,7 @@ std::filesystem::path default_runtime_dir(const Environment& environment, std::u
   // The specification says to ignore a relative one.
   if (!base.starts_with('/'))
     base = "/tmp";
-  return std::filesystem::path(base) / ("vramd-" + std::to_string(uid));
+  return std::filesystem::path(base) / ("tonnage-" + std::to_string(uid));
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "config/problem.h"
 
-namespace vramd {
+namespace tonnage {
 
 using Environment = std::map<std::string, std::string, std::less<>>;
 
@@ -39,7 +39,7 @@ struct ConfigInputs {
   std::optional<std::string> yaml;       // the file's text
   std::filesystem::path file_folder;     // absolute; relative paths in the file start here
   std::filesystem::path working_folder;  // absolute; relative paths elsewhere start here
-  Environment environment;               // names that are not vramd's are ignored
+  Environment environment;               // names that are not tonnage's are ignored
   std::vector<FlagValue> flags;
   std::vector<FoundModel> found_models;  // after those of the file
   std::uint32_t uid = 0;                 // of this user, for the default runtime folder
@@ -60,20 +60,20 @@ ConfigInputs inputs_of_process();
 std::expected<std::vector<FoundModel>, Problems> models_from_folder(
     const std::filesystem::path& folder);
 
-// Where a configuration is looked for when none is named: $VRAMD_CONFIG, else
-// $XDG_CONFIG_HOME/vramd/vramd.yaml, else ~/.config/vramd/vramd.yaml. Empty without a home.
+// Where a configuration is looked for when none is named: $TONNAGE_CONFIG, else
+// $XDG_CONFIG_HOME/tonnage/tonnage.yaml, else ~/.config/tonnage/tonnage.yaml. Empty without a home.
 std::filesystem::path default_config_file(const Environment& environment);
 
-// Where the built engine and the demo models are: $VRAMD_CACHE_DIR, else $XDG_CACHE_HOME/vramd,
-// else ~/.cache/vramd. Empty without a home.
+// Where the built engine and the demo models are: $TONNAGE_CACHE_DIR, else $XDG_CACHE_HOME/tonnage,
+// else ~/.cache/tonnage. Empty without a home.
 std::filesystem::path default_cache_dir(const Environment& environment);
 
-// $VRAMD_STATE_DIR, else $XDG_STATE_HOME/vramd, else ~/.local/state/vramd; without a home the
+// $TONNAGE_STATE_DIR, else $XDG_STATE_HOME/tonnage, else ~/.local/state/tonnage; without a home the
 // folder `state` in `runtime_dir`.
 std::filesystem::path default_state_dir(const Environment& environment,
                                         const std::filesystem::path& runtime_dir);
 
-// $XDG_RUNTIME_DIR/vramd-UID, else /tmp/vramd-UID.
+// $XDG_RUNTIME_DIR/tonnage-UID, else /tmp/tonnage-UID.
 std::filesystem::path default_runtime_dir(const Environment& environment, std::uint32_t uid);
 
-}  // namespace vramd
+}  // namespace tonnage

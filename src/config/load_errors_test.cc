@@ -7,7 +7,7 @@
 
 #include "config/config_text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Every mistake is made beside one good model, on the lines before it.
@@ -17,12 +17,12 @@ std::string beside_a_model(const std::string& yaml) {
 
 struct Mistake {
   const char* yaml;
-  const char* expected;  // without "vramd.yaml:" in front and the newline behind
+  const char* expected;  // without "tonnage.yaml:" in front and the newline behind
 };
 
 void expect_each(std::span<const Mistake> cases, std::string (*problems)(const std::string&)) {
   for (const Mistake& c : cases) {
-    EXPECT_EQ(problems(c.yaml), "vramd.yaml:" + std::string(c.expected) + "\n") << c.yaml;
+    EXPECT_EQ(problems(c.yaml), "tonnage.yaml:" + std::string(c.expected) + "\n") << c.yaml;
   }
 }
 
@@ -151,7 +151,7 @@ TEST(LoadErrors, WrongValuesSayWhatIsWanted) {
       {"load: {timeout: 5s}", "load.stall_after: 20s is longer than load.timeout, 5s"},
   };
   for (const Mistake& c : std::span(kCases).first(std::size(kCases) - 1)) {
-    EXPECT_EQ(beside_a_model(c.yaml), "vramd.yaml:" + std::string(c.expected) + "\n") << c.yaml;
+    EXPECT_EQ(beside_a_model(c.yaml), "tonnage.yaml:" + std::string(c.expected) + "\n") << c.yaml;
   }
   // The value in the way is a default, so there is no line to name.
   EXPECT_EQ(beside_a_model(std::rbegin(kCases)->yaml),
@@ -159,9 +159,10 @@ TEST(LoadErrors, WrongValuesSayWhatIsWanted) {
 }
 
 TEST(LoadErrors, ListeningToOthersNeedsAKeyOrTheWord) {
-  EXPECT_EQ(beside_a_model("listen: 0.0.0.0:80"),
-            "vramd.yaml:1:9: listen: '0.0.0.0:80' can be reached by other machines, but no key is "
-            "asked for; add 'keys', listen on 127.0.0.1, or set 'insecure: true'\n");
+  EXPECT_EQ(
+      beside_a_model("listen: 0.0.0.0:80"),
+      "tonnage.yaml:1:9: listen: '0.0.0.0:80' can be reached by other machines, but no key is "
+      "asked for; add 'keys', listen on 127.0.0.1, or set 'insecure: true'\n");
   EXPECT_EQ(beside_a_model("listen: 0.0.0.0:80\ninsecure: true"), "no problem");
   EXPECT_EQ(beside_a_model("listen: 0.0.0.0:80\nkeys: [{name: a, key: 12345678}]"), "no problem");
   constexpr Mistake kCases[] = {
@@ -201,7 +202,7 @@ TEST(LoadErrors, ModelsAndLaddersAreComplete) {
       {"- a", "1:1: a list is given, but a map of keys is wanted: 'models:' ..."},
   };
   expect_each(kCases, alone);
-  EXPECT_EQ(problems_of(""), "vramd.yaml: no models; add 'models: {ID: {gguf: FILE}}'\n");
+  EXPECT_EQ(problems_of(""), "tonnage.yaml: no models; add 'models: {ID: {gguf: FILE}}'\n");
 }
 
 TEST(LoadErrors, ClientKeysAreNeverShown) {
@@ -233,11 +234,12 @@ TEST(LoadErrors, ClientKeysAreNeverShown) {
 }
 
 TEST(LoadErrors, SeveralAreReportedInTheOrderOfTheFile) {
-  EXPECT_EQ(problems_of("listn: 1\nqueue: {max_waiting: x}\nmodels: {auto: {gguf: a}}\n"),
-            "vramd.yaml:1:1: unknown key 'listn' at the top level; did you mean 'listen'?\n"
-            "vramd.yaml:2:22: queue.max_waiting: 'x' is not a whole number\n"
-            "vramd.yaml:3:10: 'auto' is not a model id: this name has a meaning of its own; choose "
-            "another\n");
+  EXPECT_EQ(
+      problems_of("listn: 1\nqueue: {max_waiting: x}\nmodels: {auto: {gguf: a}}\n"),
+      "tonnage.yaml:1:1: unknown key 'listn' at the top level; did you mean 'listen'?\n"
+      "tonnage.yaml:2:22: queue.max_waiting: 'x' is not a whole number\n"
+      "tonnage.yaml:3:10: 'auto' is not a model id: this name has a meaning of its own; choose "
+      "another\n");
 }
 
 TEST(LoadErrors, AreBounded) {
@@ -250,10 +252,10 @@ TEST(LoadErrors, AreBounded) {
 }
 
 TEST(LoadErrors, AFileThatCannotBeReadIsNamed) {
-  const auto missing = load_config("/nonexistent/vramd.yaml", {});
+  const auto missing = load_config("/nonexistent/tonnage.yaml", {});
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().text(),
-            "/nonexistent/vramd.yaml: there is no such configuration file\n");
+            "/nonexistent/tonnage.yaml: there is no such configuration file\n");
   const auto folder = load_config("/", {});
   ASSERT_FALSE(folder);
   EXPECT_EQ(folder.error().text(),
@@ -261,4 +263,4 @@ TEST(LoadErrors, AFileThatCannotBeReadIsNamed) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include "config/config_text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string source_of(const Config& config, std::string_view path) {
@@ -21,8 +21,8 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_FALSE(config.insecure);
   EXPECT_TRUE(config.keys.empty());
   EXPECT_TRUE(config.allowed_hosts.empty());
-  EXPECT_EQ(config.runtime_dir, "/tmp/vramd-1000");
-  EXPECT_EQ(config.state_dir, "/ada/.local/state/vramd");
+  EXPECT_EQ(config.runtime_dir, "/tmp/tonnage-1000");
+  EXPECT_EQ(config.state_dir, "/ada/.local/state/tonnage");
   EXPECT_EQ(config.journal,
             (JournalConfig{.enabled = true, .segment_max = 8_MiB, .total_max = 64_MiB}));
   EXPECT_EQ(config.history, (HistoryConfig{.enabled = true, .every = 10s, .keep = 24h * 30}));
@@ -54,7 +54,7 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_EQ(config.limits, limits);
 
   ModelConfig model;
-  model.gguf = "/etc/vramd/a.gguf";
+  model.gguf = "/etc/tonnage/a.gguf";
   model.configured = {.gpu_layers = 0, .context = 4096, .slots = 2, .kv = KvType::f16};
   EXPECT_EQ(config.models, std::vector{model});
   EXPECT_EQ(config.policy.models, (std::vector{ModelPolicy{.id = "a", .in_flight_max = 2}}));
@@ -87,8 +87,8 @@ log: { level: debug, format: json }
   EXPECT_EQ(config.listen, (Listen{"::", 0}));
   EXPECT_TRUE(config.insecure);
   EXPECT_EQ(config.allowed_hosts, std::vector<std::string>{"host.docker.internal"});
-  EXPECT_EQ(config.runtime_dir, "/etc/vramd/run");
-  EXPECT_EQ(config.state_dir, "/etc/vramd/state");
+  EXPECT_EQ(config.runtime_dir, "/etc/tonnage/run");
+  EXPECT_EQ(config.state_dir, "/etc/tonnage/state");
   EXPECT_EQ(config.resume, Resume::last);
   EXPECT_EQ(config.journal, (JournalConfig{false, 1_MiB, 2_MiB}));
   EXPECT_EQ(config.policy.pools[0], (PoolPolicy{.name = "host",
@@ -207,9 +207,9 @@ TEST(Load, LaterSourcesWin) {
       "defaults: {context: 1000}\n"
       "models: {a: {gguf: a}, b: {gguf: b, context: 9000}}\n");
   EXPECT_EQ(config_of(inputs).policy.queue.yield_after, 2s);
-  inputs.environment["VRAMD_QUEUE_YIELD_AFTER"] = "3s";
+  inputs.environment["TONNAGE_QUEUE_YIELD_AFTER"] = "3s";
   EXPECT_EQ(config_of(inputs).policy.queue.yield_after, 3s);
-  inputs.environment["VRAMD_DEFAULTS_CONTEXT"] = "2000";
+  inputs.environment["TONNAGE_DEFAULTS_CONTEXT"] = "2000";
   inputs.flags = {{"--yield-after", "queue.yield_after", "4s"}};
   Config config = config_of(inputs);
   EXPECT_EQ(config.policy.queue.yield_after, 4s);
@@ -218,12 +218,12 @@ TEST(Load, LaterSourcesWin) {
   EXPECT_FALSE(config.models[0].context_given);
   EXPECT_EQ(config.models[1].configured.context, 9000);
   EXPECT_EQ(source_of(config, "queue.yield_after"), "flag --yield-after");
-  EXPECT_EQ(source_of(config, "queue.degrade_after"), "vramd.yaml:1:41");
-  EXPECT_EQ(source_of(config, "defaults.context"), "environment VRAMD_DEFAULTS_CONTEXT");
+  EXPECT_EQ(source_of(config, "queue.degrade_after"), "tonnage.yaml:1:41");
+  EXPECT_EQ(source_of(config, "defaults.context"), "environment TONNAGE_DEFAULTS_CONTEXT");
   EXPECT_EQ(source_of(config, "queue.queue_timeout"), "default");
 
   inputs.flags = {{"--context", "defaults.context", "3000"}};
-  inputs.environment["VRAMD_MODELS_B_CONTEXT"] = "10000";
+  inputs.environment["TONNAGE_MODELS_B_CONTEXT"] = "10000";
   config = config_of(inputs);
   EXPECT_EQ(config.models[0].configured.context, 3000);
   EXPECT_EQ(config.models[1].configured.context, 10000);
@@ -249,17 +249,17 @@ TEST(Load, FoundModelsComeAfterThoseOfTheFile) {
 TEST(Load, TheRuntimeFolderFollowsXdg) {
   ConfigInputs inputs = inputs_of(kOneModel);
   inputs.environment["XDG_RUNTIME_DIR"] = "/run/user/1000";
-  EXPECT_EQ(config_of(inputs).runtime_dir, "/run/user/1000/vramd-1000");
-  inputs.environment["VRAMD_RUNTIME_DIR"] = "run";
+  EXPECT_EQ(config_of(inputs).runtime_dir, "/run/user/1000/tonnage-1000");
+  inputs.environment["TONNAGE_RUNTIME_DIR"] = "run";
   EXPECT_EQ(config_of(inputs).runtime_dir, "/here/run");
-  EXPECT_EQ(control_socket("/run/vramd"), "/run/vramd/control.sock");
+  EXPECT_EQ(control_socket("/run/tonnage"), "/run/tonnage/control.sock");
 }
 
 TEST(Load, TheStateFolderFollowsXdgAndNeedsNoHome) {
   ConfigInputs inputs = inputs_of(kOneModel);
   inputs.environment["XDG_STATE_HOME"] = "/var/state";
-  EXPECT_EQ(config_of(inputs).state_dir, "/var/state/vramd");
-  inputs.environment["VRAMD_STATE_DIR"] = "mine";
+  EXPECT_EQ(config_of(inputs).state_dir, "/var/state/tonnage");
+  inputs.environment["TONNAGE_STATE_DIR"] = "mine";
   EXPECT_EQ(config_of(inputs).state_dir, "/here/mine");
   EXPECT_EQ(default_state_dir({}, "/run/v"), "/run/v/state");
 }
@@ -302,9 +302,9 @@ TEST(Load, LayersOnGpusMayBeNamed) {
   EXPECT_EQ(apply(config.models[2].ladder[1], config.models[2].configured).gpu_layers, 4);
   EXPECT_EQ(
       problems_of("models: {a: {gguf: a, gpu_layers: 4, ladder: [{gpu_layers: 8}]}}"),
-      "vramd.yaml:1:10: models.a.ladder: a step asks for more than the model itself; steps go "
+      "tonnage.yaml:1:10: models.a.ladder: a step asks for more than the model itself; steps go "
       "down from context 4096 and 2 slots, with 4 layers\n");
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "config/load.h"
 #include "config/models_reader.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 namespace fs = std::filesystem;
@@ -73,7 +73,7 @@ std::expected<std::vector<FoundModel>, Problems> models_from_folder(const fs::pa
   if (files.empty()) {
     return wrong(folder,
                  "no .gguf file in it or its sub-folders; put models there, or try "
-                 "'vramd serve --demo'");
+                 "'tonnage serve --demo'");
   }
   std::ranges::sort(files);
   std::map<std::string, int> stems;
@@ -90,4 +90,4 @@ std::expected<std::vector<FoundModel>, Problems> models_from_folder(const fs::pa
   return found;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include "config/load.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 namespace fs = std::filesystem;
@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 class ModelFolder : public testing::Test {
  protected:
   ModelFolder() {
-    std::string name = (fs::temp_directory_path() / "vramd-folder-XXXXXX").string();
+    std::string name = (fs::temp_directory_path() / "tonnage-folder-XXXXXX").string();
     root_ = ::mkdtemp(name.data());
   }
   ~ModelFolder() override { fs::remove_all(root_); }
@@ -62,7 +62,7 @@ TEST_F(ModelFolder, OneStemInTwoFoldersIsToldApart) {
 TEST_F(ModelFolder, NothingFoundSaysWhatToDo) {
   EXPECT_EQ(ids(), (std::vector<std::string>{root_.string() +
                                              ": no .gguf file in it or its sub-folders; put models "
-                                             "there, or try 'vramd serve --demo'\n"}));
+                                             "there, or try 'tonnage serve --demo'\n"}));
   file("a.gguf");
   const auto a_file = models_from_folder(root_ / "a.gguf");
   ASSERT_FALSE(a_file);
@@ -73,4 +73,4 @@ TEST_F(ModelFolder, NothingFoundSaysWhatToDo) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kNameCharacters =
@@ -205,4 +205,4 @@ void ModelsReader::finish(Config& config) {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "config/overlay.h"
 #include "config/reader.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Enough for any machine, and what the core is measured with, many times over.
 inline constexpr std::size_t kModelsMax = 4'096;
@@ -52,4 +52,4 @@ class ModelsReader {
   std::map<std::string, std::size_t, std::less<>> names_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

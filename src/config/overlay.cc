@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kDefaultsPrefix = "defaults.";
@@ -160,7 +160,7 @@ void EnvironmentOverlay::warn_unused(std::vector<std::string>& warnings) const {
       continue;
     if (spec.scope == KeyScope::global) {
       known.push_back(environment_name(spec.path));
-      if (spec.founding.starts_with("VRAMD_"))
+      if (spec.founding.starts_with("TONNAGE_"))
         known.emplace_back(spec.founding);
     }
     if (spec.scope == KeyScope::model && spec.inherited) {
@@ -168,13 +168,13 @@ void EnvironmentOverlay::warn_unused(std::vector<std::string>& warnings) const {
     }
   }
   for (const auto& [name, value] : inputs_.environment) {
-    if (!name.starts_with("VRAMD_") || used_.contains(name))
+    if (!name.starts_with("TONNAGE_") || used_.contains(name))
       continue;
     if (std::find(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(others), name) !=
         known.begin() + static_cast<std::ptrdiff_t>(others)) {
       continue;
     }
-    warnings.push_back("environment " + name + " is not a variable that vramd knows" +
+    warnings.push_back("environment " + name + " is not a variable that tonnage knows" +
                        did_you_mean(name, known));
   }
 }
@@ -182,7 +182,7 @@ void EnvironmentOverlay::warn_unused(std::vector<std::string>& warnings) const {
 void apply_flags(const ConfigInputs& inputs, KeyReader& reader, KeyTarget& target) {
   for (const FlagValue& flag : inputs.flags) {
     const KeySpec* spec = find_flag_key(flag.path);
-    VRAMD_CHECK(spec != nullptr && settable(*spec), "a flag sets a key that does not exist");
+    TONNAGE_CHECK(spec != nullptr && settable(*spec), "a flag sets a key that does not exist");
     const Origin where{"flag " + flag.flag};
     const auto node = node_of_text(*spec, flag.value);
     if (!node) {
@@ -193,4 +193,4 @@ void apply_flags(const ConfigInputs& inputs, KeyReader& reader, KeyTarget& targe
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "config/load.h"
 #include "config/reader.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A variable of the environment as a node of the document: lists and maps are written in YAML's
 // one-line form or, for lists, with commas between. A problem is a sentence.
@@ -22,10 +22,10 @@ class EnvironmentOverlay {
   // Global keys, keys of `defaults` and the founding names.
   void apply_global(KeyReader& reader, KeyTarget& target, std::vector<std::string>& warnings);
 
-  // VRAMD_MODELS_<ID>_<KEY>. Two ids with one spelling in capitals are a problem only when used.
+  // TONNAGE_MODELS_<ID>_<KEY>. Two ids with one spelling in capitals are a problem only when used.
   void apply_model(KeyReader& reader, const std::string& id, KeyTarget& target);
 
-  // Names that begin with VRAMD_ and that nothing has read: likely typing mistakes.
+  // Names that begin with TONNAGE_ and that nothing has read: likely typing mistakes.
   void warn_unused(std::vector<std::string>& warnings) const;
 
  private:
@@ -42,4 +42,4 @@ void apply_flags(const ConfigInputs& inputs, KeyReader& reader, KeyTarget& targe
 
 PathBase outside_paths(const ConfigInputs& inputs);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "config/config_text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 ConfigInputs with(std::string name, std::string value) {
@@ -32,15 +32,15 @@ TEST(Overlay, EveryKeyOfTheTableHasAVariableThatIsRead) {
 }
 
 TEST(Overlay, ListsAndMapsAreWrittenInOneLine) {
-  EXPECT_EQ(config_of(with("VRAMD_ALLOWED_HOSTS", "a, b,c")).allowed_hosts,
+  EXPECT_EQ(config_of(with("TONNAGE_ALLOWED_HOSTS", "a, b,c")).allowed_hosts,
             (std::vector<std::string>{"a", "b", "c"}));
-  EXPECT_EQ(config_of(with("VRAMD_ALLOWED_HOSTS", "[a, 'b']")).allowed_hosts,
+  EXPECT_EQ(config_of(with("TONNAGE_ALLOWED_HOSTS", "[a, 'b']")).allowed_hosts,
             (std::vector<std::string>{"a", "b"}));
-  EXPECT_TRUE(config_of(with("VRAMD_ALLOWED_HOSTS", "")).allowed_hosts.empty());
-  EXPECT_EQ(config_of(with("VRAMD_DEFAULTS_ENV", "{A: b, C: 1}")).models[0].env,
+  EXPECT_TRUE(config_of(with("TONNAGE_ALLOWED_HOSTS", "")).allowed_hosts.empty());
+  EXPECT_EQ(config_of(with("TONNAGE_DEFAULTS_ENV", "{A: b, C: 1}")).models[0].env,
             (TextMap{{"A", "b"}, {"C", "1"}}));
-  EXPECT_EQ(problems_of(with("VRAMD_DEFAULTS_ENV", "A=b")),
-            "environment VRAMD_DEFAULTS_ENV: defaults.env: 'A=b' is given, but a map of texts is "
+  EXPECT_EQ(problems_of(with("TONNAGE_DEFAULTS_ENV", "A=b")),
+            "environment TONNAGE_DEFAULTS_ENV: defaults.env: 'A=b' is given, but a map of texts is "
             "wanted\n");
 }
 
@@ -54,18 +54,18 @@ TEST(Overlay, TheFoundingNamesOfGpusTimesAndFiles) {
       problems_of(with("ENABLE_CPU_OFFLOAD", "maybe")),
       "environment ENABLE_CPU_OFFLOAD: residency.park: 'maybe' is not a yes or no; write true "
       "or false\n");
-  const Config file = config_of(with("VRAMD_DEVICES_FILE", "cards.json"));
+  const Config file = config_of(with("TONNAGE_DEVICES_FILE", "cards.json"));
   EXPECT_EQ(file.probe.devices_file, "/here/cards.json");
   EXPECT_TRUE(file.warnings.empty());
-  const Config near = config_of(with("VRAMD_DEVICE_FILE", "cards.json"));
+  const Config near = config_of(with("TONNAGE_DEVICE_FILE", "cards.json"));
   ASSERT_EQ(near.warnings.size(), 1U);
-  EXPECT_NE(near.warnings[0].find("did you mean 'VRAMD_DEVICES_FILE'?"), std::string::npos)
+  EXPECT_NE(near.warnings[0].find("did you mean 'TONNAGE_DEVICES_FILE'?"), std::string::npos)
       << near.warnings[0];
 }
 
 TEST(Overlay, TheFoundingIdleTimeIsThatOfBalanced) {
   ConfigInputs inputs = with("EVICTION_IDLE_THRESHOLD_SECONDS", "20");
-  inputs.environment["VRAMD_PRESSURE"] = "balanced";
+  inputs.environment["TONNAGE_PRESSURE"] = "balanced";
   const Config config = config_of(inputs);
   const auto& levels = config.policy.pressure.levels;
   ASSERT_EQ(levels.size(), 3U);
@@ -92,21 +92,22 @@ TEST(Overlay, TheFoundingNamesAreExactFractions) {
       "environment CPU_MEMORY_MAX_PERCENT: '50' is not a fraction: it is not between 0 and 1; "
       "write 0.20 or 20%\n");
   ConfigInputs both = with("CPU_MEMORY_MAX_PERCENT", "0.5");
-  both.environment["VRAMD_BUDGETS_HOST_MAX"] = "60%";
+  both.environment["TONNAGE_BUDGETS_HOST_MAX"] = "60%";
   const Config config = config_of(both);
   EXPECT_EQ(config.policy.pools[0].max_permille, 600);
   ASSERT_EQ(config.warnings.size(), 1U);
   EXPECT_EQ(config.warnings[0],
-            "environment CPU_MEMORY_MAX_PERCENT is ignored: VRAMD_BUDGETS_HOST_MAX says the same "
+            "environment CPU_MEMORY_MAX_PERCENT is ignored: TONNAGE_BUDGETS_HOST_MAX says the same "
             "and wins");
 }
 
 TEST(Overlay, AVariableThatMeansNothingIsWarnedAbout) {
-  const Config config = config_of(with("VRAMD_QUEUE_YEILD_AFTER", "5s"));
+  const Config config = config_of(with("TONNAGE_QUEUE_YEILD_AFTER", "5s"));
   ASSERT_EQ(config.warnings.size(), 1U);
-  EXPECT_EQ(config.warnings[0],
-            "environment VRAMD_QUEUE_YEILD_AFTER is not a variable that vramd knows; did you mean "
-            "'VRAMD_QUEUE_YIELD_AFTER'?");
+  EXPECT_EQ(
+      config.warnings[0],
+      "environment TONNAGE_QUEUE_YEILD_AFTER is not a variable that tonnage knows; did you mean "
+      "'TONNAGE_QUEUE_YIELD_AFTER'?");
   for (const OtherVariable& other : other_variables()) {
     EXPECT_TRUE(config_of(with(std::string(other.name), "x")).warnings.empty()) << other.name;
   }
@@ -116,9 +117,9 @@ TEST(Overlay, AVariableThatMeansNothingIsWarnedAbout) {
 TEST(Overlay, TwoModelsWithOneSpellingAreAProblemOnlyWhenTheVariableIsSet) {
   ConfigInputs inputs = inputs_of("models: {a-b: {gguf: x}, a.b: {gguf: y}}");
   EXPECT_EQ(problems_of(inputs), "no problem");
-  inputs.environment["VRAMD_MODELS_A_B_SLOTS"] = "3";
+  inputs.environment["TONNAGE_MODELS_A_B_SLOTS"] = "3";
   EXPECT_EQ(problems_of(inputs),
-            "environment VRAMD_MODELS_A_B_SLOTS: it fits models.a-b.slots and models.a.b.slots; "
+            "environment TONNAGE_MODELS_A_B_SLOTS: it fits models.a-b.slots and models.a.b.slots; "
             "write these in the file\n");
 }
 
@@ -131,4 +132,4 @@ TEST(Overlay, FlagsAreReportedByTheirName) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

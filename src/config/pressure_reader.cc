@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum PressureStepKind;
@@ -371,4 +371,4 @@ void PressureReader::finish(const std::map<std::string, std::size_t, std::less<>
   config.warnings.insert(config.warnings.end(), warnings_.begin(), warnings_.end());
 }
 
-}  // namespace vramd
+}  // namespace tonnage

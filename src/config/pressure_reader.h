@@ -11,7 +11,7 @@
 #include "config/key.h"
 #include "config/reader.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline constexpr std::size_t kPressureLevelsMax = 16;
 inline constexpr std::size_t kPressureActionsMax = 16;
@@ -85,4 +85,4 @@ ActionNumber action_number(PressureStepKind kind);
 // `park: false`: what would park unloads.
 void unload_instead_of_parking(PressurePolicy& policy);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "config/config_text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum PressureStepKind;
@@ -90,7 +90,7 @@ TEST(Pressure, WhatTheEnvironmentNamesReplacesTheListOfTheFile) {
   ConfigInputs inputs =
       inputs_of("pressure: [{name: x, above: 50%, actions: [notify]}]\n" + std::string(kOneModel));
   EXPECT_EQ(config_of(inputs).policy.pressure.preset, "custom");
-  inputs.environment["VRAMD_PRESSURE"] = "guard";
+  inputs.environment["TONNAGE_PRESSURE"] = "guard";
   EXPECT_EQ(config_of(inputs).policy.pressure, pressure_preset("guard"));
   inputs.flags.push_back({"--pressure", "pressure", "balanced"});
   EXPECT_EQ(config_of(inputs).policy.pressure, pressure_preset("balanced"));
@@ -171,7 +171,7 @@ TEST(Pressure, MistakesAreNamedWithTheirPlace) {
        "'preset'?"},
   };
   for (const Case& c : kCases)
-    EXPECT_EQ(wrong(c.yaml), "vramd.yaml:" + std::string(c.expected) + "\n") << c.yaml;
+    EXPECT_EQ(wrong(c.yaml), "tonnage.yaml:" + std::string(c.expected) + "\n") << c.yaml;
 }
 
 TEST(Pressure, ALevelOfKernelStallsNeedsNoWatermark) {
@@ -184,4 +184,4 @@ TEST(Pressure, ALevelOfKernelStallsNeedsNoWatermark) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

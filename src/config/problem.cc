@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::size_t kQuotedMax = 60;
@@ -104,4 +104,4 @@ std::string in_quotes(std::string_view text) {
   return out + (end < text.size() ? "...'" : "'");
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,18 +8,18 @@
 #include <string_view>
 #include <vector>
 
-namespace vramd {
+namespace tonnage {
 
 // Where a piece of text came from. Lines and columns count from 1; 0 where there are none.
 struct Origin {
-  std::string name;  // "vramd.yaml", "environment VRAMD_LISTEN", "flag --listen"
+  std::string name;  // "tonnage.yaml", "environment TONNAGE_LISTEN", "flag --listen"
   int line = 0;
   int column = 0;
 
   friend bool operator==(const Origin&, const Origin&) = default;
 };
 
-// "vramd.yaml:12:5", or the name alone.
+// "tonnage.yaml:12:5", or the name alone.
 std::string to_text(const Origin& origin);
 
 struct Problem {
@@ -29,7 +29,7 @@ struct Problem {
   friend bool operator==(const Problem&, const Problem&) = default;
 };
 
-// "vramd.yaml:12:5: unknown key 'yeild_after' in queue; did you mean 'yield_after'?"
+// "tonnage.yaml:12:5: unknown key 'yeild_after' in queue; did you mean 'yield_after'?"
 std::string to_text(const Problem& problem);
 
 // A file that is wrong throughout would bury the first mistakes under thousands.
@@ -62,4 +62,4 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
 // `text` between quotes, control characters replaced, cut after 60 bytes: safe in any terminal.
 std::string in_quotes(std::string_view text);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(Problem, TheNearestNameIsSuggestedOnlyWhenItIsNear) {
@@ -35,4 +35,4 @@ TEST(Problem, TheFileComesFirstThenTheRest) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // What a listing of settings shows; secrets stay secret.
@@ -223,9 +223,9 @@ void store_defaults(KeyScope scope, const std::string& name, KeyTarget& target, 
     if (spec.scope != scope || spec.fallback.empty())
       continue;
     const auto node = parse_document(spec.fallback, "default");
-    VRAMD_CHECK(node.has_value(), "a default of the key table is not YAML");
+    TONNAGE_CHECK(node.has_value(), "a default of the key table is not YAML");
     const auto value = parse_value(spec, *node, {});
-    VRAMD_CHECK(value.has_value(), "a default of the key table does not parse");
+    TONNAGE_CHECK(value.has_value(), "a default of the key table does not parse");
     spec.store(target, *value);
     if (sources != nullptr && (scope == KeyScope::global || spec.inherited)) {
       sources->record(name + std::string(spec.path), std::string(spec.fallback), {"default"});
@@ -233,4 +233,4 @@ void store_defaults(KeyScope scope, const std::string& name, KeyTarget& target, 
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

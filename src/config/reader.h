@@ -13,7 +13,7 @@
 #include "config/sources.h"
 #include "config/value.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A map's place: its scope, the path within the scope, and what it is called in messages.
 struct MapPlace {
@@ -78,4 +78,4 @@ void store_defaults(KeyScope scope, const std::string& name, KeyTarget& target, 
 // "in queue", or "at the top level".
 std::string in_place(const std::string& name);
 
-}  // namespace vramd
+}  // namespace tonnage

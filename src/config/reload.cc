@@ -5,11 +5,11 @@
 
 #include "config/device_pools.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
-// Whether a server that was started with `a` is what `b` asks for. What only vramd itself looks at,
-// such as aliases, needs no other server.
+// Whether a server that was started with `a` is what `b` asks for. What only tonnage itself looks
+// at, such as aliases, needs no other server.
 bool same_server(const ModelConfig& a, const ModelPolicy& a_policy, const ModelConfig& b,
                  const ModelPolicy& b_policy) {
   ModelConfig like = b;
@@ -124,4 +124,4 @@ MergedConfig merge_reload(const Config& running, Config next) {
   return merged;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include "config/config.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct MergedConfig {
   // Models that were known keep their ids, new ones follow, and those that are gone stay, marked as
@@ -21,4 +21,4 @@ struct MergedConfig {
 // Pure: compares and merges, whatever the files say.
 MergedConfig merge_reload(const Config& running, Config next);
 
-}  // namespace vramd
+}  // namespace tonnage

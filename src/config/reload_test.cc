@@ -6,7 +6,7 @@
 #include "config/device_pools.h"
 #include "config/load.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using ::testing::ElementsAre;
@@ -14,9 +14,9 @@ using ::testing::IsEmpty;
 
 Config config_of(const std::string& yaml) {
   ConfigInputs inputs;
-  inputs.file_name = "vramd.yaml";
+  inputs.file_name = "tonnage.yaml";
   inputs.yaml = yaml;
-  inputs.file_folder = "/etc/vramd";
+  inputs.file_folder = "/etc/tonnage";
   inputs.working_folder = "/here";
   auto config = parse_config(inputs);
   EXPECT_TRUE(config) << config.error().text();
@@ -71,7 +71,7 @@ TEST(Reload, WhatAServerWasStartedWithNeedsAnother) {
   }
 }
 
-TEST(Reload, WhatOnlyVramdLooksAtDoesNot) {
+TEST(Reload, WhatOnlyTonnageLooksAtDoesNot) {
   const MergedConfig merged = merge_reload(
       config_of("models: {a: {gguf: a.gguf}}"),
       config_of("queue: {max_waiting: 3}\nmodels: {a: {gguf: a.gguf, aliases: [x], pin: true, "
@@ -128,4 +128,4 @@ TEST(Reload, WhichDevicesThereAreIsAQuestionOfTheStart) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

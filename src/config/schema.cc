@@ -11,7 +11,7 @@
 #include "config/pressure_reader.h"
 #include "config/value.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -258,7 +258,7 @@ const char* founding_form(ValueType type) {
 
 std::string config_schema() {
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
-                 {"title", "vramd configuration"}};
+                 {"title", "tonnage configuration"}};
   schema.update(map_of(KeyScope::global, false));
   return schema.dump(2) + "\n";
 }
@@ -291,4 +291,4 @@ std::string config_reference() {
   return out;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,13 +12,13 @@
 #include "config/document.h"
 #include "config/key.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Json = nlohmann::json;
 
 std::string read(const std::string& path) {
-  std::ifstream stream(std::string(VRAMD_SOURCE_DIR) + "/" + path, std::ios::binary);
+  std::ifstream stream(std::string(TONNAGE_SOURCE_DIR) + "/" + path, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
@@ -154,13 +154,14 @@ std::string sample() {
 
 TEST(Schema, TheFileInDocsIsUpToDate) {
   EXPECT_EQ(read("docs/config.schema.json"), config_schema())
-      << "run: build/release/vramd check --schema > docs/config.schema.json";
+      << "run: build/release/tonnage check --schema > docs/config.schema.json";
 }
 
 TEST(Schema, TheReferenceInDocsIsUpToDate) {
   EXPECT_NE(read("docs/howto/configure.md").find("-->\n" + config_reference() + "<!-- end -->"),
             std::string::npos)
-      << "put the output of build/release/vramd check --reference between the last two comments of "
+      << "put the output of build/release/tonnage check --reference between the last two comments "
+         "of "
          "docs/howto/configure.md";
 }
 
@@ -288,4 +289,4 @@ TEST(KeyTable, ChoicesAreInTheOrderOfTheirEnumeration) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

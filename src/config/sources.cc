@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 
 void Sources::record(const std::string& path, std::string value, Origin origin) {
   const auto [found, fresh] = index_.try_emplace(path, entries_.size());
@@ -27,4 +27,4 @@ std::vector<Setting> Sources::settings() const {
   return out;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "config/config.h"
 #include "config/problem.h"
 
-namespace vramd {
+namespace tonnage {
 
 class Sources {
  public:
@@ -31,4 +31,4 @@ class Sources {
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "base/number.h"
 #include "base/text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Parsed = std::expected<Value, std::string>;
@@ -404,4 +404,4 @@ Result<std::filesystem::path> parse_path(std::string_view text, const PathBase& 
   return path.lexically_normal();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

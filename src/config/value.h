@@ -10,7 +10,7 @@
 #include "config/document.h"
 #include "config/key.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What "~" and relative paths mean. Both may be empty; then paths that need them are errors.
 struct PathBase {
@@ -40,4 +40,4 @@ Result<std::filesystem::path> parse_path(std::string_view text, const PathBase& 
 // "a duration such as 30s": what a key wants, for messages and docs.
 std::string wanted(const KeySpec& spec);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(Value, AReserveIsAPercentageASizeOrTheSmaller) {
@@ -41,7 +41,7 @@ TEST(Value, AListenAddressHasAHostAndAPort) {
 }
 
 TEST(Value, PathsBecomeAbsolute) {
-  const PathBase base{.home = "/ada", .folder = "/etc/vramd"};
+  const PathBase base{.home = "/ada", .folder = "/etc/tonnage"};
   EXPECT_EQ(parse_path("~/m.gguf", base), "/ada/m.gguf");
   EXPECT_EQ(parse_path("~", base), "/ada/");
   EXPECT_EQ(parse_path("../m.gguf", base), "/etc/m.gguf");
@@ -53,4 +53,4 @@ TEST(Value, PathsBecomeAbsolute) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

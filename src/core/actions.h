@@ -10,7 +10,7 @@
 #include "core/decision.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Work out the model's placement rows, off the loop. Answered by ModelProfiled, ProfileFailed, or
 // by DryRunEnded where more dry runs follow.
@@ -123,4 +123,4 @@ using Action = std::variant<Profile, StartServer, StopServer, Admit, Refuse, Com
                             Drained, LevelChanged, Trim, KillRemains>;
 using Actions = std::vector<Action>;
 
-}  // namespace vramd
+}  // namespace tonnage

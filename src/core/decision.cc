@@ -2,7 +2,7 @@
 
 #include "core/actions.h"
 
-namespace vramd {
+namespace tonnage {
 
 std::string_view to_text(DecisionKind kind) {
   switch (kind) {
@@ -156,4 +156,4 @@ std::string_view to_text(RefusalStatus status) {
   return "unavailable";
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 enum class DecisionKind : std::uint8_t {
   load,     // a server is started
@@ -120,4 +120,4 @@ std::string_view to_text(ReasonCode reason);
 // One or two sentences that a user understands, with the numbers.
 std::string explain(const Decision& decision, const Policy& policy);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 
 #include "core/decision.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Writes the sentences of one decision; a member per kind of phrase that several share.
@@ -131,7 +131,7 @@ std::string Sentence::unload() const {
              ", which lives but ran out of memory: " + d_.text +
              (d_.text.ends_with('.') ? "" : ".");
     case ReasonCode::shutting_down:
-      return "Unloading " + model() + ": vramd is shutting down.";
+      return "Unloading " + model() + ": tonnage is shutting down.";
     case ReasonCode::config_changed:
       return "Unloading " + model() + ": its configuration changed.";
     case ReasonCode::model_removed:
@@ -193,7 +193,7 @@ std::string Sentence::refuse() const {
     case ReasonCode::no_resident:
       return "No model is ready, and `resident` never loads one.";
     case ReasonCode::shutting_down:
-      return "vramd is shutting down.";
+      return "tonnage is shutting down.";
     case ReasonCode::model_removed:
       return model() + " is no longer configured.";
     default:
@@ -231,7 +231,7 @@ std::string Sentence::recover() const {
     case ReasonCode::lesser_placement:
       return model() + " is tried again with less: " + placement() + ".";
     case ReasonCode::device_failures:
-      return model() + " runs on the CPU from now on: " + d_.text + ". `vramd clear " + model() +
+      return model() + " runs on the CPU from now on: " + d_.text + ". `tonnage clear " + model() +
              "` gives it the GPU back" +
              (d_.retry_after > Duration{0}
                   ? ", and so does " + rounded_text(d_.retry_after) + " without a failure."
@@ -311,4 +311,4 @@ std::string explain(const Decision& decision, const Policy& policy) {
   return Sentence(decision, policy).write();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A client asks for a model. Without a model it asks for `resident`: the most recently used ready
 // LLM, which never loads or evicts anything.
@@ -206,4 +206,4 @@ using Event =
                  LoadModel, UnloadModel, PinModel, Flush, Shutdown, Timer, PolicyChanged, PoolLost,
                  StallSampled, ClearModel, DryRunEnded, ServerOutOfMemory>;
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A candidate with its value per byte worked out once, so that ordering compares integers.
@@ -154,4 +154,4 @@ std::uint64_t keep_value(std::uint64_t rate, Duration cost) {
       std::min<unsigned __int128>(value, std::numeric_limits<std::uint64_t>::max()));
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A model that may go. `value` is expected use x time to bring it back: what stopping it costs.
 struct Candidate {
@@ -33,4 +33,4 @@ std::unique_ptr<EvictionPolicy> make_eviction_policy(EvictionKind kind);
 // The value of keeping a model: rate (uses per second x 2^32) x time to bring it back. Saturates.
 std::uint64_t keep_value(std::uint64_t rate, Duration cost);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using ::testing::ElementsAre;
@@ -294,4 +294,4 @@ RC_GTEST_PROP(EvictionProperty, TheOrderOfTheCandidatesDoesNotMatter, ()) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

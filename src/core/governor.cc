@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 
 Governor::Governor(Policy policy, Tick now)
     : impl_(std::make_unique<Impl>(std::move(policy), now)) {}
@@ -86,7 +86,7 @@ void Governor::Impl::step(Tick now, const Event& event, Actions& actions) {
 }
 
 void Governor::Impl::move(ModelRecord& model, ResidencyState to) {
-  VRAMD_CHECK(is_legal(model.state, to), "a legal residency edge");
+  TONNAGE_CHECK(is_legal(model.state, to), "a legal residency edge");
   model.state = to;
   dirty_ = true;
 }
@@ -161,4 +161,4 @@ std::vector<Violation> Governor::Impl::violations() const {
   return broken;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 #include "core/snapshot.h"
 #include "core/state.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A broken invariant of the core; there are none in a healthy program.
 struct Violation {
@@ -85,4 +85,4 @@ class Governor {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

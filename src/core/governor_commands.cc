@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 
 void Governor::Impl::on(const LoadModel& event) {
   ModelRecord* model = find(event.model);
@@ -13,7 +13,7 @@ void Governor::Impl::on(const LoadModel& event) {
     model = nullptr;
   if (model == nullptr || shutting_down_) {
     emit(CommandDone{event.command, false,
-                     shutting_down_ ? "vramd is shutting down" : "no such model"});
+                     shutting_down_ ? "tonnage is shutting down" : "no such model"});
     return;
   }
   const bool runs_on =
@@ -132,7 +132,7 @@ void Governor::Impl::on(const Shutdown&) {
   for (ModelRecord& model : models_) {
     Decision d = decision(DecisionKind::refuse, ReasonCode::shutting_down, model);
     refuse_all(model, RefusalStatus::unavailable, d);
-    finish_load_commands(model, false, "vramd is shutting down");
+    finish_load_commands(model, false, "tonnage is shutting down");
   }
   dirty_ = true;
 }
@@ -179,4 +179,4 @@ void Governor::Impl::progress_shutdown() {
   emit(Drained{});
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 
 #include "core/governor_stage_test.cc"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 namespace {
 
 using ::testing::Contains;
@@ -198,4 +198,4 @@ TEST(GovernorShutdown, StopsALoadAtOnce) {
 }
 
 }  // namespace
-}  // namespace vramd::stage
+}  // namespace tonnage::stage

@@ -3,7 +3,7 @@
 
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 
 void Governor::Impl::update_deadline() {
   recovery_deadlines();
@@ -79,4 +79,4 @@ void Governor::Impl::update_deadline() {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include "core/governor_stage_test.cc"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 namespace {
 
 TEST(GovernorDeadlines, AnIdleGovernorWantsNoTimer) {
@@ -173,4 +173,4 @@ RC_GTEST_PROP(GovernorProperty, TimersAloneComeToAnEnd, ()) {
 }
 
 }  // namespace
-}  // namespace vramd::stage
+}  // namespace tonnage::stage

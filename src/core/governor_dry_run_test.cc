@@ -1,7 +1,7 @@
 // Dry runs on devices: charged while they work, waited for until they are seen free, one at a time.
 #include "core/governor_stage_test.cc"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 namespace {
 
 using ::testing::ElementsAre;
@@ -222,4 +222,4 @@ TEST(UnifiedDryRuns, TheContextIsTheHosts) {
 }
 
 }  // namespace
-}  // namespace vramd::stage
+}  // namespace tonnage::stage

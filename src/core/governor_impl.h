@@ -16,7 +16,7 @@
 #include "core/residency.h"
 #include "core/state.h"
 
-namespace vramd {
+namespace tonnage {
 
 class Governor::Impl {
  public:
@@ -217,4 +217,4 @@ class Governor::Impl {
   bool dirty_ = false;           // something changed that schedule() must look at
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 
 #include "core/governor_stage_test.cc"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 namespace {
 
 using ::testing::Contains;
@@ -138,4 +138,4 @@ TEST(GovernorOutOfMemory, AnUnloadThatWaitsForItsRequestsIsDone) {
 }
 
 }  // namespace
-}  // namespace vramd::stage
+}  // namespace tonnage::stage

@@ -1,7 +1,7 @@
 // Which placement of the ladder is taken, when a lesser one is, and the way back up.
 #include "core/governor_stage_test.cc"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 namespace {
 
 using ::testing::Contains;
@@ -183,4 +183,4 @@ TEST(GovernorPlan, SaysWhatWouldHappen) {
 }
 
 }  // namespace
-}  // namespace vramd::stage
+}  // namespace tonnage::stage

@@ -4,7 +4,7 @@
 
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::int64_t permille_of_whole(Bytes part, Bytes whole) {
@@ -354,4 +354,4 @@ void Governor::Impl::pressure_deadlines() {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

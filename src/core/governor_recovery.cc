@@ -5,7 +5,7 @@
 
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // How long the rest of a server has to go once it was killed.
@@ -226,4 +226,4 @@ void Governor::Impl::recovery_deadlines() {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 
 void Governor::Impl::on(const PolicyChanged& event) {
   const bool applicable = event.policy.pools.size() == policy_.pools.size() &&
@@ -105,4 +105,4 @@ void Governor::Impl::shrink_to_budget() {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

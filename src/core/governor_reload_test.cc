@@ -3,7 +3,7 @@
 
 #include "core/governor_stage_test.cc"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 namespace {
 
 using ::testing::Contains;
@@ -267,4 +267,4 @@ TEST(GovernorReload, AChangedModelIsPlacedAsIfNothingHadFailed) {
 }
 
 }  // namespace
-}  // namespace vramd::stage
+}  // namespace tonnage::stage

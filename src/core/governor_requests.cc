@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 
 void Governor::Impl::on(const RequestArrived& event) {
   if (requests_.contains(event.request))
@@ -341,4 +341,4 @@ Duration Governor::Impl::expected_retry(const ModelRecord& model) const {
   return std::clamp(load * 2, Duration{1s}, std::max(Duration{1s}, policy_.queue.yield_after));
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 
 #include "core/governor_stage_test.cc"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 namespace {
 
 using ::testing::Contains;
@@ -290,4 +290,4 @@ TEST(GovernorRequests, LoadsGoOneAtATime) {
 }
 
 }  // namespace
-}  // namespace vramd::stage
+}  // namespace tonnage::stage

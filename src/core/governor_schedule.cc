@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Why a model that drains is to go at the end of its leases, where it is.
@@ -467,4 +467,4 @@ void Governor::Impl::move_up_degraded() {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

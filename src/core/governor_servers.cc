@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Failures that another attempt cannot mend while the file and the configuration stay as they are.
@@ -335,4 +335,4 @@ void Governor::Impl::rest(ModelRecord& model, bool refuses) {
   move(model, ResidencyState::failed);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

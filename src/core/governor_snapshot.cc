@@ -3,7 +3,7 @@
 
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A stop that takes longer than this is shown by health: SIGKILL should have ended it.
@@ -229,4 +229,4 @@ std::optional<std::int32_t> Governor::Impl::queue_place(RequestId request) const
   return static_cast<std::int32_t>(ahead);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -1,7 +1,7 @@
 // Stage: one Governor, its clock, and a world that answers only when a test says so. It defines no
 // tests; the governor_*_test.cc files and planner_test.cc include it.
-#ifndef VRAMD_CORE_GOVERNOR_STAGE
-#define VRAMD_CORE_GOVERNOR_STAGE
+#ifndef TONNAGE_CORE_GOVERNOR_STAGE
+#define TONNAGE_CORE_GOVERNOR_STAGE
 
 #include <algorithm>
 #include <deque>
@@ -18,7 +18,7 @@
 
 #include "core/governor.h"
 
-namespace vramd::stage {
+namespace tonnage::stage {
 
 // What one step asked of the world, one line per action: "start a g1", "admit r1 to a g1".
 using Lines = std::vector<std::string>;
@@ -238,6 +238,6 @@ class Stage {
   std::vector<Decision> decided_;
 };
 
-}  // namespace vramd::stage
+}  // namespace tonnage::stage
 
 #endif

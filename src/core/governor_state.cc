@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "core/governor_impl.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 bool has_server(ResidencyState state) {
@@ -119,7 +119,7 @@ void Governor::Impl::take_up(ModelRecord& model, ModelState state) {
   static_cast<ModelState&>(model) = std::move(state);
   if (model.generation) {
     model.charged = ledger_.find(*model.generation);
-    VRAMD_CHECK(model.charged != nullptr, "a server is charged");
+    TONNAGE_CHECK(model.charged != nullptr, "a server is charged");
   }
 }
 
@@ -144,4 +144,4 @@ GovernorState Governor::Impl::state() const {
   return state;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

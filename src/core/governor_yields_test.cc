@@ -1,10 +1,10 @@
 // Who gives way to whom when several want the same memory.
 #include "core/governor_stage_test.cc"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
-using namespace vramd::stage;
+using namespace tonnage::stage;
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -85,4 +85,4 @@ TEST(GovernorResident, IsTheModelThatWasAskedLastEvenIfItHasNotAnsweredYet) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

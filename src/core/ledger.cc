@@ -5,10 +5,10 @@
 
 #include "base/check.h"
 
-namespace vramd {
+namespace tonnage {
 
 Ledger::Ledger(std::vector<PoolPolicy> pools) {
-  VRAMD_CHECK(!pools.empty() && pools.size() <= kPoolsMax, "1 to kPoolsMax pools");
+  TONNAGE_CHECK(!pools.empty() && pools.size() <= kPoolsMax, "1 to kPoolsMax pools");
   for (PoolPolicy& policy : pools) {
     Pool pool;
     pool.policy = std::move(policy);
@@ -17,7 +17,7 @@ Ledger::Ledger(std::vector<PoolPolicy> pools) {
 }
 
 Ledger::Ledger(std::vector<PoolPolicy> pools, const LedgerState& state) : Ledger(std::move(pools)) {
-  VRAMD_CHECK(state.pools.size() == pools_.size(), "a sample for each pool");
+  TONNAGE_CHECK(state.pools.size() == pools_.size(), "a sample for each pool");
   for (std::size_t i = 0; i < pools_.size(); ++i) {
     pools_[i].seen = state.pools[i];
     for (const auto& [generation, held] : state.pools[i].release.held)
@@ -38,18 +38,18 @@ LedgerState Ledger::state() const {
 }
 
 void Ledger::set_policies(const std::vector<PoolPolicy>& pools) {
-  VRAMD_CHECK(pools.size() == pools_.size(), "a policy for each pool");
+  TONNAGE_CHECK(pools.size() == pools_.size(), "a policy for each pool");
   for (std::size_t i = 0; i < pools_.size(); ++i)
     pools_[i].policy = pools[i];
 }
 
 const Ledger::Pool& Ledger::at(PoolId pool) const {
-  VRAMD_CHECK(pool.value < pools_.size(), "pool exists");
+  TONNAGE_CHECK(pool.value < pools_.size(), "pool exists");
   return pools_[pool.value];
 }
 
 Ledger::Pool& Ledger::at(PoolId pool) {
-  VRAMD_CHECK(pool.value < pools_.size(), "pool exists");
+  TONNAGE_CHECK(pool.value < pools_.size(), "pool exists");
   return pools_[pool.value];
 }
 
@@ -90,7 +90,7 @@ void Ledger::end_release(Pool& pool) {
 
 const LedgerEntry* Ledger::charge(Generation generation, const Charge& charge) {
   LedgerEntry entry{charge, nullptr};
-  VRAMD_CHECK(!charges_.contains(generation), "a generation is charged once");
+  TONNAGE_CHECK(!charges_.contains(generation), "a generation is charged once");
   for (std::size_t i = 0; i < pools_.size(); ++i)
     pools_[i].reserved += charge.own[i];
   if (charge.weights_size > Bytes{0}) {
@@ -127,7 +127,7 @@ void Ledger::release(Generation generation) {
   }
   if (charge.weights_size > Bytes{0}) {
     const auto file = files_.find(charge.weights);
-    VRAMD_CHECK(file != files_.end() && file->second.users > 0, "a charged file has users");
+    TONNAGE_CHECK(file != files_.end() && file->second.users > 0, "a charged file has users");
     if (--file->second.users == 0) {
       weights_ -= file->second.size;
       pools_[kHostPool.value].reserved -= file->second.size;
@@ -294,4 +294,4 @@ std::vector<std::string> Ledger::verify() const {
   return broken;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The host and up to eight devices: more than any machine that this is for.
 inline constexpr std::size_t kPoolsMax = 9;
@@ -194,4 +194,4 @@ class Ledger {
   Bytes weights_;  // sum over files_
 };
 
-}  // namespace vramd
+}  // namespace tonnage

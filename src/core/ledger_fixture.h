@@ -3,7 +3,7 @@
 
 #include "core/ledger.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline PoolSample seen(Bytes capacity, Bytes foreign, Tick at) {
   PoolSample sample;
@@ -20,4 +20,4 @@ inline PoolAmounts on_host(Bytes bytes) {
   return amounts;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

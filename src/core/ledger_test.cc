@@ -11,7 +11,7 @@
 
 #include "core/ledger_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using ::testing::IsEmpty;
@@ -311,4 +311,4 @@ RC_GTEST_PROP(LedgerProperty, PoolsAddUpApart, ()) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A lesser placement may be taken at once when it has at least this share of the target's speed.
@@ -421,4 +421,4 @@ bool Planner::better_row_fits(ModelId id) const {
   return false;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

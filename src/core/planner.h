@@ -11,7 +11,7 @@
 #include "core/policy.h"
 #include "core/residency.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What is asked of the planner for one model.
 struct LoadQuery {
@@ -157,4 +157,4 @@ class Planner {
   bool asks_extra_ = true;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

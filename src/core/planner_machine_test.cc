@@ -1,7 +1,7 @@
 // A machine for tests of the planner, with models placed by hand. It defines no tests; the files of
 // tests of the planner include it.
-#ifndef VRAMD_CORE_PLANNER_MACHINE
-#define VRAMD_CORE_PLANNER_MACHINE
+#ifndef TONNAGE_CORE_PLANNER_MACHINE
+#define TONNAGE_CORE_PLANNER_MACHINE
 
 #include <algorithm>
 #include <memory>
@@ -11,7 +11,7 @@
 #include "core/ledger_fixture.h"
 #include "core/planner.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline constexpr Tick kNow{Duration{10h}};
 inline constexpr ModelId kAsked{0};
@@ -88,6 +88,6 @@ inline Bytes freed_together(const Machine& m, unsigned mask) {
   return freed;
 }
 
-}  // namespace vramd
+}  // namespace tonnage
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "core/planner_machine_test.cc"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using ::testing::ElementsAre;
@@ -199,4 +199,4 @@ RC_GTEST_PROP(PlannerProperty, FindsRoomExactlyWhereBruteForceDoesAndStopsNobody
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

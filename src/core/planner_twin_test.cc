@@ -7,7 +7,7 @@
 
 #include "core/planner_machine_test.cc"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // What the twin needs to know of the machine beside its models.
@@ -244,4 +244,4 @@ RC_GTEST_PROP(PlannerTwin, WhatItsVictimsLeaveIsEnoughAndNoneOfThemTooMany, ()) 
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

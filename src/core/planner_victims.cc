@@ -4,7 +4,7 @@
 
 #include "core/planner.h"
 
-namespace vramd {
+namespace tonnage {
 
 Candidate Planner::candidate(const ModelRecord& m, PoolId pool, const Charge& kept) const {
   const Bytes frees = freed_of(m, pool, kept);
@@ -174,4 +174,4 @@ std::vector<ModelId> Planner::victims_over_budget() const {
   return chosen.empty() ? usable : chosen;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 
 #include "core/planner.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Beyond so many logical devices only one mapping is tried: the roomiest pools, in order of room.
@@ -183,4 +183,4 @@ LoadPlan Planner::best_way(const LoadQuery& query, std::size_t row, const PoolAm
   return best.value_or(LoadPlan{.row = row});
 }
 
-}  // namespace vramd
+}  // namespace tonnage

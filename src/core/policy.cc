@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 
 std::string_view to_text(EvictionKind kind) {
   return kind == EvictionKind::lru ? "lru" : "value";
@@ -24,4 +24,4 @@ Bytes budget_of(const PoolPolicy& pool, Bytes capacity) {
   return pool.limit ? std::min(*pool.limit, usable) : usable;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

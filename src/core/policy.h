@@ -10,7 +10,7 @@
 #include "core/pressure_policy.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A share that stays free: a permille of capacity, a size, or the smaller of both.
 struct Reserve {
@@ -24,7 +24,7 @@ struct PoolPolicy {
   std::string name;                  // "host", "gpu0"
   Reserve reserve;                   // never given away
   std::int64_t max_permille = 1000;  // of capacity; the smaller of this and 1 - reserve holds
-  std::optional<Bytes> limit;        // absolute bound of what vramd's models may use
+  std::optional<Bytes> limit;        // absolute bound of what tonnage's models may use
   // A load may lack this much and is started all the same. For unified memory, whose kernel makes
   // room; zero everywhere else.
   Bytes deficit_tolerance;
@@ -150,11 +150,11 @@ struct Policy {
   friend bool operator==(const Policy&, const Policy&) = default;
 };
 
-// What vramd may use of `capacity` under `pool`: capacity x min(max, 1 - reserve), or the limit,
+// What tonnage may use of `capacity` under `pool`: capacity x min(max, 1 - reserve), or the limit,
 // whichever is smaller. Never negative.
 Bytes budget_of(const PoolPolicy& pool, Bytes capacity);
 
-// The part of `capacity` that vramd and everything else together may use: budget without limit.
+// The part of `capacity` that tonnage and everything else together may use: budget without limit.
 Bytes usable_of(const PoolPolicy& pool, Bytes capacity);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 PoolPolicy pool(Reserve reserve, std::int64_t max_permille = 1000,
@@ -58,4 +58,4 @@ RC_GTEST_PROP(PolicyProperty, BudgetIsWithinUsableIsWithinCapacity, ()) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 bool applies(const PressureLevel& level, bool host) {
@@ -61,4 +61,4 @@ std::optional<std::uint32_t> next_level(const PressurePolicy& policy,
   return std::nullopt;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "base/tick.h"
 #include "core/pressure_policy.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What the levels are compared with.
 struct PressureReading {
@@ -41,4 +41,4 @@ std::optional<std::uint32_t> next_level(const PressurePolicy& policy,
                                         const PressureReading& reading, PoolPressure& state,
                                         Tick now);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "base/tick.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What a watermark is compared with, in permille.
 enum class PressureBasis : std::uint8_t {
@@ -78,4 +78,4 @@ std::string_view to_text(PressureStepKind kind);
 // The presets by name: "demand", "balanced", "guard", "unified"; empty for any other.
 std::optional<PressurePolicy> pressure_preset(std::string_view name);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -1,6 +1,6 @@
 #include "core/pressure_policy.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum PressureStepKind;
@@ -120,4 +120,4 @@ std::optional<PressurePolicy> pressure_preset(std::string_view name) {
   return std::nullopt;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 PressureReading reading(const PressureLevel& level, std::int64_t permille) {
@@ -138,4 +138,4 @@ TEST(Pressure, OtherNamesAreNoPresets) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <iterator>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A rank above every priority, for suspects: they hold up everything behind them.
@@ -102,4 +102,4 @@ std::optional<std::size_t> RequestQueue::place(RequestId request) const {
   return std::nullopt;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Suspects of a crash come first, one by one; then higher priority; then earlier arrival. A
 // request that has waited for `promote_after` counts as one priority higher, and again after each
@@ -55,4 +55,4 @@ class RequestQueue {
   std::array<std::set<Waiting>, 3> by_priority_;  // index is Priority
 };
 
-}  // namespace vramd
+}  // namespace tonnage

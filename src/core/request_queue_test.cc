@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr Duration kPromote = 30s;
@@ -134,4 +134,4 @@ RC_GTEST_PROP(RequestQueueProperty, ServesInTheOrderOfASearchedList, ()) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -1,6 +1,6 @@
 #include "core/residency.h"
 
-namespace vramd {
+namespace tonnage {
 
 std::string_view to_text(ResidencyState state) {
   switch (state) {
@@ -75,4 +75,4 @@ bool is_legal(ResidencyState from, ResidencyState to) {
   return false;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

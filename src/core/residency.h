@@ -15,7 +15,7 @@
 #include "core/types.h"
 #include "core/usage.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Legal edges:
 //   absent    -> profiling, loading
@@ -127,4 +127,4 @@ struct ModelRecord : ModelState {
   RequestQueue queue;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

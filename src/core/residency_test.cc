@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum ResidencyState;
@@ -42,4 +42,4 @@ TEST(Residency, StatesAndTiersHaveDistinctNames) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

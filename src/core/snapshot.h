@@ -10,7 +10,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 enum class ResidencyState : std::uint8_t {
   absent,
@@ -107,4 +107,4 @@ struct Snapshot {
   std::vector<HealthProblem> problems;  // empty: the scheduler moves
 };
 
-}  // namespace vramd
+}  // namespace tonnage

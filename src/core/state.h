@@ -15,7 +15,7 @@
 #include "core/residency.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A request that waits or runs. Those that are not admitted stand in their model's queue.
 struct RequestState {
@@ -80,4 +80,4 @@ struct GovernorState {
 // States from outside, such as a journal's, are asked about before a Governor is made from them.
 std::optional<std::string> flaw_of(const GovernorState& state);
 
-}  // namespace vramd
+}  // namespace tonnage

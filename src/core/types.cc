@@ -1,6 +1,6 @@
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 std::string_view to_text(ModelType type) {
   switch (type) {
@@ -112,4 +112,4 @@ std::string_view to_text(RequestOutcome outcome) {
   return "answered";
 }
 
-}  // namespace vramd
+}  // namespace tonnage

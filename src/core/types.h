@@ -11,7 +11,7 @@
 #include "base/ids.h"
 #include "base/tick.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A model's index in Policy::models. Stable while the daemon runs.
 using ModelId = Id<struct ModelTag, std::uint32_t>;
@@ -106,4 +106,4 @@ std::string_view to_text(FootprintSource source);
 std::string_view to_text(FailureKind kind);
 std::string_view to_text(RequestOutcome outcome);
 
-}  // namespace vramd
+}  // namespace tonnage

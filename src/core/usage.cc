@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::array<std::int64_t, 3> kTausSeconds = {300, 3'600, 43'200};
@@ -103,4 +103,4 @@ std::uint64_t Usage::rate(Tick now) const {
   return rate;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Three exponentially decayed counts of uses (time constants 300 s, 1 h, 12 h); their sum of
 // n_k / tau_k is the expected rate of use. Integers throughout: equal on every machine.
@@ -39,4 +39,4 @@ class Usage {
 // n x e^(-age / tau), in integers: a table of powers of two over age / tau.
 std::uint64_t decayed(std::uint64_t n, Duration age, Duration tau);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr double kOne = 4294967296.0;  // uses per second, times 2^32
@@ -122,4 +122,4 @@ TEST(Usage, AFloodOfUsesNeverMakesTheRateFall) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -18,7 +18,7 @@
 #include "daemon/logging.h"
 #include "daemon/request_desk.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::size_t kEventsDefault = 100;
@@ -117,7 +117,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
     case E::system_memory:
       return founding_shape(*exchange, route);
     case E::openapi:
-      return respond_json(*exchange, 200, api::openapi_json(VRAMD_VERSION));
+      return respond_json(*exchange, 200, api::openapi_json(TONNAGE_VERSION));
     case E::memory_models:
       return respond_json(*exchange, 200, api::memory_models_json(loop_.snapshot(), context()));
     case E::memory_events:
@@ -160,7 +160,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
 void ControlDesk::status(net::Exchange& exchange) {
   memory_.refresh();
   api::DaemonFacts facts;
-  facts.version = VRAMD_VERSION;
+  facts.version = TONNAGE_VERSION;
   facts.listen = listen_;
   facts.pid = ::getpid();
   facts.uptime = std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - started_);
@@ -237,7 +237,7 @@ void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, cons
     filter.limit = kEventsMax;  // all that was missed, as far as it is still there
   }
   exchange->begin_stream(200, "text/event-stream", {{"Cache-Control", "no-cache"}});
-  exchange->send(": vramd events\n\n");  // so that a reader knows at once that it is connected
+  exchange->send(": tonnage events\n\n");  // so that a reader knows at once that it is connected
   for (const api::LoggedDecision* entry : log_.query(filter)) {
     exchange->send(api::decision_event(*entry, context()));
   }
@@ -405,4 +405,4 @@ void ControlDesk::keep(const Decision& decision) {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -26,7 +26,7 @@
 #include "metrics/metrics.h"
 #include "net/exchange.h"
 
-namespace vramd {
+namespace tonnage {
 
 class ControlDesk {
  public:
@@ -107,4 +107,4 @@ class ControlDesk {
 
 void respond_json(net::Exchange& exchange, int status, std::string body);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -42,7 +42,7 @@
 #include "metrics/metrics.h"
 #include "net/server.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Idle connections may stay open this long after the last server has gone.
@@ -51,7 +51,7 @@ constexpr Duration kCloseGrace = 1s;
 constexpr int kConfigurationStatus = 2;
 
 int complain(const Error& error) {
-  std::fprintf(stderr, "vramd: %s\n", error.text().c_str());
+  std::fprintf(stderr, "tonnage: %s\n", error.text().c_str());
   return 1;
 }
 
@@ -112,13 +112,13 @@ LlamaSearch llama_search(const Config& config, const Environment& environment) {
   if (const auto path = environment.find("PATH"); path != environment.end())
     search.path_variable = path->second;
   if (const auto cache = default_cache_dir(environment); !cache.empty())
-    search.cached = cache / "engine" / VRAMD_ENGINE_KEY;
+    search.cached = cache / "engine" / TONNAGE_ENGINE_KEY;
   return search;
 }
 
 MetricsSetup metrics_setup(const Config& config) {
   MetricsSetup setup;
-  setup.version = VRAMD_VERSION;
+  setup.version = TONNAGE_VERSION;
   for (const PoolPolicy& pool : config.policy.pools)
     setup.pools.push_back(pool.name);
   for (const ModelPolicy& model : config.policy.models)
@@ -430,4 +430,4 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   return daemon.run(options);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct ServeOptions {
   // Reads the configuration as the start did: SIGHUP and POST /api/memory/reload ask for it. Called
@@ -21,4 +21,4 @@ struct ServeOptions {
 // GPU that the configured engine cannot use.
 int run_daemon(const Config& config, const ServeOptions& options);
 
-}  // namespace vramd
+}  // namespace tonnage

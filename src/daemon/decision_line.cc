@@ -6,7 +6,7 @@
 
 #include "daemon/logging.h"
 
-namespace vramd {
+namespace tonnage {
 
 void log_decision(const api::LoggedDecision& entry, const api::ApiContext& context) {
   const DecisionKind kind = entry.decision.kind;
@@ -19,4 +19,4 @@ void log_decision(const api::LoggedDecision& entry, const api::ApiContext& conte
   log_line(level, explain(entry.decision, context.policy), fields);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

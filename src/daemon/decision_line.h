@@ -3,10 +3,10 @@
 
 #include "api/memory_api.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The sentence; in JSON with the numbers and names as members of their own. Failures and stalled
 // loads are warnings.
 void log_decision(const api::LoggedDecision& entry, const api::ApiContext& context);
 
-}  // namespace vramd
+}  // namespace tonnage

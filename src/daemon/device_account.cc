@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 const SurveyedDevice* find_device(const DeviceSurvey& survey, const std::string& id) {
@@ -186,4 +186,4 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
   return truth;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -15,7 +15,7 @@
 #include "daemon/foreign_memory.h"
 #include "probe/gpu/device_probe.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The processes of a server, or of a dry run (then without a generation).
 struct OwnTree {
@@ -83,4 +83,4 @@ class DeviceAccount {
   bool seen_ours_ = false;  // a driver has listed one of our processes: it lists by our numbers
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::ElementsAre;
@@ -186,4 +186,4 @@ TEST(DeviceAccountUnified, WhatAServerHoldsThereIsTheHosts) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string title_of(const DeviceSample& sample) {
@@ -104,4 +104,4 @@ DeviceSpace DevicePools::space() const {
   return space;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

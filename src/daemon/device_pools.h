@@ -1,4 +1,4 @@
-// DevicePools: the GPUs that vramd governs, which pool each of them is, and how servers see them.
+// DevicePools: the GPUs that tonnage governs, which pool each of them is, and how servers see them.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 #include "footprint/placement_rows.h"
 #include "probe/gpu/device_probe.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct GovernedDevice {
   std::string id;    // as the probe names it
@@ -65,4 +65,4 @@ class DevicePools {
   std::vector<std::string> left_out_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

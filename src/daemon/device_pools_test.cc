@@ -5,7 +5,7 @@
 
 #include "daemon/survey_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::ElementsAre;
@@ -76,4 +76,4 @@ TEST(DevicePools, WithoutAnEngineThatCanUseThemThereAreNone) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include <boost/asio/post.hpp>
 
-namespace vramd {
+namespace tonnage {
 
 // Everything but `survey` is guarded by `lock`. While `ended` is false, loop and watch are there.
 struct DeviceWatch::Asker {
@@ -84,4 +84,4 @@ void DeviceWatch::end(const DeviceSurvey& survey) {
   take_(survey);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

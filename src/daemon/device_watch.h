@@ -8,7 +8,7 @@
 
 #include "probe/gpu/device_probe.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A driver takes microseconds to seconds to answer, so it is asked on a thread of its own; what it
 // said is taken on the loop's.
@@ -45,4 +45,4 @@ class DeviceWatch {
   bool stopped_ = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

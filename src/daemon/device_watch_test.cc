@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::ElementsAre;
@@ -78,4 +78,4 @@ TEST_F(DeviceWatchTest, AfterItsEndNothingIsTaken) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

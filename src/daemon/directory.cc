@@ -1,6 +1,6 @@
 #include "daemon/directory.h"
 
-namespace vramd {
+namespace tonnage {
 
 Directory::Directory(const Config& config) {
   for (std::size_t i = 0; i < config.policy.models.size(); ++i) {
@@ -24,4 +24,4 @@ std::optional<ModelId> Directory::find(std::string_view name) const {
   return found->second;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Ids and aliases of the configured models; look-ups do not allocate. A changed configuration
 // assigns a new one.
@@ -42,4 +42,4 @@ class Directory {
 // The virtual model: the most recently used ready LLM.
 inline constexpr std::string_view kResident = "resident";
 
-}  // namespace vramd
+}  // namespace tonnage

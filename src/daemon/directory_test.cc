@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 Config two_models() {
@@ -30,4 +30,4 @@ TEST(Directory, NamesAreInOrderOfConfiguration) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

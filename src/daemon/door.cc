@@ -6,7 +6,7 @@
 
 #include <boost/asio/post.hpp>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Parsing a larger body would hold up everybody else by more than half a millisecond.
@@ -113,7 +113,7 @@ std::vector<net::Header> Door::site_headers(const net::Exchange& exchange) const
     return {};
   return {{"Access-Control-Allow-Origin", std::string(origin)},
           {"Access-Control-Expose-Headers",
-           "x-vramd-request, x-vramd-model, x-vramd-wait-ms, x-vramd-replays, retry-after"},
+           "x-tonnage-request, x-tonnage-model, x-tonnage-wait-ms, x-tonnage-replays, retry-after"},
           {"Vary", "Origin"}};
 }
 
@@ -248,4 +248,4 @@ void Door::upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& r
   requests_.take(std::move(order));
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -19,7 +19,7 @@
 #include "daemon/request_desk.h"
 #include "net/server.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Which listener a request came through.
 inline constexpr int kPublicListener = 0;
@@ -63,4 +63,4 @@ class Door {
   api::SiteRules site_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -14,7 +14,7 @@
 #include "footprint/dry_run.h"
 #include "footprint/server_settings.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The header was read; dry runs follow, one placement after the other.
 struct EngineRoom::Profiling {
@@ -283,4 +283,4 @@ void EngineRoom::server_unresponsive(Generation generation, Failure failure) {
   post_(ServerUnresponsive{generation, std::move(failure)});
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -24,7 +24,7 @@
 #include "footprint/placement_rows.h"
 #include "footprint/server_settings.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Profiles models (header off the loop, then dry runs), starts and stops their servers. Everything
 // happens on the loop's thread but the reading of model files.
@@ -88,4 +88,4 @@ class EngineRoom final : public ServerObserver {
   std::map<Generation, std::filesystem::path> sockets_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

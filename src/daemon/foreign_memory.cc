@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-namespace vramd {
+namespace tonnage {
 
 Bytes ForeignMemory::expected(Tick now, std::span<const DeviceProcess> foreign) {
   for (auto& [pid, seen] : seen_)
@@ -34,4 +34,4 @@ bool process_lives(std::int32_t pid) {
   return ::kill(pid, 0) == 0 || errno == EPERM;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "base/tick.h"
 #include "probe/gpu/device_source.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A game between two levels, a training job between two steps, or a tool that works in rounds gives
 // memory back for a moment. Who took it meanwhile would make that program fail, so the most that a
@@ -44,4 +44,4 @@ class ForeignMemory {
 // Asks the kernel.
 bool process_lives(std::int32_t pid);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 struct ForeignMemoryTest : testing::Test {
@@ -52,4 +52,4 @@ TEST(ProcessLives, OfThisProcessAndOfNone) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

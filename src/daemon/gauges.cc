@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 
 PoolGauges gauges_of(const PoolSnapshot& pool, const PressurePolicy& policy) {
   const auto level = std::ranges::find(policy.levels, pool.level, &PressureLevel::name);
@@ -49,4 +49,4 @@ ModelGauges gauges_of(const ModelSnapshot& model) {
   return g;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,9 +5,9 @@
 #include "core/snapshot.h"
 #include "metrics/metrics.h"
 
-namespace vramd {
+namespace tonnage {
 
 PoolGauges gauges_of(const PoolSnapshot& pool, const PressurePolicy& policy);
 ModelGauges gauges_of(const ModelSnapshot& model);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(Gauges, APoolsLevelIsItsPlaceInThePolicy) {
@@ -48,4 +48,4 @@ TEST(Gauges, AModelIsShownInEveryPool) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

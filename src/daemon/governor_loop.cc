@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 
 GovernorLoop::GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSink& sink)
     : origin_(std::chrono::steady_clock::now()),
@@ -62,4 +62,4 @@ void GovernorLoop::arm() {
   });
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include "core/governor.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Carries out what the core asks for. Called on the loop's thread; may post further events, which
 // are taken up after the current step's actions.
@@ -63,4 +63,4 @@ class GovernorLoop {
   bool running_ = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

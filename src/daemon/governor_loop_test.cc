@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 Policy one_model() {
@@ -79,4 +79,4 @@ TEST(GovernorLoop, WakesTheCoreAtItsDeadline) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

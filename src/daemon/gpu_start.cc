@@ -12,7 +12,7 @@
 #include "engine/process_runner.h"
 #include "probe/gpu/vulkan.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr const char* kPassedOn[] = {"GGML_VK_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
@@ -124,4 +124,4 @@ Result<GpuStart> start_gpus(const Config& config, const LlamaPrograms& programs,
   return start;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

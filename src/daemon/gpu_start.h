@@ -13,7 +13,7 @@
 #include "engine/llama.h"
 #include "probe/gpu/device_probe.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct GpuStart {
   DevicePools pools;
@@ -41,4 +41,4 @@ std::string unusable_gpus(const DeviceSurvey& survey,
 Result<GpuStart> start_gpus(const Config& config, const LlamaPrograms& programs,
                             const std::vector<std::string>& env, const Environment& environment);
 
-}  // namespace vramd
+}  // namespace tonnage

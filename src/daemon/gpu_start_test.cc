@@ -5,7 +5,7 @@
 
 #include "daemon/survey_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::Contains;
@@ -74,4 +74,4 @@ TEST(EngineEnvironment, PassesOnOnlyWhereLibrariesAreAndWhichGpusAreSeen) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

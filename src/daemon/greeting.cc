@@ -6,7 +6,7 @@
 
 #include "daemon/log_writer.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string base_url(const Listen& listen) {
@@ -34,8 +34,8 @@ void add_demo(std::string& out, const Config& config, const std::string& url) {
           "\",\"max_tokens\":16,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'");
   }
   print("");
-  print("  build/release/vramd status");
-  print("  build/release/vramd why " + config.policy.models.front().id);
+  print("  build/release/tonnage status");
+  print("  build/release/tonnage why " + config.policy.models.front().id);
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ void greet(const Config& config, const Listen& listen, const Snapshot& snapshot,
   const auto print = [&out](const std::string& line) { out += line + "\n"; };
   const std::string url = base_url(listen);
   const PoolSnapshot& host = snapshot.pools.front();
-  print("vramd serves " + std::to_string(config.models.size()) +
+  print("tonnage serves " + std::to_string(config.models.size()) +
         (config.models.size() == 1 ? " model" : " models") + " at " + url);
   print("  memory   " + to_text(host.budget) + " for models, of " + to_text(host.capacity));
   for (std::size_t i = 1; i < snapshot.pools.size(); ++i) {
@@ -74,4 +74,4 @@ void greet(const Config& config, const Listen& listen, const Snapshot& snapshot,
   LogWriter(STDOUT_FILENO).write(out);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,9 +4,9 @@
 #include "config/config.h"
 #include "core/snapshot.h"
 
-namespace vramd {
+namespace tonnage {
 
 // On stdout: the URL, the budget, the models, and for demo models ready-made requests.
 void greet(const Config& config, const Listen& listen, const Snapshot& snapshot, bool demo);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "daemon/control_desk.h"
 #include "daemon/request_desk.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::int64_t whole_seconds(Duration duration) {
@@ -69,4 +69,4 @@ void answer_history(const std::shared_ptr<net::Exchange>& exchange, const api::R
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

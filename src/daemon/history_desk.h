@@ -8,9 +8,9 @@
 #include "daemon/history_keeper.h"
 #include "net/exchange.h"
 
-namespace vramd {
+namespace tonnage {
 
 void answer_history(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
                     const Directory& directory, HistoryKeeper& history);
 
-}  // namespace vramd
+}  // namespace tonnage

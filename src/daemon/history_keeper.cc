@@ -9,7 +9,7 @@
 
 #include "daemon/history_view.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // After a failure a full disk is asked again this often.
@@ -98,4 +98,4 @@ bool HistoryKeeper::query(HistoryQuery query, Done done) {
   return true;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -14,7 +14,7 @@
 #include "core/snapshot.h"
 #include "journal/history_recorder.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Loop thread only; the file is touched by a worker. A disk that hangs costs samples and answers,
 // never the loop.
@@ -58,4 +58,4 @@ class HistoryKeeper {
   boost::asio::thread_pool worker_{1};
 };
 
-}  // namespace vramd
+}  // namespace tonnage

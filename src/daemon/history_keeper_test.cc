@@ -12,7 +12,7 @@
 
 #include "daemon/history_view.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using nlohmann::json;
@@ -59,7 +59,7 @@ TEST(HistoryView, ASampleHoldsPoolsAndTheModelsThatHaveAServer) {
 
 class Keeping : public testing::Test {
  protected:
-  Keeping() : folder_(testing::TempDir() + "vramd-keeper-XXXXXX") {
+  Keeping() : folder_(testing::TempDir() + "tonnage-keeper-XXXXXX") {
     EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
     config_.state_dir = folder_;
     config_.history = {.enabled = true, .every = 1s, .keep = 24h};
@@ -138,4 +138,4 @@ TEST_F(Keeping, WhereThereIsNoFileTheErrorNamesIt) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -96,4 +96,4 @@ std::filesystem::path history_file(const std::filesystem::path& state_dir) {
   return state_dir / "history.sqlite";
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "core/snapshot.h"
 #include "journal/history_store.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What the history keeps of a snapshot: every pool, and every model that has a server.
 HistorySample history_sample(const Snapshot& snapshot, std::int64_t at_s, Duration span);
@@ -18,4 +18,4 @@ std::string history_json(const HistoryAnswer& answer, const HistoryQuery& query)
 // <state_dir>/history.sqlite
 std::filesystem::path history_file(const std::filesystem::path& state_dir);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include "core/governor.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // What a killed daemon may not have written yet.
@@ -35,7 +35,7 @@ JournalKeeper::JournalKeeper(boost::asio::io_context& io, const Config& config,
                              std::int64_t unix_us_at_zero)
     : io_(io),
       enabled_(config.journal.enabled),
-      recorder_({VRAMD_VERSION, name_of_run(unix_us_at_zero), unix_us_at_zero},
+      recorder_({TONNAGE_VERSION, name_of_run(unix_us_at_zero), unix_us_at_zero},
                 {.segment_max = config.journal.segment_max}),
       files_(journal::journal_folder(config.state_dir), recorder_.identity().run,
              config.journal.segment_max, config.journal.total_max),
@@ -92,7 +92,7 @@ void JournalKeeper::written(const Result<void>& result) {
     recorder_.lost();
     retry_at_ = std::chrono::steady_clock::now() + (failing_ ? kRetryAfter : kFlushEvery);
     if (!std::exchange(failing_, true)) {
-      spdlog::warn("{}; vramd goes on without it and tries again", result.error().text());
+      spdlog::warn("{}; tonnage goes on without it and tries again", result.error().text());
     }
     return;
   }
@@ -117,4 +117,4 @@ void JournalKeeper::tell_request(RequestId request, const Policy& policy, Told d
   });
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -16,7 +16,7 @@
 #include "journal/segment_files.h"
 #include "journal/story.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The loop's thread encodes; files are written by a thread of their own, a fifth of a second later
 // at the most. What goes wrong with the disk is said once and tried again; serving never waits for
@@ -50,4 +50,4 @@ class JournalKeeper final : public StepObserver {
   boost::asio::thread_pool worker_{1};
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 #include <optional>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::uint64_t lines_in(std::string_view text) {
@@ -111,4 +111,4 @@ bool LogWriter::wait_writable() const {
   return ::poll(polled.data(), 1, static_cast<int>(ms)) > 0;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

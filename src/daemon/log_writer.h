@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/tick.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A thread of its own writes what the others hand in. What nobody reads is held up to a bound;
 // after that new lines are dropped, counted, and spoken of once there is room again. What cannot be
@@ -57,4 +57,4 @@ class LogWriter {
   std::thread thread_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

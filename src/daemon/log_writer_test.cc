@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 class Pipe {
@@ -149,4 +149,4 @@ TEST(LogWriter, ADescriptorThatDoesNotBlockIsWaitedFor) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

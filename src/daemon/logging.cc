@@ -18,7 +18,7 @@
 
 #include "daemon/log_writer.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::atomic<LogFormat> current_format{LogFormat::text};
@@ -84,7 +84,7 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
           const std::string text =
               std::to_string(lines) + " lines of the log were lost: they were not read in time";
           spdlog::memory_buf_t out;
-          loss->format({"vramd", spdlog::level::warn, text}, out);
+          loss->format({"tonnage", spdlog::level::warn, text}, out);
           return std::string(out.data(), out.size());
         }) {}
 
@@ -130,7 +130,7 @@ LogSession::LogSession(LogLevel level, LogFormat format, int fd) {
   const LogFormat shown = resolved(format, fd);
   const bool colours = ::isatty(fd) == 1 && std::getenv("NO_COLOR") == nullptr;
   auto logger =
-      std::make_shared<spdlog::logger>("vramd", std::make_shared<LineSink>(shown, fd, colours));
+      std::make_shared<spdlog::logger>("tonnage", std::make_shared<LineSink>(shown, fd, colours));
   logger->set_level(to_spdlog(level));
   current_format = shown;
   spdlog::set_default_logger(std::move(logger));
@@ -138,7 +138,7 @@ LogSession::LogSession(LogLevel level, LogFormat format, int fd) {
 
 LogSession::~LogSession() {
   spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("vramd", std::make_shared<spdlog::sinks::null_sink_mt>()));
+      std::make_shared<spdlog::logger>("tonnage", std::make_shared<spdlog::sinks::null_sink_mt>()));
 }
 
 LogFormat resolved(LogFormat format, int fd) {
@@ -178,4 +178,4 @@ void hold_standard_streams() {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Makes spdlog write to `fd`: lines for people, or one JSON object a line. Writing never blocks.
 // One at a time; at its end what was logged is written, and later lines go nowhere.
@@ -34,4 +34,4 @@ void log_line(spdlog::level::level_enum level, std::string_view text, std::strin
 // would get its number, and what is meant for people would be written there.
 void hold_standard_streams();
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,13 +13,13 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // What a session writes into a file while `say` runs, line by line.
 template <typename Say>
 std::vector<std::string> logged(LogLevel level, LogFormat format, Say say) {
-  std::string name = testing::TempDir() + "vramd-log-XXXXXX";
+  std::string name = testing::TempDir() + "tonnage-log-XXXXXX";
   const int fd = ::mkstemp(name.data());
   EXPECT_GE(fd, 0);
   {
@@ -115,4 +115,4 @@ TEST(Logging, ClosedStandardStreamsAreHeld) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Drivers give memory back within 0.5 to 1.5 s as a rule.
@@ -248,4 +248,4 @@ void MemoryWatch::take(const DeviceSurvey& survey) {
     look_for_release();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

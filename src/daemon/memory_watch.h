@@ -23,7 +23,7 @@
 #include "probe/host_probe.h"
 #include "probe/process_probe.h"
 
-namespace vramd {
+namespace tonnage {
 
 class MemoryWatch {
  public:
@@ -100,4 +100,4 @@ class MemoryWatch {
   Duration release_pause_{};
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
-namespace vramd {
+namespace tonnage {
 
 Reloader::Reloader(boost::asio::io_context& io, Read read, Apply apply)
     : io_(io), read_(std::move(read)), apply_(std::move(apply)) {}
@@ -32,4 +32,4 @@ void Reloader::reload(Done done) {
   });
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 #include "api/memory_api.h"
 #include "config/config.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What a reload did, or every problem of the configuration, with file and line.
 using ReloadAnswer = std::expected<api::ReloadResult, std::string>;
@@ -39,4 +39,4 @@ class Reloader {
   boost::asio::thread_pool worker_{1};
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "engine/failure_class.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -52,7 +52,7 @@ void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dial
     response.headers.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
   }
   if (request)
-    response.headers.push_back({"x-vramd-request", std::to_string(request->value)});
+    response.headers.push_back({"x-tonnage-request", std::to_string(request->value)});
   exchange.respond(std::move(response));
 }
 
@@ -116,12 +116,12 @@ void RequestDesk::admit(const Admit& action) {
 
 std::vector<net::Header> RequestDesk::response_headers(RequestId id, const Open& open) const {
   std::vector<net::Header> headers;
-  headers.push_back({"x-vramd-request", std::to_string(id.value)});
-  headers.push_back({"x-vramd-model", directory_.id(open.model)});
-  headers.push_back({"x-vramd-wait-ms", whole_ms(std::chrono::duration_cast<Duration>(
-                                            *open.admitted - open.arrived))});
+  headers.push_back({"x-tonnage-request", std::to_string(id.value)});
+  headers.push_back({"x-tonnage-model", directory_.id(open.model)});
+  headers.push_back({"x-tonnage-wait-ms", whole_ms(std::chrono::duration_cast<Duration>(
+                                              *open.admitted - open.arrived))});
   if (open.replays > 0)
-    headers.push_back({"x-vramd-replays", std::to_string(open.replays)});
+    headers.push_back({"x-tonnage-replays", std::to_string(open.replays)});
   return headers;
 }
 
@@ -393,4 +393,4 @@ void RequestDesk::say_places() {
     arm_places();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

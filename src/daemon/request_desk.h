@@ -24,7 +24,7 @@
 #include "metrics/metrics.h"
 #include "net/exchange.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What a request asks for, once its path and body were read.
 struct RequestOrder {
@@ -95,8 +95,8 @@ class RequestDesk {
 };
 
 // Sends an error in the caller's dialect: whole, or as the last event of a stream that began.
-// `request`: the number that `vramd why` takes.
+// `request`: the number that `tonnage why` takes.
 void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect,
                   std::optional<RequestId> request = std::nullopt);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,4 +102,4 @@ void ResumeList::write() {
   boost::asio::post(worker_, [file = file_, text] { write_file(file, text + "\n"); });
 }
 
-}  // namespace vramd
+}  // namespace tonnage

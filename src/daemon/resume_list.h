@@ -11,7 +11,7 @@
 
 #include "core/snapshot.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Ids of the models that were ready, most recently used first; empty where there is no file or it
 // says something else.
@@ -46,4 +46,4 @@ class ResumeList {
   bool closed_ = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

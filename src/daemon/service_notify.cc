@@ -14,7 +14,7 @@
 #include <ctime>
 #include <limits>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr const char* kSocketVariable = "NOTIFY_SOCKET";
@@ -119,4 +119,4 @@ bool ServiceNotify::send(std::string_view message) const {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

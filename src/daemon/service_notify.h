@@ -11,7 +11,7 @@
 
 #include "base/tick.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What the service manager that started this process wants to hear.
 struct ServiceOrder {
@@ -59,4 +59,4 @@ class ServiceNotify {
   int socket_ = -1;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

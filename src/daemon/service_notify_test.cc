@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(ServiceNotify, ReadsWhatTheServiceManagerWants) {
@@ -30,11 +30,11 @@ TEST(ServiceNotify, AWatchdogThatIsNotOursIsNone) {
 }
 
 TEST(ServiceNotify, TheEnvironmentLosesWhatChildrenMustNotSee) {
-  ::setenv("NOTIFY_SOCKET", "@vramd-nobody", 1);
+  ::setenv("NOTIFY_SOCKET", "@tonnage-nobody", 1);
   ::setenv("WATCHDOG_USEC", "1000000", 1);
   ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
   const ServiceOrder order = take_service_order();
-  EXPECT_EQ(order.socket, "@vramd-nobody");
+  EXPECT_EQ(order.socket, "@tonnage-nobody");
   EXPECT_EQ(order.watchdog, 1s);
   for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
     EXPECT_EQ(std::getenv(name), nullptr) << name;
@@ -90,9 +90,9 @@ class Hearer {
 };
 
 TEST(ServiceNotify, SpeaksToPathsAndToAbstractNames) {
-  std::string folder = testing::TempDir() + "vramd-notify-XXXXXX";
+  std::string folder = testing::TempDir() + "tonnage-notify-XXXXXX";
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-  const std::string abstract = "@vramd-test-" + std::to_string(::getpid());
+  const std::string abstract = "@tonnage-test-" + std::to_string(::getpid());
   for (const std::string& name : {folder + "/notify", abstract}) {
     Hearer manager(name);
     const ServiceNotify notify(name);
@@ -115,7 +115,7 @@ TEST(ServiceNotify, NobodyAndNonsenseHearNothing) {
 }
 
 TEST(ServiceNotify, AManagerThatReadsNothingHoldsNobodyUp) {
-  const std::string name = "@vramd-test-full-" + std::to_string(::getpid());
+  const std::string name = "@tonnage-test-full-" + std::to_string(::getpid());
   const Hearer manager(name);
   const ServiceNotify notify(name);
   int taken = 0;
@@ -125,4 +125,4 @@ TEST(ServiceNotify, AManagerThatReadsNothingHoldsNobodyUp) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

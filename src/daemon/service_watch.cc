@@ -6,7 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // How often the status line is looked at where nobody wants pings.
@@ -125,4 +125,4 @@ void ServiceWatch::wait() {
   });
 }
 
-}  // namespace vramd
+}  // namespace tonnage

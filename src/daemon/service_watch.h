@@ -14,7 +14,7 @@
 #include "core/snapshot.h"
 #include "daemon/service_notify.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A deadline of the core that passed this long ago was missed: a loop that is merely busy is late
 // by milliseconds.
@@ -60,4 +60,4 @@ class ServiceWatch {
   bool told_to_stop_ = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(ServiceWatch, TheSchedulerMovesUnlessADeadlineWasMissed) {
@@ -52,7 +52,7 @@ TEST(ServiceWatch, TheStatusIsALine) {
 
 class Watched : public testing::Test {
  protected:
-  Watched() : name_("@vramd-watch-" + std::to_string(::getpid())) {
+  Watched() : name_("@tonnage-watch-" + std::to_string(::getpid())) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path + 1, name_.data() + 1, name_.size() - 1);
@@ -153,4 +153,4 @@ TEST_F(Watched, WithoutAManagerNothingHappens) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // The kernel takes no others from those who are not privileged.
@@ -91,4 +91,4 @@ void StallWatch::stop() {
   armed_.clear();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -16,7 +16,7 @@
 #include "core/pressure_policy.h"
 #include "probe/psi.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The least stall within a window of two seconds that some level names; empty where none does.
 std::optional<Duration> trigger_stall(const PressurePolicy& policy, PsiTrigger::Kind kind);
@@ -53,4 +53,4 @@ class StallWatch {
   std::vector<std::shared_ptr<Armed>> armed_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

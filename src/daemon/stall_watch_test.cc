@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::ElementsAre;
@@ -45,7 +45,7 @@ class StallWatchTest : public testing::Test {
                          << " avg60=0.00 avg300=0.00 total=1\n";
   }
 
-  std::filesystem::path root_ = testing::TempDir() + "vramd-stall-watch";
+  std::filesystem::path root_ = testing::TempDir() + "tonnage-stall-watch";
   std::filesystem::path file_ = root_ / "proc/pressure/memory";
   boost::asio::io_context io_;
   std::vector<StallSampled> told_;
@@ -75,4 +75,4 @@ TEST_F(StallWatchTest, AKernelThatTellsNothingIsNoStall) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

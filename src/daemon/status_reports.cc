@@ -7,7 +7,7 @@
 
 #include "api/status_report.h"
 
-namespace vramd {
+namespace tonnage {
 
 StatusReports::StatusReports(boost::asio::io_context& io, std::function<Snapshot()> snapshot)
     : io_(io), timer_(io), snapshot_(std::move(snapshot)) {}
@@ -50,4 +50,4 @@ void StatusReports::stop() {
   timer_.cancel();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "base/tick.h"
 #include "core/snapshot.h"
 
-namespace vramd {
+namespace tonnage {
 
 class StatusReports {
  public:
@@ -34,4 +34,4 @@ class StatusReports {
   bool stopped_ = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

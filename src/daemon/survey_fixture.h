@@ -6,10 +6,10 @@
 
 #include "probe/gpu/device_probe.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline DeviceSurvey survey_of(std::vector<SurveyedDevice> devices) {
   return {.devices = std::move(devices), .failed = {}, .lost = {}};
 }
 
-}  // namespace vramd
+}  // namespace tonnage

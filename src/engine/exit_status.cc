@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-namespace vramd {
+namespace tonnage {
 
 int signal_of(ExitStatus status) {
   constexpr int kBase = 128, kSignalsMax = 64;
@@ -21,4 +21,4 @@ std::string to_text(ExitStatus status) {
   return out;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace vramd {
+namespace tonnage {
 
 struct ExitStatus {
   int code = 0;    // of exit(); meaningless when signal is not 0
@@ -21,4 +21,4 @@ int signal_of(ExitStatus status);
 // "exit status 1", "killed by signal 11 (SIGSEGV)".
 std::string to_text(ExitStatus status);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum FailureMeaning;
@@ -133,7 +133,7 @@ constexpr auto kRows = std::to_array<FailureRow>({
     {bad_setup, "couldn't bind http server socket", "llama-server", "server-http.cpp", ""},
     {bad_setup, "couldn't start http listener", "llama-server", "server-http.cpp", ""},
     {bad_setup, "address already in use", "any", "EADDRINUSE",
-     "another program listens there; let vramd choose the port with ${PORT}"},
+     "another program listens there; let tonnage choose the port with ${PORT}"},
     {bad_setup, "thread creation failed", "OpenMP programs", "libgomp team.c", kThreadLimit},
     {bad_setup, "what():  resource temporarily unavailable", "C++ programs", "libstdc++",
      kThreadLimit},
@@ -171,7 +171,7 @@ constexpr auto kRows = std::to_array<FailureRow>({
     {bad_setup, "driver/library version mismatch", "NVML", "nvml.h",
      "the driver was updated under the running kernel: restart the machine"},
     {bad_setup, "no cuda-capable device is detected", "CUDA programs", "driver_types.h",
-     "no GPU can be seen; vramd doctor says why"},
+     "no GPU can be seen; tonnage doctor says why"},
     {gpu_fault, "errordevicelost", "ggml Vulkan", "vulkan.hpp", kLookAtGpu},
     {gpu_fault, "vk_error_device_lost", "Vulkan programs", "vulkan_core.h", kLookAtGpu},
     {gpu_fault, "fallen off the bus", "NVIDIA driver", "nvlog", kLookAtGpu},
@@ -205,4 +205,4 @@ std::span<const FailureRow> failure_catalogue() {
   return kRows;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-namespace vramd {
+namespace tonnage {
 
 // What words mean. The last five mean something in an HTTP answer only.
 enum class FailureMeaning : std::uint8_t {
@@ -39,4 +39,4 @@ struct FailureRow {
 // follows from it: memory, then set-up, then the file, then the GPU, then "failed to load".
 std::span<const FailureRow> failure_catalogue();
 
-}  // namespace vramd
+}  // namespace tonnage

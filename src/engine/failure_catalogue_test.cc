@@ -9,7 +9,7 @@
 
 #include "engine/failure_class.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum FailureKind;
@@ -476,4 +476,4 @@ TEST(FailureCatalogue, BuffersAreOfTheHostByTheirName) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

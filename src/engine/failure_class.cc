@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "engine/log_ring.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum FailureMeaning;
@@ -316,4 +316,4 @@ std::string_view to_text(AnswerVerdict verdict) {
   return "server_error";
 }
 
-}  // namespace vramd
+}  // namespace tonnage

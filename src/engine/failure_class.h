@@ -12,7 +12,7 @@
 #include "engine/failure_catalogue.h"
 #include "engine/failure_detail.h"
 
-namespace vramd {
+namespace tonnage {
 
 // `killed_by_kernel`: an OOM kill was counted about when the server ended. `last_lines`: oldest
 // first; the last 60 that are neither empty nor a debugger's count. `rows` is an argument for
@@ -53,4 +53,4 @@ std::string message_of(std::string_view body);
 
 std::string_view to_text(AnswerVerdict verdict);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using enum FailureKind;
@@ -240,7 +240,7 @@ std::vector<std::string> lines_of(const fs::path& path) {
 std::vector<fs::path> files_of(const char* folder) {
   std::vector<fs::path> found;
   for (const auto& entry :
-       fs::directory_iterator(fs::path(VRAMD_SOURCE_DIR) / "tests/corpus" / folder))
+       fs::directory_iterator(fs::path(TONNAGE_SOURCE_DIR) / "tests/corpus" / folder))
     found.push_back(entry.path());
   std::ranges::sort(found);
   return found;
@@ -310,4 +310,4 @@ TEST(FailureCorpus, OrdinaryWordsAreNoFailure) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

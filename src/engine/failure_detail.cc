@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // No machine has so much; what says more is no amount of memory.
@@ -239,4 +239,4 @@ std::string to_text(const FailureDetail& detail) {
   return out;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

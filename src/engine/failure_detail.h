@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What the words tell; the rest is empty.
 struct FailureDetail {
@@ -31,4 +31,4 @@ FailureDetail read_failure_detail(std::span<const std::string_view> lines);
 // "4.00 GiB on device 0, 1.60 GiB free"; empty where there is nothing to say.
 std::string to_text(const FailureDetail& detail);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 Bytes gib(double amount) {
@@ -119,4 +119,4 @@ RC_GTEST_PROP(FailureDetail, AnyTextIsRead, (const std::string& text)) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-namespace vramd {
+namespace tonnage {
 
 // The command line that makes the test program play `part` (see fake_server_test.cc) on `socket`.
 std::vector<std::string> fake_server_argv(const std::filesystem::path& socket, std::string part,
                                           std::vector<std::string> arguments = {});
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -16,7 +16,7 @@
 #include <iterator>
 #include <string_view>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kSwitch = "--fake-server";
@@ -227,4 +227,4 @@ std::vector<std::string> fake_server_argv(const std::filesystem::path& socket, s
   return argv;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 
 class FileHandle {
  public:
@@ -34,4 +34,4 @@ class FileHandle {
   int fd_ = -1;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include "engine/server_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using HealthTest = ServerFixture;
@@ -127,4 +127,4 @@ TEST_F(HealthTest, NobodyIsToldAboutSlotsAfterTheSupervisorIsGone) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

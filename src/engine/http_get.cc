@@ -15,7 +15,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A slot of llama-server describes itself in about 2 KiB; 64 slots fit eight times.
@@ -173,4 +173,4 @@ std::shared_ptr<HttpGet> HttpGet::start(boost::asio::io_context& loop, FileHandl
   return std::shared_ptr<HttpGet>(new HttpGet(std::move(state)));
 }
 
-}  // namespace vramd
+}  // namespace tonnage

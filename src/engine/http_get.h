@@ -14,7 +14,7 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace vramd {
+namespace tonnage {
 
 // A connection to the socket at `path`, or none: nobody listens there (yet), or its backlog is
 // full. Never blocks; costs one system call while the socket does not exist.
@@ -49,4 +49,4 @@ class HttpGet {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 
 #include "engine/loop_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(HttpAnswer, IsCompleteWithItsBody) {
@@ -91,4 +91,4 @@ TEST_F(HttpGetTest, NobodyListensOnWhatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

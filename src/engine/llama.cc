@@ -13,7 +13,7 @@
 
 #include "engine/log_ring.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 namespace fs = std::filesystem;
@@ -253,4 +253,4 @@ ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& mo
                     .notices_leaving = programs.notices_leaving};
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -15,7 +15,7 @@
 #include "engine/process_runner.h"
 #include "engine/server_spec.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Where to look, in this order.
 struct LlamaSearch {
@@ -83,4 +83,4 @@ ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& mo
                              Generation generation, const std::filesystem::path& socket,
                              std::vector<std::string> env);
 
-}  // namespace vramd
+}  // namespace tonnage

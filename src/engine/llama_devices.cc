@@ -4,7 +4,7 @@
 
 #include "engine/llama.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A driver that has to be loaded takes seconds.
@@ -57,4 +57,4 @@ void list_llama_devices(ProcessRunner& runner, const LlamaPrograms& programs,
              });
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "engine/process_runner.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct LlamaPrograms;
 
@@ -32,4 +32,4 @@ void list_llama_devices(ProcessRunner& runner, const LlamaPrograms& programs,
                         const std::vector<std::string>& env,
                         std::function<void(Result<std::vector<LlamaDevice>>)> done);
 
-}  // namespace vramd
+}  // namespace tonnage

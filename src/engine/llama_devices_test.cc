@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::ElementsAre;
@@ -33,4 +33,4 @@ TEST(LlamaDevices, ABuildThatDoesNotKnowTheFlagIsNoBuildWithoutGpus) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 #include <array>
 #include <span>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 struct Rule {
@@ -73,23 +73,23 @@ constexpr auto kEnds =
 constexpr auto kSilent = std::to_array<std::string_view>({"--log-disable"});
 
 constexpr auto kRules = std::to_array<Rule>({
-    {"vramd decides where the server listens and who reaches it", kListening},
+    {"tonnage decides where the server listens and who reaches it", kListening},
     {"the server's model and name are the model's own keys", kModel},
     {"servers run offline; name a file on disk", kDownload},
-    {"one server runs one model; vramd is the router", kRouter},
+    {"one server runs one model; tonnage is the router", kRouter},
     {"its memory is predicted from the model's `context` key", kContext},
     {"its memory is predicted from the model's `slots` key", kSlots},
     {"the size of the compute buffers is part of the prediction", kBatch},
     {"the type of the KV cache is part of the placement", kKvType},
     {"the size of host caches is part of the prediction", kCaches},
-    {"vramd fits models into memory; two of that kind would fight", kFit},
-    {"vramd places models on devices", kDevices},
+    {"tonnage fits models into memory; two of that kind would fight", kFit},
+    {"tonnage places models on devices", kDevices},
     {"how weights are loaded decides how they are counted", kLoading},
     {"it follows from the model's `type` key", kKind},
-    {"vramd decides when a model gives its memory back (`ttl`)", kSleep},
-    {"vramd decides where conversation state is kept", kState},
+    {"tonnage decides when a model gives its memory back (`ttl`)", kSleep},
+    {"tonnage decides where conversation state is kept", kState},
     {"the server would print something and end", kEnds},
-    {"vramd needs the server's words to say why it failed", kSilent},
+    {"tonnage needs the server's words to say why it failed", kSilent},
 });
 
 }  // namespace
@@ -103,4 +103,4 @@ std::optional<std::string> governed_flag(std::string_view arg) {
   return std::nullopt;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

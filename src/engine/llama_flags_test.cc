@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
-TEST(GovernedFlag, RefusesWhatVramdDecidesInEverySpelling) {
+TEST(GovernedFlag, RefusesWhatTonnageDecidesInEverySpelling) {
   for (const char* arg : {"--host",
                           "--port",
                           "--model",
@@ -60,4 +60,4 @@ TEST(GovernedFlag, LeavesTheRestToTheUser) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kCuda = "CUDA";
@@ -89,4 +89,4 @@ std::vector<std::string> gpu_arguments(std::int32_t gpu_layers, const VisibleGpu
   return arguments;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "engine/llama_devices.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A GPU as a probe names it.
 struct GpuName {
@@ -54,4 +54,4 @@ VisibleGpus visible_gpus(GpuChoice choice, std::span<const std::string> selector
 // because a program that puts nothing on a GPU would still open a context of 300-500 MiB there.
 std::vector<std::string> gpu_arguments(std::int32_t gpu_layers, const VisibleGpus& gpus);
 
-}  // namespace vramd
+}  // namespace tonnage

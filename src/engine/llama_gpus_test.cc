@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::ElementsAre;
@@ -68,4 +68,4 @@ TEST(VisibleGpus, NoneMeansNone) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 #include "engine/llama_flags.h"
 #include "engine/loop_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 const LlamaPrograms kPrograms{.server = "/engine/llama-server", .fit_params = std::nullopt};
@@ -193,7 +193,7 @@ TEST_F(FindLlamaTest, FoldersAndPlainFilesOnPathAreNoPrograms) {
 
 TEST_F(FindLlamaTest, OnlyABuildThatSaysSoIsTakenForPatched) {
   const std::string patch = "0001-notice-a-client-that-left.patch";
-  ASSERT_TRUE(std::filesystem::exists(std::filesystem::path(VRAMD_SOURCE_DIR) /
+  ASSERT_TRUE(std::filesystem::exists(std::filesystem::path(TONNAGE_SOURCE_DIR) /
                                       "cmake/engine/patches" / patch));
   const auto server = add("cache", "llama-server");
   EXPECT_FALSE(find_llama({.cached = at("cache")})->notices_leaving);
@@ -246,4 +246,4 @@ TEST_F(FindLlamaTest, AnEngineThatDoesNotRunSaysWhy) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

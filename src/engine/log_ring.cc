@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kCutMark = " [cut]";
@@ -140,4 +140,4 @@ LogRing::Subscription LogRing::subscribe(Listener listener) {
   return Subscription(std::move(shared));
 }
 
-}  // namespace vramd
+}  // namespace tonnage

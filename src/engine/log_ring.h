@@ -12,7 +12,7 @@
 
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct LogLimits {
   std::size_t bytes_max = 64 * 1024;  // per model; about 600 lines of a llama-server
@@ -75,4 +75,4 @@ class LogRing {
 // escapes.
 std::string clean_text(std::string_view raw);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr Generation kFirst{1};
@@ -99,4 +99,4 @@ TEST(CleanText, KeepsWhatIsValidAndReplacesTheRest) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,13 +12,13 @@
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 
 // A new folder with a short path, removed at the end.
 class ScratchFolder {
  public:
   ScratchFolder() {
-    std::string pattern = "/tmp/vramd-test-XXXXXX";
+    std::string pattern = "/tmp/tonnage-test-XXXXXX";
     path_ = ::mkdtemp(pattern.data());
   }
   ~ScratchFolder() {
@@ -57,4 +57,4 @@ class LoopFixture : public testing::Test {
       loop_.get_executor()};
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string read_whole(const std::filesystem::path& path) {
@@ -91,4 +91,4 @@ bool OomWatch::killed_recently(Tick now) {
   return samples_.back().kills > before;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 
 #include "base/tick.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The number behind "oom_kill " in memory.events (cgroup v2), memory.oom_control (v1) or
 // /proc/vmstat.
@@ -41,4 +41,4 @@ class OomWatch {
   std::deque<Sample> samples_;  // the first is the newest that is older than kWindow, if any is
 };
 
-}  // namespace vramd
+}  // namespace tonnage

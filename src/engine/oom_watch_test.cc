@@ -6,7 +6,7 @@
 
 #include "engine/loop_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(OomKills, AreFoundInEachKindOfFile) {
@@ -69,4 +69,4 @@ TEST_F(OomWatchTest, TheKernelOfThisMachineCounts) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "engine/file_handle.h"
 
-namespace vramd {
+namespace tonnage {
 
 void drop_from_page_cache(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
@@ -14,4 +14,4 @@ void drop_from_page_cache(const std::vector<std::string>& files) {
   }
 }
 
-}  // namespace vramd
+}  // namespace tonnage

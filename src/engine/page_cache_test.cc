@@ -12,7 +12,7 @@
 
 #include "engine/file_handle.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::size_t kSize = std::size_t{4} << 20;
@@ -28,7 +28,7 @@ std::size_t resident(int fd) {
 }
 
 TEST(PageCache, AFileThatNobodyMapsIsGivenBack) {
-  const std::string path = testing::TempDir() + "vramd-page-cache";
+  const std::string path = testing::TempDir() + "tonnage-page-cache";
   const FileHandle file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   const std::string text(kSize, 'x');
   ASSERT_EQ(::write(file.get(), text.data(), text.size()), static_cast<ssize_t>(kSize));
@@ -43,4 +43,4 @@ TEST(PageCache, AFileThatNobodyMapsIsGivenBack) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 
 #include "engine/file_handle.h"
 
-namespace vramd {
+namespace tonnage {
 
 // System calls, because the wrappers of glibc 2.36 cannot be linked from C++.
 inline FileHandle open_pidfd(pid_t pid) {
@@ -18,4 +18,4 @@ inline bool signal_pidfd(const FileHandle& pidfd, int signal) {
   return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0U) == 0;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -19,7 +19,7 @@
 
 #include "engine/spawn.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using boost::asio::posix::stream_descriptor;
@@ -238,4 +238,4 @@ std::optional<pid_t> ProcessRunner::pid(RunId run) const {
   return found->second->pid();
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -19,7 +19,7 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace vramd {
+namespace tonnage {
 
 struct RunRequest {
   std::vector<std::string> argv;  // argv[0] is a path
@@ -71,4 +71,4 @@ class ProcessRunner {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

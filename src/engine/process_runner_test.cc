@@ -8,7 +8,7 @@
 #include "engine/loop_fixture.h"
 #include "engine/process_stat.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 class ProcessRunnerTest : public LoopFixture {
@@ -101,4 +101,4 @@ TEST_F(ProcessRunnerTest, NobodyIsToldAfterACancelOrTheEnd) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

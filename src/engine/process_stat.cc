@@ -9,7 +9,7 @@
 
 #include "engine/file_handle.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Fields are counted as in proc_pid_stat(5), after "pid (name)".
@@ -74,4 +74,4 @@ std::string boot_id() {
   return std::string(id.substr(0, id.find('\n')));
 }
 
-}  // namespace vramd
+}  // namespace tonnage

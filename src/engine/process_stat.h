@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace vramd {
+namespace tonnage {
 
 struct ProcessStat {
   char state = '?';  // R S D T t Z X I
@@ -24,4 +24,4 @@ std::optional<ProcessStat> parse_process_stat(std::string_view line);
 // Differs after each boot of the machine; empty where the kernel does not tell.
 std::string boot_id();
 
-}  // namespace vramd
+}  // namespace tonnage

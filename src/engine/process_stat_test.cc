@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kTail =
@@ -46,4 +46,4 @@ TEST(ProcessStat, TheBootIdIsStable) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 
 #include "engine/server_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 namespace fs = std::filesystem;
@@ -23,11 +23,11 @@ std::string first_bytes(const fs::path& path, std::size_t count) {
 class RealFailure : public ServerFixture {
  protected:
   void SetUp() override {
-    const char* const engine = std::getenv("VRAMD_ENGINE_DIR");
-    const char* const model = std::getenv("VRAMD_TEST_MODEL");
+    const char* const engine = std::getenv("TONNAGE_ENGINE_DIR");
+    const char* const model = std::getenv("TONNAGE_TEST_MODEL");
     if (engine == nullptr || model == nullptr)
       GTEST_SKIP()
-          << "needs VRAMD_ENGINE_DIR and VRAMD_TEST_MODEL: tools/integration failure_class";
+          << "needs TONNAGE_ENGINE_DIR and TONNAGE_TEST_MODEL: tools/integration failure_class";
     engine_ = engine;
     model_ = model;
     small_ = model_.parent_path() / "demo-small.gguf";
@@ -153,4 +153,4 @@ TEST_F(RealFailure, AGoodModelHasNoFailure) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

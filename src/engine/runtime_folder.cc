@@ -23,7 +23,7 @@
 #include "engine/pidfd.h"
 #include "engine/process_stat.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr mode_t kFolderMode = 0700;
@@ -131,7 +131,7 @@ Result<RuntimeFolder> RuntimeFolder::open(const std::filesystem::path& path) {
     return fail("cannot use runtime folder", folder.path_.string(),
                 "its path has " + std::to_string(folder.path_.native().size()) +
                     " bytes, and a unix socket in it allows " + std::to_string(room),
-                "set runtime_dir to a shorter path, for example /tmp/vramd");
+                "set runtime_dir to a shorter path, for example /tmp/tonnage");
   }
   if (auto made = folder.create(); !made)
     return std::unexpected(made.error());
@@ -199,7 +199,7 @@ Result<void> RuntimeFolder::lock() {
     const std::string holder = read_file_at(folder_.get(), kLockName);
     const std::string pid = holder.substr(0, holder.find('\n'));
     return fail("cannot use runtime folder", path_.string(),
-                "another vramd" + (pid.empty() ? "" : " (pid " + pid + ")") + " is using it",
+                "another tonnage" + (pid.empty() ? "" : " (pid " + pid + ")") + " is using it",
                 "stop that one, or give this one a runtime_dir of its own");
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
@@ -244,7 +244,7 @@ Result<std::filesystem::path> RuntimeFolder::socket_path(ModelId model,
     return fail("cannot use socket", path.string(),
                 "its path has " + std::to_string(path.native().size()) + " bytes, and " +
                     std::to_string(kSocketPathBytesMax) + " are allowed",
-                "set runtime_dir to a shorter path, for example /tmp/vramd");
+                "set runtime_dir to a shorter path, for example /tmp/tonnage");
   }
   return path;
 }
@@ -300,4 +300,4 @@ void RuntimeFolder::forget(Generation generation) {
   ::unlinkat(folder_.get(), name.c_str(), 0);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,7 +13,7 @@
 #include "core/types.h"
 #include "engine/file_handle.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A socket's path must stay below this: sockaddr_un holds 108 bytes, other systems 104.
 inline constexpr std::size_t kSocketPathBytesMax = 103;
@@ -59,4 +59,4 @@ class RuntimeFolder {
   std::vector<pid_t> cleaned_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -15,7 +15,7 @@
 #include "engine/process_stat.h"
 #include "engine/spawn.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 class RuntimeFolderTest : public testing::Test {
@@ -32,7 +32,7 @@ class RuntimeFolderTest : public testing::Test {
   }
 
   ScratchFolder scratch_;
-  std::filesystem::path path_ = scratch_.path() / "vramd";
+  std::filesystem::path path_ = scratch_.path() / "tonnage";
 };
 
 // A program that an earlier daemon might have left. It ends with the test in any case.
@@ -68,7 +68,7 @@ TEST_F(RuntimeFolderTest, IsPrivateAndNamesItsSockets) {
 }
 
 TEST_F(RuntimeFolderTest, FoldersAboveItAreMadeToo) {
-  EXPECT_TRUE(RuntimeFolder::open(scratch_.path() / "a" / "b" / "vramd"));
+  EXPECT_TRUE(RuntimeFolder::open(scratch_.path() / "a" / "b" / "tonnage"));
 }
 
 TEST_F(RuntimeFolderTest, ASecondDaemonIsToldWhoTheFirstIs) {
@@ -175,7 +175,7 @@ TEST_F(RuntimeFolderTest, ALinkInItsPlaceIsRefused) {
 
 TEST_F(RuntimeFolderTest, AFolderThatCannotBeWrittenIsRefused) {
   // /proc is read-only even for root.
-  const auto folder = RuntimeFolder::open("/proc/self/vramd");
+  const auto folder = RuntimeFolder::open("/proc/self/tonnage");
   ASSERT_FALSE(folder);
   EXPECT_NE(error_of(folder).find("set runtime_dir"), std::string::npos) << error_of(folder);
 }
@@ -203,4 +203,4 @@ TEST_F(RuntimeFolderTest, WhatWasRemovedWhileItRunsIsMadeAgain) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

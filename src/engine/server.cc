@@ -14,7 +14,7 @@
 
 #include "engine/process_stat.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using boost::system::error_code;
@@ -264,4 +264,4 @@ void Server::finish() {
   hooks_.exited(status);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

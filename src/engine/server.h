@@ -16,7 +16,7 @@
 #include "engine/spawn.h"
 #include "engine/supervisor.h"
 
-namespace vramd {
+namespace tonnage {
 
 class Server : public std::enable_shared_from_this<Server> {
  public:
@@ -85,4 +85,4 @@ class Server : public std::enable_shared_from_this<Server> {
   bool ended_ = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

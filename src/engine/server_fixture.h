@@ -13,7 +13,7 @@
 #include "engine/loop_fixture.h"
 #include "engine/supervisor.h"
 
-namespace vramd {
+namespace tonnage {
 
 inline constexpr ModelId kModel{3};
 
@@ -93,4 +93,4 @@ class ServerFixture : public LoopFixture {
   std::uint64_t last_ = 0;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

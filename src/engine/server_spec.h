@@ -7,7 +7,7 @@
 
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct ServerSpec {
   Generation generation;
@@ -23,4 +23,4 @@ struct ServerSpec {
   bool notices_leaving = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include "engine/slots.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A server notices within one decode step that nobody reads its answer: such a step takes about
@@ -99,4 +99,4 @@ void SlotWait::finish(bool idle) {
     done(idle);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

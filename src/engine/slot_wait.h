@@ -11,7 +11,7 @@
 #include "base/tick.h"
 #include "engine/http_get.h"
 
-namespace vramd {
+namespace tonnage {
 
 class SlotWait : public std::enable_shared_from_this<SlotWait> {
  public:
@@ -50,4 +50,4 @@ class SlotWait : public std::enable_shared_from_this<SlotWait> {
   std::shared_ptr<HttpGet> get_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

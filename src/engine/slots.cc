@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kKey = "is_processing";
@@ -66,4 +66,4 @@ std::optional<int> count_busy_slots(std::string_view json) {
   return std::nullopt;  // it ends too early
 }
 
-}  // namespace vramd
+}  // namespace tonnage

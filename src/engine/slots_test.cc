@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(Slots, CountsThoseThatWork) {
@@ -32,4 +32,4 @@ TEST(Slots, AnythingElseGivesNothing) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -21,9 +21,9 @@
 #include "base/check.h"
 
 // The child below shares our memory until it execs, as with vfork: it must not be instrumented.
-#define VRAMD_IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
+#define TONNAGE_IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // How much sooner than the daemon the kernel should take a server, of 1000.
@@ -54,7 +54,7 @@ struct ChildPlan {
   int failed_errno = 0;
 };
 
-VRAMD_IN_CHILD void reset_signals() {
+TONNAGE_IN_CHILD void reset_signals() {
   const DefaultAction action;
   for (int signal = 1; signal < NSIG; ++signal) {
     ::syscall(SYS_rt_sigaction, signal, &action, nullptr, kKernelSigsetBytes);
@@ -63,14 +63,14 @@ VRAMD_IN_CHILD void reset_signals() {
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, kKernelSigsetBytes);
 }
 
-VRAMD_IN_CHILD int child_fails(ChildPlan& plan, const char* step) {
+TONNAGE_IN_CHILD int child_fails(ChildPlan& plan, const char* step) {
   plan.failed_step = step;
   plan.failed_errno = errno;
   ::_exit(127);
 }
 
 // Runs in the child on a stack of its own. Only async-signal-safe calls, no allocation.
-VRAMD_IN_CHILD int child_main(void* argument) {
+TONNAGE_IN_CHILD int child_main(void* argument) {
   ChildPlan& plan = *static_cast<ChildPlan*>(argument);
   if (::setpgid(0, 0) != 0)
     return child_fails(plan, "setpgid");
@@ -168,7 +168,7 @@ Result<FileHandle> above_stdio(int fd, std::string_view what) {
 }  // namespace
 
 Result<Spawned> spawn(const SpawnRequest& request) {
-  VRAMD_CHECK(!request.argv.empty(), "spawn() needs a program");
+  TONNAGE_CHECK(!request.argv.empty(), "spawn() needs a program");
   const std::string& program = request.argv.front();
   if (program.find('/') == std::string::npos) {
     return fail("cannot start", program, "it is a name, not a path", "name the file");
@@ -260,4 +260,4 @@ Result<Pipe> open_pipe() {
   return pipe;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

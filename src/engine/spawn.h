@@ -10,7 +10,7 @@
 #include "engine/exit_status.h"
 #include "engine/file_handle.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct SpawnRequest {
   std::vector<std::string>
@@ -59,4 +59,4 @@ inline constexpr int kReadsPerWake = 4;
 inline constexpr int kReadsAtEnd = 64;
 inline constexpr int kEndWaitMs = 1000;
 
-}  // namespace vramd
+}  // namespace tonnage

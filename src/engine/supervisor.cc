@@ -15,7 +15,7 @@
 #include "engine/oom_watch.h"
 #include "engine/server.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // An abort of ggml has a debugger print one line per thread and the stack after the line that says
@@ -78,7 +78,7 @@ void Supervisor::State::fail_later(Generation generation, Failure failure) {
 
 void Supervisor::State::start(const ServerSpec& spec) {
   const Generation generation = spec.generation;
-  VRAMD_CHECK(!servers.contains(generation), "a generation starts once");
+  TONNAGE_CHECK(!servers.contains(generation), "a generation starts once");
   if (const auto there = folder_.ensure(); !there) {
     fail_later(generation, {FailureKind::bad_setup, there.error().text()});
     return;
@@ -243,4 +243,4 @@ void Supervisor::await_slots(Generation generation, bool answering,
   boost::asio::post(state_->loop(), [gone, done = std::move(done)] { done(gone); });
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -20,7 +20,7 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace vramd {
+namespace tonnage {
 
 // Told what happens to servers, on the loop's thread, never from inside a call to the Supervisor.
 class ServerObserver {
@@ -96,4 +96,4 @@ class Supervisor {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -15,7 +15,7 @@
 #include "engine/process_stat.h"
 #include "engine/server_fixture.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using SupervisorTest = ServerFixture;
@@ -182,9 +182,9 @@ TEST_F(SupervisorTest, AServerSeesNothingOfTheDaemon) {
   ::sigemptyset(&blocked);
   ::sigaddset(&blocked, SIGUSR1);
   ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
-  ::setenv("VRAMD_SECRET", "1", 1);
+  ::setenv("TONNAGE_SECRET", "1", 1);
   const auto generation = start_ready("surroundings");
-  ::unsetenv("VRAMD_SECRET");
+  ::unsetenv("TONNAGE_SECRET");
   ::sigprocmask(SIG_UNBLOCK, &blocked, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   ::close(leak);
@@ -317,4 +317,4 @@ TEST_F(SupervisorTest, AFolderThatCannotBeMadeAgainIsASetupFailure) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

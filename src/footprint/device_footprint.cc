@@ -5,7 +5,7 @@
 
 #include "footprint/host_footprint.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::int64_t kProcessorSlowness = 8;
@@ -106,4 +106,4 @@ std::int32_t speed_permille(const GgufInfo& model, std::int32_t gpu_layers, std:
   return static_cast<std::int32_t>(devices > 1 ? speed * kSplitPermille / 1000 : speed);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

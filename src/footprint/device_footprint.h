@@ -10,7 +10,7 @@
 #include "footprint/gguf.h"
 #include "footprint/server_settings.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Blocks of the model, and one more for what follows the last: what `--gpu-layers` counts.
 std::int32_t offload_layers(const GgufInfo& model);
@@ -37,4 +37,4 @@ Bytes host_bytes_analytic(const GgufInfo& model, const ServerSettings& settings)
 // orders placements, and no promise.
 std::int32_t speed_permille(const GgufInfo& model, std::int32_t gpu_layers, std::size_t devices);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr const char* kUnread = "cannot read the dry run's answer";
@@ -151,4 +151,4 @@ std::string dry_run_failure(std::string_view error_output) {
   return text;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

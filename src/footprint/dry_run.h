@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "footprint/server_settings.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The program prints whole MiB, rounded down: the truth of each number is up to this much more.
 inline constexpr Bytes kDryRunRounding = 1_MiB;
@@ -49,4 +49,4 @@ Result<DryRun> parse_dry_run(std::string_view output);
 // The lines of a failed run's standard error that say why, in one line for people.
 std::string dry_run_failure(std::string_view error_output);
 
-}  // namespace vramd
+}  // namespace tonnage

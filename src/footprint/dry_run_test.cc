@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::Contains;
@@ -83,4 +83,4 @@ TEST(DryRun, TellsWhyARunFailed) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

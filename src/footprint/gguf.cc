@@ -10,7 +10,7 @@
 
 #include "footprint/gguf_cursor.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::uint64_t kKeyBytesMax = 65'535;       // the format's own limit
@@ -389,4 +389,4 @@ Result<GgufInfo> parse_gguf(const std::string& object, std::uint64_t file_size,
   return info;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

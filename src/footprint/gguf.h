@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "core/types.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A metadata value. Arrays are counted, not kept: a vocabulary has hundreds of thousands of
 // entries and nothing here needs one of them.
@@ -89,4 +89,4 @@ Result<GgufInfo> read_gguf_model(const std::string& path);
 // others that its name announces.
 std::vector<std::string> model_files(const std::string& path);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "footprint/gguf.h"
 
-namespace vramd {
+namespace tonnage {
 
 static_assert(std::endian::native == std::endian::little, "GGUF numbers are copied as they lie");
 
@@ -112,4 +112,4 @@ class GgufCursor {
   std::optional<Error> error_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 
 #include "footprint/gguf.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr const char* kWhat = "cannot read model file";
@@ -148,4 +148,4 @@ std::vector<std::string> model_files(const std::string& path) {
   return files;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "footprint/gguf.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A file that claims more has no sense; the largest models have fewer than 200.
@@ -113,4 +113,4 @@ bool GgufInfo::is_reranker() const {
   return of("pooling_type") == 4;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Builds GGUF files byte by byte, wrong ones too.
@@ -319,4 +319,4 @@ TEST_F(GgufFile, PartsOfOneModelAreAddedUp) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

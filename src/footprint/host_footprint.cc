@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Measured: peak of RssAnon + RssShmem of the pinned llama-server over rounds of requests that fill
@@ -137,4 +137,4 @@ Bytes host_anon_analytic(const GgufInfo& model, const ServerSettings& settings) 
          process_overhead(model, settings);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

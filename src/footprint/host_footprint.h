@@ -9,7 +9,7 @@
 #include "footprint/gguf.h"
 #include "footprint/server_settings.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Anonymous memory at the server's peak, before any margin; an upper bound. The engine's own
 // numbers from the dry run, plus what the dry run does not know: see process_overhead().
@@ -41,4 +41,4 @@ Bytes key_value_cache(const GgufInfo& model, const ServerSettings& settings);
 // A number of the header, within what any model has.
 std::int64_t header_number(const GgufInfo& model, const char* key, std::int64_t otherwise);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 GgufInfo decoder(std::uint64_t width, std::uint64_t hidden, std::uint64_t layers) {
@@ -137,4 +137,4 @@ TEST(ServerSettings, AnEncoderTakesItsWholeContextInOnePass) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "footprint/device_footprint.h"
 #include "footprint/host_footprint.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // The layers of the founding table.
@@ -144,8 +144,8 @@ void derive_dry_runs(const GgufInfo& model, std::span<ProfiledPlacement> placeme
 std::vector<PlacementRow> profile_rows(const GgufInfo& model,
                                        std::span<const ProfiledPlacement> placements,
                                        const DeviceSpace& space) {
-  VRAMD_CHECK(!placements.empty() && placements.size() <= kPlacementRowsMax,
-              "one event brings a bounded ladder");
+  TONNAGE_CHECK(!placements.empty() && placements.size() <= kPlacementRowsMax,
+                "one event brings a bounded ladder");
   const auto speed = [&model](const ProfiledPlacement& profiled) {
     const Placement& placement = profiled.settings.placement;
     return std::int64_t{speed_permille(model, placement.gpu_layers, profiled.devices)} *
@@ -163,4 +163,4 @@ std::vector<PlacementRow> profile_rows(const GgufInfo& model,
   return rows;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

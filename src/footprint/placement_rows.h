@@ -13,7 +13,7 @@
 #include "footprint/gguf.h"
 #include "footprint/server_settings.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What a model may be placed on beside the host.
 struct DeviceSpace {
@@ -59,4 +59,4 @@ std::vector<PlacementRow> profile_rows(const GgufInfo& model,
                                        std::span<const ProfiledPlacement> placements,
                                        const DeviceSpace& space);
 
-}  // namespace vramd
+}  // namespace tonnage

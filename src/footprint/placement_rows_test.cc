@@ -7,7 +7,7 @@
 
 #include "footprint/device_footprint.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::ElementsAre;
@@ -172,4 +172,4 @@ TEST(DeviceFootprint, AHostileHeaderDoesNotOverflow) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

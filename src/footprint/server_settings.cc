@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd {
+namespace tonnage {
 
 ServerSettings server_settings(const GgufInfo& model, const Placement& placement, Bytes cache_ram) {
   ServerSettings settings{.placement = placement, .cache_ram = cache_ram, .gpu_arguments = {}};
@@ -13,4 +13,4 @@ ServerSettings server_settings(const GgufInfo& model, const Placement& placement
   return settings;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

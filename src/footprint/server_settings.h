@@ -10,7 +10,7 @@
 #include "core/types.h"
 #include "footprint/gguf.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The engine counts tokens in 32 bits.
 inline constexpr std::int64_t kTotalContextMax = (std::int64_t{1} << 31) - 1;
@@ -35,4 +35,4 @@ struct ServerSettings {
 // An encoder must take a whole text in one pass, so its micro-batch is its context.
 ServerSettings server_settings(const GgufInfo& model, const Placement& placement, Bytes cache_ram);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 #include "journal/json_writer.h"
 #include "journal/state_fields.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 using Json = nlohmann::json;
@@ -39,7 +39,7 @@ std::string_view type_of(const Action& action) {
 void encode(const SegmentHeader& header, std::string& out) {
   JsonWriter writer(out);
   writer.raw("{");
-  writer.member("journal", std::string_view("vramd"));
+  writer.member("journal", std::string_view("tonnage"));
   writer.member("version", kVersion);
   writer.member("program", header.program);
   writer.member("run", header.run);
@@ -84,15 +84,15 @@ Result<SegmentHeader> decode_header(std::string_view line) {
   if (!json)
     return std::unexpected(json.error());
   const auto name = json->find("journal");
-  if (name == json->end() || *name != "vramd")
-    return fail("", "", "it is not the first line of a journal of vramd");
+  if (name == json->end() || *name != "tonnage")
+    return fail("", "", "it is not the first line of a journal of tonnage");
   JsonReader reader;
   int version = 0;
   reader.get_at(*json, "version", version);
   if (reader.ok() && version != kVersion) {
     return fail("", "", "it is of version " + std::to_string(version),
-                "this vramd reads version " + std::to_string(kVersion) +
-                    "; replay it with the vramd that wrote it");
+                "this tonnage reads version " + std::to_string(kVersion) +
+                    "; replay it with the tonnage that wrote it");
   }
   SegmentHeader header;
   reader.get_at(*json, "program", header.program);
@@ -137,4 +137,4 @@ Result<Step> decode_step(std::string_view line) {
   return finish(reader, std::move(step));
 }
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

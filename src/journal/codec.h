@@ -10,14 +10,14 @@
 #include "core/events.h"
 #include "core/state.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 // Raised when a line means something else than before. Other versions are refused.
 inline constexpr int kVersion = 1;
 
 // The first line of a segment: everything that is needed to replay the rest of it.
 struct SegmentHeader {
-  std::string program;               // version of the vramd that wrote it
+  std::string program;               // version of the tonnage that wrote it
   std::string run;                   // names one run of the daemon
   std::uint64_t segment = 1;         // of the run, from 1
   std::uint64_t first_step = 1;      // the number that the first step has
@@ -53,4 +53,4 @@ Result<Step> decode_step(std::string_view line);
 std::string_view type_of(const Event& event);
 std::string_view type_of(const Action& action);
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

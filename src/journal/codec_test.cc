@@ -5,7 +5,7 @@
 
 #include "journal/state_fields.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 // Stands for a value of any type where only types are looked at. It is never defined, so it cannot
 // live in the nameless namespace.
@@ -265,14 +265,14 @@ TEST(Codec, HeadersOfOtherVersionsAndOtherFilesAreRefused) {
     const auto header = decode_header(line);
     return header ? "no problem" : header.error().text();
   };
-  EXPECT_EQ(wrong(R"({"step":1})"), "it is not the first line of a journal of vramd");
-  EXPECT_EQ(wrong(R"({"journal":7})"), "it is not the first line of a journal of vramd");
-  EXPECT_THAT(wrong(R"({"journal":"vramd","version":2})"),
-              HasSubstr("it is of version 2 (this vramd reads version 1"));
-  EXPECT_THAT(wrong(R"({"journal":"vramd","version":1,"program":"1","run":"r","segment":1,)"
+  EXPECT_EQ(wrong(R"({"step":1})"), "it is not the first line of a journal of tonnage");
+  EXPECT_EQ(wrong(R"({"journal":7})"), "it is not the first line of a journal of tonnage");
+  EXPECT_THAT(wrong(R"({"journal":"tonnage","version":2})"),
+              HasSubstr("it is of version 2 (this tonnage reads version 1"));
+  EXPECT_THAT(wrong(R"({"journal":"tonnage","version":1,"program":"1","run":"r","segment":1,)"
                     R"("first_step":1,"unix_us_at_zero":0,"gap":false,"state":{}})"),
               HasSubstr("the state is not one of a governor"));
 }
 
 }  // namespace
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

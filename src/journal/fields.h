@@ -11,7 +11,7 @@
 #include "core/residency.h"
 #include "core/usage.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 template <typename T, typename M>
 struct Field {
@@ -388,4 +388,4 @@ struct Fields<Drained> {
   static constexpr auto kList = std::tuple{};
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

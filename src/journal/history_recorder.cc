@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::int64_t kAgeEverySeconds = 3600;
@@ -109,4 +109,4 @@ Result<HistoryAnswer> HistoryRecorder::query(const HistoryQuery& query) {
   return std::move(*answer);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

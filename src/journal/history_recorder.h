@@ -8,7 +8,7 @@
 
 #include "journal/history_store.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What a person should know, said once: when it begins to fail, when it works again.
 struct HistoryNotice {
@@ -43,4 +43,4 @@ class HistoryRecorder {
   std::int64_t written_ = 0;  // since the last failure
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::int64_t kRecordedAt = 1'700'000'100;
@@ -19,7 +19,7 @@ constexpr std::int64_t kRetry = 6;
 
 class Recording : public testing::Test {
  protected:
-  Recording() : folder_(testing::TempDir() + "vramd-recorder-XXXXXX") {
+  Recording() : folder_(testing::TempDir() + "tonnage-recorder-XXXXXX") {
     EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
   }
   ~Recording() override {
@@ -151,4 +151,4 @@ TEST_F(Recording, WhatIsThereCanBeReadWhileNothingCanBeWritten) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 
 #include <sqlite3.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // "vrmh": says whose file it is, to us and to file(1).
@@ -17,7 +17,7 @@ constexpr int kModel = 1;
 // Each round takes away the oldest eighth.
 constexpr int kBoundRoundsMax = 16;
 
-// The write-ahead log lets `vramd history` read while the daemon writes. NORMAL: a power cut may
+// The write-ahead log lets `tonnage history` read while the daemon writes. NORMAL: a power cut may
 // cost the last minutes, never the file.
 constexpr const char* kSetUp =
     "PRAGMA journal_mode = WAL;"
@@ -170,7 +170,7 @@ Result<void> HistoryStore::check_file(bool may_be_new) {
   if (!version)
     return std::unexpected(version.error());
   if (*version != kSchemaVersion) {
-    return unsuitable(database_.file(), "another version of vramd wrote it (schema " +
+    return unsuitable(database_.file(), "another version of tonnage wrote it (schema " +
                                             std::to_string(*version) + ", this one knows " +
                                             std::to_string(kSchemaVersion) + ")");
   }
@@ -432,4 +432,4 @@ Result<std::filesystem::path> set_aside(const std::filesystem::path& file) {
   return to;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -15,7 +15,7 @@
 #include "base/tick.h"
 #include "journal/sqlite.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Times are Unix seconds. Byte figures are as in the snapshot of the core: what a model reserves
 // and measures is without its mapped weights.
@@ -82,8 +82,8 @@ struct HistoryError {
 // Blocks on the disk: for a worker's thread. What fails leaves the file as it was.
 class HistoryStore {
  public:
-  // Creates the file where there is none. A file of another program, of a newer vramd, or one that
-  // is damaged is an error.
+  // Creates the file where there is none. A file of another program, of a newer tonnage, or one
+  // that is damaged is an error.
   static std::expected<HistoryStore, HistoryError> open(const std::filesystem::path& file,
                                                         const HistoryLimits& limits);
   // The same without changing anything, beside the daemon that writes it.
@@ -130,4 +130,4 @@ class HistoryStore {
 inline constexpr int kCorruptKept = 9;
 Result<std::filesystem::path> set_aside(const std::filesystem::path& file);
 
-}  // namespace vramd
+}  // namespace tonnage

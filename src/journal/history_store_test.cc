@@ -13,7 +13,7 @@
 
 #include "base/prng.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::int64_t kNow = 1'700'000'100;  // a whole number of 5 minutes
@@ -27,7 +27,7 @@ HistoryLimits limits_of_tests() {
 
 class History : public testing::Test {
  protected:
-  History() : folder_(testing::TempDir() + "vramd-history-XXXXXX") {
+  History() : folder_(testing::TempDir() + "tonnage-history-XXXXXX") {
     EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
   }
   ~History() override { std::filesystem::remove_all(folder_); }
@@ -320,4 +320,4 @@ TEST_F(History, DamagedFilesAreKeptUnderNumbersUpToABound) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

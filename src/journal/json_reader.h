@@ -21,7 +21,7 @@
 #include "base/tick.h"
 #include "journal/fields.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 class JsonReader {
  public:
@@ -239,4 +239,4 @@ class JsonReader {
   std::string path_;
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

@@ -1,6 +1,6 @@
 #include "journal/json_writer.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -72,4 +72,4 @@ void JsonWriter::put(std::string_view text) {
   out_ += '"';
 }
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

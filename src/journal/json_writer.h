@@ -19,7 +19,7 @@
 #include "base/tick.h"
 #include "journal/fields.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 template <typename T>
 inline constexpr bool is_id = false;
@@ -145,4 +145,4 @@ class JsonWriter {
   std::string& out_;
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

@@ -6,7 +6,7 @@
 #include "core/policy.h"
 #include "journal/fields.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 template <>
 struct Fields<Reserve> {
@@ -143,4 +143,4 @@ struct Fields<Policy> {
                                            Field{"unified_devices", &T::unified_devices}};
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 SegmentReader::SegmentReader(std::filesystem::path file, std::ifstream stream)
     : file_(std::move(file)), stream_(std::move(stream)) {}
@@ -54,4 +54,4 @@ Error SegmentReader::at_line(Error error) const {
           error.remedy};
 }
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

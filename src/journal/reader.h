@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "journal/codec.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 // Memory stays that of one line. Errors name file and line.
 class SegmentReader {
@@ -39,4 +39,4 @@ class SegmentReader {
   bool cut_ = false;
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

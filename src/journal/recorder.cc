@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 std::size_t size_of(Bytes bytes) {
@@ -75,4 +75,4 @@ void Recorder::lost() {
   gap_ = true;
 }
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

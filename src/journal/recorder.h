@@ -11,7 +11,7 @@
 #include "base/bytes.h"
 #include "journal/codec.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 struct RecorderLimits {
   Bytes memory_max = 4_MiB;   // of the latest steps that stay in memory
@@ -71,4 +71,4 @@ class Recorder {
   bool gap_ = false;
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 using ::testing::HasSubstr;
@@ -36,7 +36,7 @@ TEST(Recorder, ASegmentBeginsWithItsHeader) {
   const auto chunks = r.take();
   ASSERT_THAT(chunks, SizeIs(1));
   EXPECT_TRUE(chunks[0].begins);
-  EXPECT_THAT(chunks[0].text, StartsWith("{\"journal\":\"vramd\""));
+  EXPECT_THAT(chunks[0].text, StartsWith("{\"journal\":\"tonnage\""));
   EXPECT_THAT(chunks[0].text, HasSubstr("\n{\"step\":1,"));
   EXPECT_THAT(chunks[0].text, HasSubstr("\n{\"step\":2,"));
   record(r);
@@ -118,4 +118,4 @@ TEST(Recorder, MemoryKeepsTheLatestStepsWhateverTheDiskDoes) {
 }
 
 }  // namespace
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

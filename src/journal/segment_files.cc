@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -123,4 +123,4 @@ Result<void> SegmentFiles::write(const Chunk& chunk) {
   return {};
 }
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

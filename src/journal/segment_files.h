@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "journal/recorder.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 // The journal's folder under the folder of lasting state.
 std::filesystem::path journal_folder(const std::filesystem::path& state_dir);
@@ -45,4 +45,4 @@ class SegmentFiles {
   int fd_ = -1;
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

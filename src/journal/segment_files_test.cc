@@ -11,7 +11,7 @@
 
 #include "journal/reader.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -161,4 +161,4 @@ TEST_F(SegmentFilesTest, WhatIsNoJournalIsNotOpened) {
 }
 
 }  // namespace
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

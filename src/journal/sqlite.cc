@@ -5,10 +5,10 @@
 
 #include <sqlite3.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
-// Another process, such as `vramd history` on the file, holds it for milliseconds.
+// Another process, such as `tonnage history` on the file, holds it for milliseconds.
 constexpr int kBusyTimeoutMs = 2000;
 
 }  // namespace
@@ -139,4 +139,4 @@ bool Database::has_moved() const {
   return code == SQLITE_OK && moved != 0;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

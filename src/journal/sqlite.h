@@ -14,7 +14,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-namespace vramd {
+namespace tonnage {
 
 // A prepared statement. After a run it is reset and its arguments are forgotten; of use as long as
 // its Database.
@@ -80,4 +80,4 @@ class Database {
   std::filesystem::path file_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

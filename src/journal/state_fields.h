@@ -7,7 +7,7 @@
 #include "journal/fields.h"
 #include "journal/policy_fields.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 template <>
 struct Fields<Charge> {
@@ -164,4 +164,4 @@ struct Fields<GovernorState> {
                                            Field{"shutdown_deadline", &T::shutdown_deadline}};
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

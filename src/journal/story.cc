@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 constexpr std::size_t kLinesMax = 1'000;  // the newest
@@ -116,4 +116,4 @@ std::string Story::name(const std::optional<ModelId>& model) const {
                                                        : "a model";
 }
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

@@ -9,7 +9,7 @@
 #include "core/policy.h"
 #include "journal/codec.h"
 
-namespace vramd::journal {
+namespace tonnage::journal {
 
 struct StoryLine {
   Tick at;
@@ -52,4 +52,4 @@ class Story {
   std::optional<Tick> admitted_;
 };
 
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

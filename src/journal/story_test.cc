@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vramd::journal {
+namespace tonnage::journal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -74,7 +74,7 @@ TEST(Story, ARefusalIsToldOnce) {
               RequestArrived{kOne, kA},
               {Decided{d}, Refuse{kOne, RefusalStatus::unavailable, d}}});
   EXPECT_THAT(texts(story), ElementsAre("Request 1 asked for a with normal priority.",
-                                        "vramd is shutting down."));
+                                        "tonnage is shutting down."));
 }
 
 TEST(Story, ARequestThatNeverCameHasNone) {
@@ -95,4 +95,4 @@ TEST(Story, AModelIsToldByItsDecisionsUnderItsNewestName) {
 }
 
 }  // namespace
-}  // namespace vramd::journal
+}  // namespace tonnage::journal

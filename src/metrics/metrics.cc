@@ -13,7 +13,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using prometheus::Counter;
@@ -150,50 +150,50 @@ struct Metrics::Cells {
 Metrics::Cells::Cells(const MetricsSetup& setup)
     : pool_names(setup.pools),
       states(setup.states),
-      refusals(counters(registry, "vramd_refusals_total",
-                        "Requests answered with an error by vramd itself, by reason."),
+      refusals(counters(registry, "tonnage_refusals_total",
+                        "Requests answered with an error by tonnage itself, by reason."),
                "reason"),
-      evictions(counters(registry, "vramd_evictions_total",
+      evictions(counters(registry, "tonnage_evictions_total",
                          "Models stopped to make room or for another reason."),
                 "reason"),
-      failures(counters(registry, "vramd_failures_total",
+      failures(counters(registry, "tonnage_failures_total",
                         "Failed loads, dry runs and servers, by kind."),
                "kind"),
-      recoveries(counters(registry, "vramd_recoveries_total",
+      recoveries(counters(registry, "tonnage_recoveries_total",
                           "Steps taken after a failure for want of memory."),
                  "step"),
-      level_changes(counters(registry, "vramd_pressure_level_changes_total",
+      level_changes(counters(registry, "tonnage_pressure_level_changes_total",
                              "Changes of a pool's pressure level, by the new one."),
                     "level") {
-  gauges(registry, "vramd_build_info", "Always 1; the version is in the label.")
+  gauges(registry, "tonnage_build_info", "Always 1; the version is in the label.")
       .Add({{"version", setup.version}})
       .Set(1);
-  connections = &gauges(registry, "vramd_connections", "Open client connections.").Add({});
+  connections = &gauges(registry, "tonnage_connections", "Open client connections.").Add({});
   add_pools(setup);
   add_models(setup.models);
 }
 
 void Metrics::Cells::add_pools(const MetricsSetup& setup) {
-  auto& capacity = gauges(registry, "vramd_pool_capacity_bytes", "Physical size of the pool.");
-  auto& budget = gauges(registry, "vramd_pool_budget_bytes", "What vramd may use of the pool.");
+  auto& capacity = gauges(registry, "tonnage_pool_capacity_bytes", "Physical size of the pool.");
+  auto& budget = gauges(registry, "tonnage_pool_budget_bytes", "What tonnage may use of the pool.");
   auto& reserved =
-      gauges(registry, "vramd_pool_reserved_bytes", "Charged to the ledger for model servers.");
-  auto& measured = gauges(registry, "vramd_pool_measured_bytes",
+      gauges(registry, "tonnage_pool_reserved_bytes", "Charged to the ledger for model servers.");
+  auto& measured = gauges(registry, "tonnage_pool_measured_bytes",
                           "Seen in use by model servers, mapped weights at full size.");
   auto& foreign =
-      gauges(registry, "vramd_pool_foreign_bytes", "Seen in use by anything that is not ours.");
-  auto& headroom = gauges(registry, "vramd_pool_headroom_bytes",
+      gauges(registry, "tonnage_pool_foreign_bytes", "Seen in use by anything that is not ours.");
+  auto& headroom = gauges(registry, "tonnage_pool_headroom_bytes",
                           "Free for loads; negative when foreign use has grown into it.");
-  auto& used = gauges(registry, "vramd_pool_used_bytes",
+  auto& used = gauges(registry, "tonnage_pool_used_bytes",
                       "Seen in use by anything, without what can be reclaimed.");
-  auto& orphaned = gauges(registry, "vramd_pool_orphaned_bytes",
+  auto& orphaned = gauges(registry, "tonnage_pool_orphaned_bytes",
                           "Device memory that no process holds; NaN where nobody can tell.");
   auto& releasing =
-      gauges(registry, "vramd_pool_releasing_bytes", "Of servers that ended, not seen free yet.");
-  auto& level = gauges(registry, "vramd_pool_pressure_level",
+      gauges(registry, "tonnage_pool_releasing_bytes", "Of servers that ended, not seen free yet.");
+  auto& level = gauges(registry, "tonnage_pool_pressure_level",
                        "0 below every pressure level, 1 at the least severe one, and up.");
-  auto& lost = gauges(registry, "vramd_pool_lost", "1 while the pool's device cannot be seen.");
-  auto& age = gauges(registry, "vramd_pool_sample_age_seconds",
+  auto& lost = gauges(registry, "tonnage_pool_lost", "1 while the pool's device cannot be seen.");
+  auto& age = gauges(registry, "tonnage_pool_sample_age_seconds",
                      "Age of the last measurement; NaN before the first.");
   for (const std::string& pool : setup.pools) {
     const Labels labels{{"pool", pool}};
@@ -207,34 +207,35 @@ void Metrics::Cells::add_pools(const MetricsSetup& setup) {
 // A family that is asked for again is the same one.
 void Metrics::Cells::add_models(std::span<const std::string> names) {
   auto& requests =
-      counters(registry, "vramd_requests_total", "Finished requests by model and status class.");
-  auto& wait = histograms(registry, "vramd_request_wait_seconds",
+      counters(registry, "tonnage_requests_total", "Finished requests by model and status class.");
+  auto& wait = histograms(registry, "tonnage_request_wait_seconds",
                           "From a request's arrival to its admission to a server.");
-  auto& total = histograms(registry, "vramd_request_duration_seconds",
+  auto& total = histograms(registry, "tonnage_request_duration_seconds",
                            "From a request's arrival to the last byte of its answer.");
-  auto& relayed = counters(registry, "vramd_relayed_bytes_total",
+  auto& relayed = counters(registry, "tonnage_relayed_bytes_total",
                            "Body bytes passed on; direction up is to the server.");
-  auto& replays = counters(registry, "vramd_replays_total", "Lost requests that were sent again.");
-  auto& loads = histograms(registry, "vramd_load_seconds",
+  auto& replays =
+      counters(registry, "tonnage_replays_total", "Lost requests that were sent again.");
+  auto& loads = histograms(registry, "tonnage_load_seconds",
                            "From the start of a server to its readiness; the count is the loads.");
-  auto& state = gauges(registry, "vramd_model_state", "1 for the state that the model is in.");
-  auto& leases = gauges(registry, "vramd_model_leases", "Requests at the model's server.");
-  auto& waiting = gauges(registry, "vramd_model_waiting", "Requests that wait for the model.");
-  auto& weights =
-      gauges(registry, "vramd_model_weights_bytes", "Mapped from its file, charged once per file.");
-  auto& predicted = gauges(registry, "vramd_model_predicted_bytes",
+  auto& state = gauges(registry, "tonnage_model_state", "1 for the state that the model is in.");
+  auto& leases = gauges(registry, "tonnage_model_leases", "Requests at the model's server.");
+  auto& waiting = gauges(registry, "tonnage_model_waiting", "Requests that wait for the model.");
+  auto& weights = gauges(registry, "tonnage_model_weights_bytes",
+                         "Mapped from its file, charged once per file.");
+  auto& predicted = gauges(registry, "tonnage_model_predicted_bytes",
                            "Footprint in the pool, in the host with mapped weights.");
-  auto& reserved = gauges(registry, "vramd_model_reserved_bytes",
+  auto& reserved = gauges(registry, "tonnage_model_reserved_bytes",
                           "Charged to the ledger for its server, without mapped weights.");
   auto& measured =
-      gauges(registry, "vramd_model_measured_bytes",
+      gauges(registry, "tonnage_model_measured_bytes",
              "Seen in use by its server, without mapped weights; NaN when not running.");
-  auto& device_failures = gauges(registry, "vramd_model_device_failures",
+  auto& device_failures = gauges(registry, "tonnage_model_device_failures",
                                  "Failures for want of device memory, within the window.");
-  auto& cpu_only = gauges(registry, "vramd_model_cpu_only", "1 while it is kept off the GPU.");
-  auto& leaks = counters(registry, "vramd_leaks_total",
+  auto& cpu_only = gauges(registry, "tonnage_model_cpu_only", "1 while it is kept off the GPU.");
+  auto& leaks = counters(registry, "tonnage_leaks_total",
                          "Ended servers whose device memory did not come back in time.");
-  auto& leaked = counters(registry, "vramd_leaked_bytes_total",
+  auto& leaked = counters(registry, "tonnage_leaked_bytes_total",
                           "Device memory of ended servers that did not come back in time.");
   const auto by_pool = [&](const std::string& model) {
     std::vector<ModelPoolCells> cells;
@@ -244,8 +245,8 @@ void Metrics::Cells::add_models(std::span<const std::string> names) {
     }
     return cells;
   };
-  auto& pinned = gauges(registry, "vramd_model_pinned", "1 while an operator holds the model.");
-  auto& degraded = gauges(registry, "vramd_model_degraded", "1 while a lesser placement runs.");
+  auto& pinned = gauges(registry, "tonnage_model_pinned", "1 while an operator holds the model.");
+  auto& degraded = gauges(registry, "tonnage_model_degraded", "1 while a lesser placement runs.");
   const auto by_class = [&](const std::string& model) {
     std::array<Counter*, kStatusClasses.size()> cells{};
     for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -381,4 +382,4 @@ std::string Metrics::scrape(std::span<const PoolGauges> pools,
   return prometheus::TextSerializer().Serialize(cells_->registry.Collect());
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "base/tick.h"
 
-namespace vramd {
+namespace tonnage {
 
 // A pool's gauges at a scrape. `pool` is an index into MetricsSetup::pools.
 struct PoolGauges {
@@ -109,4 +109,4 @@ class Metrics {
   std::unique_ptr<Cells> cells_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

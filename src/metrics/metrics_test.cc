@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 MetricsSetup setup() {
@@ -20,14 +20,14 @@ TEST(Metrics, CountsARequest) {
   metrics.request({std::nullopt, 404, {}, {}, 0, 0});
   metrics.request({std::nullopt, 0, {}, {}, 0, 0});
   const std::string text = metrics.scrape({}, {});
-  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="a",status="2xx"} 1)")) << text;
-  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="a",status="5xx"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="",status="4xx"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_requests_total{model="",status="none"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_request_wait_seconds_bucket{model="a",le="0.01"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_request_wait_seconds_bucket{model="a",le="0.05"} 2)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_request_duration_seconds_sum{model="a"} 3.001)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_relayed_bytes_total{direction="down",model="a"} 2050)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_requests_total{model="a",status="2xx"} 1)")) << text;
+  EXPECT_TRUE(has_line(text, R"(tonnage_requests_total{model="a",status="5xx"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_requests_total{model="",status="4xx"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_requests_total{model="",status="none"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_request_wait_seconds_bucket{model="a",le="0.01"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_request_wait_seconds_bucket{model="a",le="0.05"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_request_duration_seconds_sum{model="a"} 3.001)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_relayed_bytes_total{direction="down",model="a"} 2050)"));
 }
 
 TEST(Metrics, CountsIncidents) {
@@ -44,18 +44,20 @@ TEST(Metrics, CountsIncidents) {
   metrics.level_change(0, "");
   metrics.connections(1);
   const std::string text = metrics.scrape({}, {});
-  EXPECT_TRUE(has_line(text, R"(vramd_replays_total{model="a"} 1)")) << text;
-  EXPECT_TRUE(has_line(text, R"(vramd_load_seconds_count{model="a"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_refusals_total{reason="never_fits"} 2)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_evictions_total{model="a",reason="room_for_other"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_failures_total{kind="crashed",model="a"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_recoveries_total{model="a",step="lesser_placement"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_leaks_total{model="b \"q\"\n"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_leaked_bytes_total{model="b \"q\"\n"} 2147483648)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_pressure_level_changes_total{level="high",pool="host"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_pressure_level_changes_total{level="none",pool="host"} 1)"));
-  EXPECT_TRUE(has_line(text, "vramd_connections 1"));
-  EXPECT_TRUE(has_line(text, R"(vramd_build_info{version="0.1.0"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_replays_total{model="a"} 1)")) << text;
+  EXPECT_TRUE(has_line(text, R"(tonnage_load_seconds_count{model="a"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_refusals_total{reason="never_fits"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_evictions_total{model="a",reason="room_for_other"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_failures_total{kind="crashed",model="a"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_recoveries_total{model="a",step="lesser_placement"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_leaks_total{model="b \"q\"\n"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_leaked_bytes_total{model="b \"q\"\n"} 2147483648)"));
+  EXPECT_TRUE(
+      has_line(text, R"(tonnage_pressure_level_changes_total{level="high",pool="host"} 1)"));
+  EXPECT_TRUE(
+      has_line(text, R"(tonnage_pressure_level_changes_total{level="none",pool="host"} 1)"));
+  EXPECT_TRUE(has_line(text, "tonnage_connections 1"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_build_info{version="0.1.0"} 1)"));
 }
 
 TEST(Metrics, ShowsGaugesAsTheyAreAtTheScrape) {
@@ -68,16 +70,16 @@ TEST(Metrics, ShowsGaugesAsTheyAreAtTheScrape) {
   model.state = 1;
   model.leases = 3;
   std::string text = metrics.scrape({&pool, 1}, {&model, 1});
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_capacity_bytes{pool="host"} 17179869184)")) << text;
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_headroom_bytes{pool="host"} -5)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_sample_age_seconds{pool="host"} Nan)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_state{model="b \"q\"\n",state="ready"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_state{model="b \"q\"\n",state="absent"} 0)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_capacity_bytes{pool="host"} 17179869184)")) << text;
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_headroom_bytes{pool="host"} -5)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_sample_age_seconds{pool="host"} Nan)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_state{model="b \"q\"\n",state="ready"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_state{model="b \"q\"\n",state="absent"} 0)"));
   model.state = 0;
   pool.sample_age = 1500ms;
   text = metrics.scrape({&pool, 1}, {&model, 1});
-  EXPECT_TRUE(has_line(text, R"(vramd_model_state{model="b \"q\"\n",state="ready"} 0)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_sample_age_seconds{pool="host"} 1.5)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_state{model="b \"q\"\n",state="ready"} 0)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_sample_age_seconds{pool="host"} 1.5)"));
 }
 
 TEST(Metrics, ShowsEachModelInEachPool) {
@@ -96,23 +98,23 @@ TEST(Metrics, ShowsEachModelInEachPool) {
   model.device_failures = 2;
   model.cpu_only = true;
   std::string text = metrics.scrape({&gpu, 1}, {&model, 1});
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_used_bytes{pool="gpu0"} 7516192768)")) << text;
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_orphaned_bytes{pool="gpu0"} Nan)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_releasing_bytes{pool="gpu0"} 1073741824)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_pressure_level{pool="gpu0"} 2)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_pool_lost{pool="gpu0"} 1)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_weights_bytes{model="a"} 3221225472)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_predicted_bytes{model="a",pool="host"} 4294967296)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_predicted_bytes{model="a",pool="gpu0"} 5368709120)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_reserved_bytes{model="a",pool="gpu0"} 6442450944)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_measured_bytes{model="a",pool="host"} 1073741824)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_measured_bytes{model="a",pool="gpu0"} Nan)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_device_failures{model="a"} 2)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_cpu_only{model="a"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_used_bytes{pool="gpu0"} 7516192768)")) << text;
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_orphaned_bytes{pool="gpu0"} Nan)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_releasing_bytes{pool="gpu0"} 1073741824)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_pressure_level{pool="gpu0"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_pool_lost{pool="gpu0"} 1)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_weights_bytes{model="a"} 3221225472)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_predicted_bytes{model="a",pool="host"} 4294967296)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_predicted_bytes{model="a",pool="gpu0"} 5368709120)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_reserved_bytes{model="a",pool="gpu0"} 6442450944)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_measured_bytes{model="a",pool="host"} 1073741824)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_measured_bytes{model="a",pool="gpu0"} Nan)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_device_failures{model="a"} 2)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_cpu_only{model="a"} 1)"));
   model.pools.clear();  // its server has gone
   text = metrics.scrape({&gpu, 1}, {&model, 1});
-  EXPECT_TRUE(has_line(text, R"(vramd_model_reserved_bytes{model="a",pool="gpu0"} 0)"));
-  EXPECT_TRUE(has_line(text, R"(vramd_model_measured_bytes{model="a",pool="host"} Nan)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_reserved_bytes{model="a",pool="gpu0"} 0)"));
+  EXPECT_TRUE(has_line(text, R"(tonnage_model_measured_bytes{model="a",pool="host"} Nan)"));
 }
 
 TEST(Metrics, UnboundedWordsDoNotGrowIt) {
@@ -120,8 +122,8 @@ TEST(Metrics, UnboundedWordsDoNotGrowIt) {
   for (int i = 0; i < 1000; ++i)
     metrics.refusal("word" + std::to_string(i));
   const std::string text = metrics.scrape({}, {});
-  EXPECT_TRUE(has_line(text, R"(vramd_refusals_total{reason="other"} 936)")) << text;
+  EXPECT_TRUE(has_line(text, R"(tonnage_refusals_total{reason="other"} 936)")) << text;
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

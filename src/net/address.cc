@@ -5,7 +5,7 @@
 #include <charconv>
 #include <utility>
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 
@@ -84,4 +84,4 @@ std::string to_text(const Address& address) {
   return (v6 ? "[" + address.host + "]" : address.host) + ":" + std::to_string(address.port);
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // Plain data; equal addresses share pooled connections.
 struct Address {
@@ -31,4 +31,4 @@ Result<Address> parse_address(std::string_view text);
 // "unix:/run/x.sock", "127.0.0.1:8726", "[::1]:8726".
 std::string to_text(const Address& address);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

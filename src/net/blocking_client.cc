@@ -16,7 +16,7 @@
 #include "net/client_message.h"
 #include "net/stream_socket.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 
@@ -82,7 +82,7 @@ class Fetch {
       if (ready > 0)
         return {};
       if (ready == 0)
-        return failed("no answer within " + vramd::to_text(request_.timeout));
+        return failed("no answer within " + tonnage::to_text(request_.timeout));
       if (errno != EINTR)
         return failed(std::strerror(errno));
     }
@@ -115,7 +115,7 @@ class Fetch {
       }
       const bool absent = errno == ECONNREFUSED || errno == ENOENT;
       return failed(std::strerror(errno),
-                    absent ? "is vramd running? `vramd serve` starts it" : "");
+                    absent ? "is tonnage running? `tonnage serve` starts it" : "");
     }
     return {};
   }
@@ -190,7 +190,7 @@ class Fetch {
       return bad_reply(request_, progress.failure->why);
     buffer_.erase(0, progress.consumed);
     if (reply_.body.size() > static_cast<std::size_t>(request_.reply_max.count)) {
-      return bad_reply(request_, "it is longer than " + vramd::to_text(request_.reply_max));
+      return bad_reply(request_, "it is longer than " + tonnage::to_text(request_.reply_max));
     }
     return parser_.done();
   }
@@ -221,4 +221,4 @@ Result<Reply> fetch_stream(const ClientRequest& request,
   return Fetch(request, &on_piece).run();
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -7,7 +7,7 @@
 #include "base/result.h"
 #include "net/client.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // Waits for the whole reply. `request.timeout` bounds all of it; zero means no bound. An answer of
 // any status is a Reply; errors are connections refused, cut, silent or not HTTP. Any thread.
@@ -19,4 +19,4 @@ Result<Reply> fetch(const ClientRequest& request);
 Result<Reply> fetch_stream(const ClientRequest& request,
                            std::move_only_function<bool(std::string_view piece)> on_piece);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

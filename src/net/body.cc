@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-namespace vramd::net {
+namespace tonnage::net {
 
 Body::~Body() {
   if (mapping_ != nullptr)
@@ -134,4 +134,4 @@ Result<std::shared_ptr<const Body>> BodyBuilder::finish() {
   return body;
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

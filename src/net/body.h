@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // Bytes of all bodies in memory, against Limits::bodies_memory_max. Shared by a server and the
 // bodies that may outlive it; atomic, because a worker thread may let go of a body.
@@ -35,7 +35,7 @@ class Body {
   std::string_view view() const;
 
   static std::shared_ptr<const Body> none();
-  // A body from text, outside any budget: for tests and for requests that vramd rewrites.
+  // A body from text, outside any budget: for tests and for requests that tonnage rewrites.
   static std::shared_ptr<const Body> from(std::string text);
 
  private:
@@ -79,4 +79,4 @@ class BodyBuilder {
   std::int64_t charged_bytes_ = 0;
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

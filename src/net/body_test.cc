@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 std::shared_ptr<BodyBudget> budget_of(std::int64_t bytes) {
@@ -67,4 +67,4 @@ TEST(BodyTest, EmptyBodyIsSharedAndFree) {
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -12,7 +12,7 @@
 #include "net/client_message.h"
 #include "net/upstream.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace asio = boost::asio;
 
@@ -39,7 +39,7 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
       const auto call = self.lock();
       if (error || !call || !call->done_)
         return;
-      call->finish(call->failed("no answer within " + vramd::to_text(call->request_.timeout)));
+      call->finish(call->failed("no answer within " + tonnage::to_text(call->request_.timeout)));
     });
     connect();
   }
@@ -164,7 +164,7 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
       if (progress.failure)
         return bad_reply(request, progress.failure->why);
       if (reply.body.size() > static_cast<std::size_t>(request.reply_max.count)) {
-        return bad_reply(request, "it is longer than " + vramd::to_text(request.reply_max));
+        return bad_reply(request, "it is longer than " + tonnage::to_text(request.reply_max));
       }
       return from.parser().done();
     }
@@ -214,4 +214,4 @@ ClientCall http_get(asio::io_context& io, const Address& address, std::string ta
                       std::move(done));
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

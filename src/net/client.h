@@ -14,7 +14,7 @@
 #include "net/address.h"
 #include "net/message.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 struct ClientRequest {
   Address address;
@@ -55,4 +55,4 @@ class ClientCall {
                                   std::string target, Duration timeout,
                                   std::move_only_function<void(Result<Reply>)> done);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 constexpr std::size_t kReplyFieldsMax = 200;
@@ -53,4 +53,4 @@ Result<bool> take_reply_head(ResponseParser& parser, std::string_view head,
   return false;
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

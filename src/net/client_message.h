@@ -9,7 +9,7 @@
 #include "net/client.h"
 #include "net/parser.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // Head of the request, for a connection that is used once; the body follows it.
 std::string client_request_text(const ClientRequest& request);
@@ -22,4 +22,4 @@ Result<bool> take_reply_head(ResponseParser& parser, std::string_view head,
 
 std::unexpected<Error> bad_reply(const ClientRequest& request, std::string_view why);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

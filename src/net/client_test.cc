@@ -8,7 +8,7 @@
 #include "net/blocking_client.h"
 #include "net/socket_fixture.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 class ClientTest : public NetTest {
@@ -158,8 +158,8 @@ TEST_F(BlockingClientTest, StreamsPiecesUntilTheCallerHasEnough) {
 TEST_F(BlockingClientTest, SaysThatNobodyListens) {
   const auto reply = fetch({.address = unix_address(path("none.sock")), .timeout = 5s});
   ASSERT_FALSE(reply);
-  EXPECT_NE(reply.error().remedy.find("vramd serve"), std::string::npos);
+  EXPECT_NE(reply.error().remedy.find("tonnage serve"), std::string::npos);
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

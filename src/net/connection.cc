@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "net/relaying.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
@@ -388,4 +388,4 @@ void Connection::close_when_idle() {
     close();
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -15,7 +15,7 @@
 #include "net/stream_socket.h"
 #include "net/timer_wheel.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 class Relay;
 
@@ -145,4 +145,4 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool finish_after_write_ = false;
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -9,7 +9,7 @@
 #include "net/connection.h"
 #include "net/relaying.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 using boost::system::error_code;
 
@@ -311,4 +311,4 @@ void Connection::close() {
   core_.remove(*this);
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "net/connection.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 Exchange::~Exchange() {
   if (connection_) {
@@ -44,7 +44,7 @@ void Exchange::on_client_gone(std::move_only_function<void()> callback) {
 void Exchange::respond(Response response) {
   if (gone_)
     return;
-  VRAMD_CHECK(connection_ && !begun_, "an exchange is answered twice");
+  TONNAGE_CHECK(connection_ && !begun_, "an exchange is answered twice");
   begun_ = true;
   response.headers.insert(response.headers.end(), answer_headers_.begin(), answer_headers_.end());
   connection_->respond(std::move(response));
@@ -54,7 +54,7 @@ void Exchange::begin_stream(int status, std::string_view content_type,
                             const std::vector<Header>& headers) {
   if (gone_)
     return;
-  VRAMD_CHECK(connection_ && !begun_, "an exchange is answered twice");
+  TONNAGE_CHECK(connection_ && !begun_, "an exchange is answered twice");
   begun_ = true;
   std::vector<Header> all = headers;
   all.insert(all.end(), answer_headers_.begin(), answer_headers_.end());
@@ -64,14 +64,14 @@ void Exchange::begin_stream(int status, std::string_view content_type,
 void Exchange::send(std::string_view piece) {
   if (gone_)
     return;
-  VRAMD_CHECK(connection_ && begun_, "send() without a stream");
+  TONNAGE_CHECK(connection_ && begun_, "send() without a stream");
   connection_->send(piece);
 }
 
 void Exchange::end_stream() {
   if (gone_)
     return;
-  VRAMD_CHECK(connection_ && begun_, "end_stream() without a stream");
+  TONNAGE_CHECK(connection_ && begun_, "end_stream() without a stream");
   const auto connection = connection_;
   connection->end_stream();
 }
@@ -87,8 +87,8 @@ void Exchange::relay(RelayTarget target, std::move_only_function<void(RelayResul
     });
     return;
   }
-  VRAMD_CHECK(connection_, "relay() of an exchange that is answered");
-  VRAMD_CHECK(begun_ == target.stream_already_begun, "relay() and its stream disagree");
+  TONNAGE_CHECK(connection_, "relay() of an exchange that is answered");
+  TONNAGE_CHECK(begun_ == target.stream_already_begun, "relay() and its stream disagree");
   target.response_headers.insert(target.response_headers.end(), answer_headers_.begin(),
                                  answer_headers_.end());
   connection_->relay(std::move(target), std::move(done));
@@ -98,4 +98,4 @@ bool Exchange::finish_broken(std::string_view last_event) {
   return !gone_ && connection_ && connection_->finish_broken(last_event);
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -18,7 +18,7 @@ namespace boost::asio {
 class io_context;
 }
 
-namespace vramd::net {
+namespace tonnage::net {
 
 class Connection;
 class Relay;
@@ -106,4 +106,4 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool gone_ = false;
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -6,7 +6,7 @@
 
 #include "net/socket_fixture.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 std::int64_t resident_bytes() {
@@ -56,4 +56,4 @@ TEST_F(NetTest, IdleConnectionsAreCheapAndTheServerStillAnswers) {
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/tick.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 struct Limits {
   // Request line and header fields together; 431 beyond. Browsers send at most about 16 KiB, agents
@@ -78,4 +78,4 @@ struct Limits {
   }
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

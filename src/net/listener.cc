@@ -16,7 +16,7 @@
 #include "net/server_core.h"
 #include "net/stream_socket.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 
@@ -209,4 +209,4 @@ void Listener::close() {
     ::unlink(path);
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -13,7 +13,7 @@
 #include "net/address.h"
 #include "net/timer_wheel.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 class ServerCore;
 
@@ -51,4 +51,4 @@ class Listener {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 
@@ -167,4 +167,4 @@ bool is_hop_by_hop(std::string_view name) {
   }
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // One header field that we send.
 struct Header {
@@ -51,4 +51,4 @@ void append_target(std::string& out, std::string_view target);
 // those that this proxy writes itself: content-length, transfer-encoding, host, expect.
 bool is_hop_by_hop(std::string_view name);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -5,7 +5,7 @@
 
 #include "net/address.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 TEST(MessageTest, NamesAndListsIgnoreCase) {
@@ -53,4 +53,4 @@ TEST(AddressTest, TextFormReadsBack) {
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -7,7 +7,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 
@@ -300,4 +300,4 @@ std::optional<std::uint64_t> ResponseParser::content_length() const {
   return length_of(*impl_->parser);
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

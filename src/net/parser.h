@@ -9,7 +9,7 @@
 
 #include "net/message.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // Why a message is refused, and with which status where it was a request.
 struct ParseFailure {
@@ -82,4 +82,4 @@ class ResponseParser {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

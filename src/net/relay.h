@@ -14,7 +14,7 @@
 #include "net/body.h"
 #include "net/message.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 struct RelayTarget {
   Address upstream;
@@ -29,7 +29,7 @@ struct RelayTarget {
   std::vector<Header> request_headers;   // added for the server; replace the client's of that name
   std::vector<Header> response_headers;  // added for the client; replace the server's of that name
   std::vector<std::string>
-      drop_request_headers;  // such as authorization: vramd's key is not theirs
+      drop_request_headers;  // such as authorization: tonnage's key is not theirs
 
   // Asked about an answer with status >= 500 once its body has come whole, before any of it is sent
   // on. True: it is kept from the client and ends as `held`, so that the request can be replayed.
@@ -74,4 +74,4 @@ struct RelayResult {
 
 std::string_view to_text(RelayResult::End end);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "net/relaying.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // The earlier of the stage's and the whole relay's deadline; zero means none.
 void Relay::set_deadline(Duration stage_timeout) {
@@ -144,4 +144,4 @@ bool Relay::finish_broken(std::string_view last_event) {
   return true;
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

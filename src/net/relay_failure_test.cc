@@ -4,7 +4,7 @@
 #include "net/relay.h"
 #include "net/socket_fixture.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 using End = RelayResult::End;
@@ -362,4 +362,4 @@ TEST_F(RelayFailureTest, ServerObjectMayGoWhileRelaysRun) {
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -3,7 +3,7 @@
 
 #include "net/relaying.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 
@@ -118,4 +118,4 @@ std::string_view to_text(RelayResult::End end) {
   return "unknown";
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

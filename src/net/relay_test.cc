@@ -3,7 +3,7 @@
 
 #include "net/socket_fixture.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 class RelayTest : public NetTest {
@@ -34,7 +34,7 @@ std::string chunk(std::string_view data) {
 
 TEST_F(RelayTest, RelaysRequestAndAnswerWithEndToEndFieldsOnly) {
   adjust = [](RelayTarget& target) {
-    target.response_headers = {{"x-vramd-model", "m"}, {"Server", "vramd"}};
+    target.response_headers = {{"x-tonnage-model", "m"}, {"Server", "tonnage"}};
     target.request_headers = {{"x-request-id", "7"}};
     target.drop_request_headers = {"authorization"};
   };
@@ -56,7 +56,7 @@ TEST_F(RelayTest, RelaysRequestAndAnswerWithEndToEndFieldsOnly) {
       "X-Model: z\r\nContent-Length: 4\r\n\r\ndone");
   ASSERT_TRUE(until([&] { return socket.has("\r\n\r\ndone"); }));
   EXPECT_EQ(socket.received,
-            "HTTP/1.1 201 Created\r\nX-Model: z\r\nx-vramd-model: m\r\nServer: vramd\r\n"
+            "HTTP/1.1 201 Created\r\nX-Model: z\r\nx-tonnage-model: m\r\nServer: tonnage\r\n"
             "content-length: 4\r\n\r\ndone");
   ASSERT_TRUE(ended());
   EXPECT_EQ(results[0].end, RelayResult::End::complete);
@@ -360,7 +360,7 @@ TEST_F(RelayTest, AnErrorThatIsNotHeldGoesOnAsItCame) {
   for (const bool asks : {false, true}) {
     int asked = 0;
     adjust = [&](RelayTarget& target) {
-      target.response_headers = {{"x-vramd-model", "m"}};
+      target.response_headers = {{"x-tonnage-model", "m"}};
       if (asks)
         target.hold_5xx = [&](int, std::string_view) { return ++asked < 0; };
     };
@@ -381,7 +381,7 @@ TEST_F(RelayTest, AnErrorThatIsNotHeldGoesOnAsItCame) {
       plain = socket.received;
     EXPECT_EQ(socket.received, plain);
     EXPECT_TRUE(socket.has("Retry-After: 7\r\n"));
-    EXPECT_TRUE(socket.has("x-vramd-model: m\r\n"));
+    EXPECT_TRUE(socket.has("x-tonnage-model: m\r\n"));
   }
 }
 
@@ -447,4 +447,4 @@ TEST_F(RelayTest, AnErrorThatIsNotHeldIsAnEventOfAStreamThatBegan) {
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 
@@ -340,4 +340,4 @@ void Relay::on_upstream_end(int error) {
   broke(error == 0 ? "the server closed the connection" : std::strerror(error), false);
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -13,7 +13,7 @@
 #include "net/server_core.h"
 #include "net/upstream.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // Loop thread only. Owned by its connection until it ends; `done_` runs exactly once. Nothing is
 // sent to the client before the first body byte (or the end of an empty body) has arrived.
@@ -110,4 +110,4 @@ std::string upstream_request_head(const Exchange& exchange, const RelayTarget& t
 void append_relayed_fields(std::string& head, const std::vector<HeaderView>& fields,
                            const std::vector<Header>& added);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -11,7 +11,7 @@
 #include "net/listener.h"
 #include "net/server_core.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 ServerCore::ServerCore(boost::asio::io_context& context, Limits bounds, Server::Handler on_request)
     : io(context),
@@ -55,8 +55,8 @@ void ServerCore::add(std::shared_ptr<Connection> connection) {
 
 void ServerCore::remove(Connection& connection) {
   const std::size_t index = connection.index_;
-  VRAMD_CHECK(index < connections_.size() && connections_[index].get() == &connection,
-              "a connection is not in its server's list");
+  TONNAGE_CHECK(index < connections_.size() && connections_[index].get() == &connection,
+                "a connection is not in its server's list");
   std::swap(connections_[index], connections_.back());
   connections_[index]->index_ = index;
   connections_.pop_back();
@@ -78,7 +78,7 @@ Response ServerCore::error_response(int status, std::string_view why, std::strin
 }
 
 void ServerCore::stop(Duration grace, std::move_only_function<void()> done) {
-  VRAMD_CHECK(!stopping_, "a server is stopped twice");
+  TONNAGE_CHECK(!stopping_, "a server is stopped twice");
   stopping_ = true;
   on_stopped_ = std::move(done);
   listeners.clear();
@@ -165,4 +165,4 @@ ServerStats Server::stats() const {
   return stats;
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

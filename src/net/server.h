@@ -14,7 +14,7 @@
 #include "net/exchange.h"
 #include "net/limits.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 struct ServerStats {
   std::uint64_t connections_open = 0;
@@ -73,4 +73,4 @@ class Server {
   std::shared_ptr<class ServerCore> core_;
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

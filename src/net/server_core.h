@@ -13,7 +13,7 @@
 #include "net/timer_wheel.h"
 #include "net/upstream.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 class Connection;
 class Listener;
@@ -63,4 +63,4 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   bool stopping_ = false;
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

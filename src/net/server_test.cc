@@ -7,7 +7,7 @@
 
 #include "net/socket_fixture.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 class ServerTest : public NetTest {
@@ -406,4 +406,4 @@ TEST_F(ServerTest, StopCutsWhatIsLeftAfterTheGrace) {
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -23,7 +23,7 @@
 #include "net/server.h"
 #include "net/stream_socket.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // A non-blocking socket of the test's own; everything received stays in `received`.
 class RawSocket {
@@ -150,7 +150,7 @@ class NetTest : public ::testing::Test {
   }
 
   static std::string make_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "vramd-net-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "tonnage-net-XXXXXX").string();
     EXPECT_NE(::mkdtemp(name.data()), nullptr);
     return name;
   }
@@ -245,4 +245,4 @@ inline std::size_t count_of(std::string_view text, std::string_view part) {
   return count;
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

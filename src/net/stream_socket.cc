@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 Result<SystemAddress> system_address(const Address& address) {
   SystemAddress out;
@@ -52,7 +52,7 @@ Result<SystemAddress> system_address(const Address& address) {
 void Gather::add(std::string_view piece) {
   if (piece.empty())
     return;
-  VRAMD_CHECK(count_ < kPiecesMax, "too many pieces in one write");
+  TONNAGE_CHECK(count_ < kPiecesMax, "too many pieces in one write");
   pieces_[count_++] = {const_cast<char*>(piece.data()), piece.size()};
 }
 
@@ -103,4 +103,4 @@ void set_reset_on_close(int socket) {
   (void)::setsockopt(socket, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -18,7 +18,7 @@
 #include "base/result.h"
 #include "net/address.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // The concrete executor saves the type-erased one's allocations and virtual calls per operation.
 using StreamSocket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
@@ -68,4 +68,4 @@ void set_no_delay(int socket);
 // Closes without the rest of the answer in a way that the peer cannot take for its end.
 void set_reset_on_close(int socket);
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace {
 // A power of two is not needed, but one turn should cover the usual timeouts (100 s at 100 ms).
@@ -26,11 +26,11 @@ void TimerWheel::Link::append(Link& item) {
 
 TimerWheel::TimerWheel(boost::asio::io_context& io, Duration step)
     : timer_(io.get_executor()), step_(step), origin_(Clock::now()), slots_(kSlots) {
-  VRAMD_CHECK(step > Duration::zero(), "a wheel needs a positive step");
+  TONNAGE_CHECK(step > Duration::zero(), "a wheel needs a positive step");
 }
 
 TimerWheel::~TimerWheel() {
-  VRAMD_CHECK(armed_ == 0, "a timer outlives its wheel");
+  TONNAGE_CHECK(armed_ == 0, "a timer outlives its wheel");
 }
 
 std::int64_t TimerWheel::tick_of(Clock::time_point when) const {
@@ -116,4 +116,4 @@ void TimerWheel::turn() {
   schedule();
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

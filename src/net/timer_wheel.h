@@ -11,7 +11,7 @@
 
 #include "base/tick.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 // Loop thread only. Deadlines are met up to two steps late, never early.
 class TimerWheel {
@@ -85,4 +85,4 @@ class TimerWheel {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::net {
+namespace tonnage::net {
 namespace {
 
 using Clock = TimerWheel::Clock;
@@ -105,4 +105,4 @@ TEST_F(TimerWheelTest, DeadlineBeyondOneTurnIsMet) {
 }
 
 }  // namespace
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -14,7 +14,7 @@
 
 #include "base/check.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
@@ -131,7 +131,7 @@ void UpstreamConnection::received(int error, bool end, std::size_t bytes) {
 }
 
 void UpstreamConnection::consume(std::size_t bytes) {
-  VRAMD_CHECK(bytes <= end_ - begin_, "consumes more than there is");
+  TONNAGE_CHECK(bytes <= end_ - begin_, "consumes more than there is");
   begin_ += bytes;
 }
 
@@ -190,11 +190,11 @@ void UpstreamPool::drop_all() {
 
 void UpstreamPool::remove(const UpstreamConnection& connection) {
   const auto found = by_address_.find(connection.address());
-  VRAMD_CHECK(found != by_address_.end(), "an idle connection is not in its pool");
+  TONNAGE_CHECK(found != by_address_.end(), "an idle connection is not in its pool");
   auto& idle = found->second;
   const auto at = std::find_if(idle.begin(), idle.end(),
                                [&](const auto& held) { return held.get() == &connection; });
-  VRAMD_CHECK(at != idle.end(), "an idle connection is not in its pool");
+  TONNAGE_CHECK(at != idle.end(), "an idle connection is not in its pool");
   (*at)->pool_ = nullptr;
   idle.erase(at);
   --idle_;
@@ -203,4 +203,4 @@ void UpstreamPool::remove(const UpstreamConnection& connection) {
     by_address_.erase(found);
 }
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

@@ -13,7 +13,7 @@
 #include "net/parser.h"
 #include "net/stream_socket.h"
 
-namespace vramd::net {
+namespace tonnage::net {
 
 class UpstreamPool;
 
@@ -105,4 +105,4 @@ class UpstreamPool {
   std::size_t idle_ = 0;
 };
 
-}  // namespace vramd::net
+}  // namespace tonnage::net

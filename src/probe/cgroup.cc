@@ -7,7 +7,7 @@
 
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Version 1 says "no limit" as LONG_MAX rounded down to whole pages; pages are 4 to 64 KiB. No
@@ -239,4 +239,4 @@ std::vector<CgroupLevel> read_levels(const CgroupPath& path, std::vector<std::st
   return levels;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 enum class CgroupVersion : std::uint8_t { v1, v2 };
 
@@ -67,4 +67,4 @@ Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVer
 // kernel throttles every process in the group.
 std::vector<CgroupLevel> read_levels(const CgroupPath& path, std::vector<std::string>& skipped);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Count = std::optional<std::int64_t>;
@@ -94,4 +94,4 @@ Result<CgroupEvents> CgroupEventsProbe::sample() {
   return events_since(before, *now);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

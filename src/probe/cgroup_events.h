@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "probe/cgroup.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Counts since the group was made. Empty where this version or kernel does not count it.
 // Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.events),
@@ -51,4 +51,4 @@ class CgroupEventsProbe {
   std::optional<CgroupEvents> last_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "probe/fixture_tree.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr const char* kV2 = "low 0\nhigh 12\nmax 345\noom 2\noom_kill 1\noom_group_kill 0\n";
@@ -33,32 +33,32 @@ TEST(CgroupEvents, ACountThatGoesBackIsThatOfANewGroup) {
 
 TEST(CgroupEventsProbe, TellsWhatIsNewInVersionTwo) {
   FixtureTree tree;
-  tree.file("/proc/self/cgroup", "0::/user/vramd\n");
+  tree.file("/proc/self/cgroup", "0::/user/tonnage\n");
   tree.file("/proc/self/mountinfo", "31 1 0:4 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-  tree.file("/sys/fs/cgroup/user/vramd/memory.events", kV2);
+  tree.file("/sys/fs/cgroup/user/tonnage/memory.events", kV2);
   CgroupEventsProbe probe(tree.root());
   EXPECT_EQ(probe.sample(), (CgroupEvents{.high = 0, .max = 0, .oom = 0, .oom_kills = 0}));
-  tree.file("/sys/fs/cgroup/user/vramd/memory.events", "high 12\nmax 350\noom 3\noom_kill 2\n");
+  tree.file("/sys/fs/cgroup/user/tonnage/memory.events", "high 12\nmax 350\noom 3\noom_kill 2\n");
   EXPECT_EQ(probe.sample(), (CgroupEvents{.high = 0, .max = 5, .oom = 1, .oom_kills = 1}));
   EXPECT_EQ(probe.sample(), (CgroupEvents{.high = 0, .max = 0, .oom = 0, .oom_kills = 0}));
-  tree.file("/sys/fs/cgroup/user/vramd/memory.events", "?");
+  tree.file("/sys/fs/cgroup/user/tonnage/memory.events", "?");
   EXPECT_FALSE(probe.sample());
 }
 
 TEST(CgroupEventsProbe, TellsWhatIsNewInVersionOne) {
   FixtureTree tree;
-  tree.file("/proc/self/cgroup", "4:memory:/vramd\n0::/\n");
+  tree.file("/proc/self/cgroup", "4:memory:/tonnage\n0::/\n");
   tree.file("/proc/self/mountinfo",
             "30 1 0:3 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
-  tree.file("/sys/fs/cgroup/memory/vramd/memory.failcnt", "100\n");
+  tree.file("/sys/fs/cgroup/memory/tonnage/memory.failcnt", "100\n");
   CgroupEventsProbe probe(tree.root());
   EXPECT_EQ(probe.sample(), CgroupEvents{.max = 0});
-  tree.file("/sys/fs/cgroup/memory/vramd/memory.failcnt", "117\n");
-  tree.file("/sys/fs/cgroup/memory/vramd/memory.oom_control",
+  tree.file("/sys/fs/cgroup/memory/tonnage/memory.failcnt", "117\n");
+  tree.file("/sys/fs/cgroup/memory/tonnage/memory.oom_control",
             "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n");
   // That kills are counted at all is news, not that four have been.
   EXPECT_EQ(probe.sample(), (CgroupEvents{.max = 17, .oom_kills = 0}));
-  tree.file("/sys/fs/cgroup/memory/vramd/memory.failcnt", "lots\n");
+  tree.file("/sys/fs/cgroup/memory/tonnage/memory.failcnt", "lots\n");
   EXPECT_FALSE(probe.sample());
 }
 
@@ -73,4 +73,4 @@ TEST(CgroupEventsProbe, WithoutACgroupItSaysSo) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 #include "base/prng.h"
 #include "probe/fixture_tree.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kV2Mount =
@@ -182,4 +182,4 @@ TEST(Cgroup, ParsersSurviveAnyBytes) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,14 +11,14 @@
 
 #include "base/check.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Makes an empty folder and removes it with everything in it at the end.
 class FixtureTree {
  public:
   FixtureTree() {
-    std::string name = (std::filesystem::temp_directory_path() / "vramd-probe-XXXXXX").string();
-    VRAMD_CHECK(::mkdtemp(name.data()) != nullptr, "a test needs a writable temporary folder");
+    std::string name = (std::filesystem::temp_directory_path() / "tonnage-probe-XXXXXX").string();
+    TONNAGE_CHECK(::mkdtemp(name.data()) != nullptr, "a test needs a writable temporary folder");
     root_ = name;
   }
   ~FixtureTree() {
@@ -44,4 +44,4 @@ class FixtureTree {
   std::string root_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

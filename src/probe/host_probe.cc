@@ -7,7 +7,7 @@
 #include "probe/meminfo.h"
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string_view version_text(CgroupVersion version) {
@@ -84,4 +84,4 @@ Result<HostSample> HostProbe::sample(Bytes ours) {
   return sample;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

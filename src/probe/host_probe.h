@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "probe/cgroup.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct HostSample {
   Bytes capacity;   // the smaller of the machine and its tightest cgroup limit
@@ -51,4 +51,4 @@ class HostProbe {
   std::string cgroup_problem_;  // why there is none, where that is not normal
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 #include "probe/fixture_tree.h"
 #include "probe/meminfo.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string meminfo(Bytes total, Bytes available) {
@@ -172,4 +172,4 @@ TEST(HostProbe, ReadsThisMachine) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -5,7 +5,7 @@
 
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 
 Result<MemInfo> parse_meminfo(std::string_view text) {
   std::optional<Bytes> total, available, swap_total, swap_free, free, buffers, cached, shmem;
@@ -57,4 +57,4 @@ Result<MemInfo> read_meminfo(const std::string& root) {
   return parse_meminfo(*text);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct MemInfo {
   Bytes total;
@@ -23,4 +23,4 @@ struct MemInfo {
 Result<MemInfo> parse_meminfo(std::string_view text);
 Result<MemInfo> read_meminfo(const std::string& root);
 
-}  // namespace vramd
+}  // namespace tonnage

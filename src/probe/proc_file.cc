@@ -11,7 +11,7 @@
 
 #include "base/text.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 class File {
@@ -129,4 +129,4 @@ std::string_view next_word(std::string_view& text) {
   return word;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Kernel text is small; what is larger than its bound was not written by the kernel.
 inline constexpr std::size_t kProcFileBytesMax = std::size_t{1} << 20;
@@ -47,4 +47,4 @@ std::string shown_line(std::string_view line);
 // Takes the next word (between spaces and tabs) off the front; empty at the end.
 std::string_view next_word(std::string_view& text);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -4,7 +4,7 @@
 
 #include "probe/fixture_tree.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 TEST(ProcFile, ReadsAFileLongerThanOneBuffer) {
@@ -70,4 +70,4 @@ TEST(ProcFile, SplitsLinesAndWords) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::optional<std::int32_t> parse_pid(std::string_view text) {
@@ -299,4 +299,4 @@ Result<std::vector<MappedFile>> ProcessProbe::mapped_files(std::int32_t pid, Byt
   return files;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 // From /proc/PID/status (13 us). A zombie holds nothing.
 struct ProcessMemory {
@@ -74,4 +74,4 @@ class ProcessProbe {
   std::string proc_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "base/prng.h"
 #include "probe/fixture_tree.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 std::string status(std::string_view state, int anon_kib, int file_kib, int locked_kib) {
@@ -147,4 +147,4 @@ TEST(ProcessProbe, ParsersSurviveAnyBytes) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,7 +13,7 @@
 #include "probe/cgroup.h"
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::int64_t kPermilleMax = 1000;
@@ -127,9 +127,9 @@ Result<StallSample> PsiProbe::sample() const {
 Result<PsiTrigger> PsiTrigger::open(const std::string& file, Kind kind,
                                     std::chrono::microseconds stall,
                                     std::chrono::microseconds window) {
-  VRAMD_CHECK(window.count() > 0 && window % std::chrono::seconds(2) == window.zero(),
-              "a window of a PSI trigger is a multiple of 2 s");
-  VRAMD_CHECK(stall.count() > 0 && stall <= window, "a PSI trigger's stall fits its window");
+  TONNAGE_CHECK(window.count() > 0 && window % std::chrono::seconds(2) == window.zero(),
+                "a window of a PSI trigger is a multiple of 2 s");
+  TONNAGE_CHECK(stall.count() > 0 && stall <= window, "a PSI trigger's stall fits its window");
   const int fd = ::open(file.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0)
     return fail("cannot set a trigger in", file, trigger_reason(errno));
@@ -163,4 +163,4 @@ bool PsiTrigger::wait(std::chrono::milliseconds timeout) const {
   return ready > 0 && (poll.revents & POLLPRI) != 0 && (poll.revents & POLLERR) == 0;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The lines of a pressure file. Source: https://docs.kernel.org/accounting/psi.html
 struct PsiAverages {
@@ -85,4 +85,4 @@ class PsiTrigger {
   int fd_ = -1;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

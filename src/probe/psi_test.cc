@@ -14,7 +14,7 @@
 
 #include "probe/fixture_tree.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using namespace std::chrono_literals;
@@ -50,12 +50,12 @@ TEST(PsiProbe, TheWorseOfMachineAndCgroupCounts) {
   tree.file("/proc/pressure/memory",
             "some avg10=1.00 avg60=0.00 avg300=0.00 total=1\n"
             "full avg10=0.90 avg60=0.00 avg300=0.00 total=1\n");
-  tree.file("/proc/self/cgroup", "4:memory:/old\n0::/vramd\n");
+  tree.file("/proc/self/cgroup", "4:memory:/old\n0::/tonnage\n");
   tree.file("/proc/self/mountinfo",
             "30 1 0:3 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
             "31 1 0:4 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
   EXPECT_EQ(PsiProbe(tree.root()).sample(), (StallSample{10, 9}));
-  tree.file("/sys/fs/cgroup/unified/vramd/memory.pressure",
+  tree.file("/sys/fs/cgroup/unified/tonnage/memory.pressure",
             "some avg10=7.00 avg60=0.00 avg300=0.00 total=1\n"
             "full avg10=0.10 avg60=0.00 avg300=0.00 total=1\n");
   const PsiProbe probe(tree.root());
@@ -136,4 +136,4 @@ TEST(PsiTrigger, TheKernelTakesWindowsOfTwoSeconds) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

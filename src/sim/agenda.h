@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "base/tick.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // A heap with a total order: two entries of one tick leave in the order in which they were added,
 // so the same seed gives the same run everywhere.
@@ -32,12 +32,12 @@ class Agenda {
 
   // When the next entry is due. The agenda must not be empty.
   Tick next_at() const {
-    VRAMD_CHECK(!entries_.empty(), "an empty agenda has no next entry");
+    TONNAGE_CHECK(!entries_.empty(), "an empty agenda has no next entry");
     return entries_.front().at;
   }
 
   Entry take() {
-    VRAMD_CHECK(!entries_.empty(), "an empty agenda has nothing to take");
+    TONNAGE_CHECK(!entries_.empty(), "an empty agenda has nothing to take");
     std::pop_heap(entries_.begin(), entries_.end(), &later);
     Entry entry = std::move(entries_.back());
     entries_.pop_back();
@@ -53,4 +53,4 @@ class Agenda {
   std::uint64_t next_sequence_ = 0;
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

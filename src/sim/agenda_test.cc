@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 TEST(Agenda, entries_leave_by_time_and_then_in_the_order_in_which_they_came) {
@@ -27,4 +27,4 @@ TEST(Agenda, next_at_is_the_earliest) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

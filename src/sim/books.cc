@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "sim/budget.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 Books::Books(const Policy& policy)
     : policy_(policy), models_(policy.models.size()), pools_(policy.pools.size()) {
@@ -91,7 +91,7 @@ void Books::stop_waiting(RequestId id, Request& request) {
 
 void Books::on(Tick now, const RequestArrived& event) {
   constexpr std::uint64_t kRequestsMax = 1'000'000;
-  VRAMD_CHECK(event.request.value < kRequestsMax, "request ids of a run are small");
+  TONNAGE_CHECK(event.request.value < kRequestsMax, "request ids of a run are small");
   if (event.request.value >= requests_.size())
     requests_.resize(event.request.value + 1);
   Request& request = requests_[event.request.value];
@@ -494,4 +494,4 @@ void Books::on(Tick, const Drained&) {
   drained_ = true;
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -13,7 +13,7 @@
 #include "core/events.h"
 #include "core/policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // Checkers read these books and nothing of the core, so that a mistake in the core's own
 // bookkeeping cannot hide itself. Where the contract leaves a fact open, the books say nothing.
@@ -216,4 +216,4 @@ class Books {
   bool drained_ = false;
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -1,11 +1,12 @@
-// What vramd may use of a pool, worked out again without the core's code, for checkers and worlds.
+// What tonnage may use of a pool, worked out again without the core's code, for checkers and
+// worlds.
 #pragma once
 
 #include <algorithm>
 
 #include "core/policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // The bytes that servers and foreign programs together may hold.
 inline Bytes room_of(const PoolPolicy& pool, Bytes capacity) {
@@ -51,4 +52,4 @@ inline Bytes with_margin(const PlacementRow& row, const MarginPolicy& margin) {
   return with_margin(row.host_anon, row.source, margin);
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

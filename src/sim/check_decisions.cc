@@ -5,7 +5,7 @@
 
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 class CommandChecker final : public Checker {
@@ -149,4 +149,4 @@ std::unique_ptr<Checker> make_decision_checker() {
   return std::make_unique<DecisionChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -6,7 +6,7 @@
 #include "sim/budget.h"
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 class IdleChecker final : public Checker {
@@ -125,4 +125,4 @@ std::unique_ptr<Checker> make_idle_checker() {
   return std::make_unique<IdleChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

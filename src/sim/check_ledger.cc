@@ -7,7 +7,7 @@
 #include "sim/budget.h"
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr std::string_view kLedgerRule = "ledger";
@@ -113,4 +113,4 @@ std::unique_ptr<Checker> make_ledger_checker() {
   return std::make_unique<LedgerChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

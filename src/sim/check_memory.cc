@@ -6,7 +6,7 @@
 #include "sim/budget.h"
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr std::string_view kBytesRule = "bytes";
@@ -119,4 +119,4 @@ std::unique_ptr<Checker> make_bytes_checker() {
   return std::make_unique<BytesChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

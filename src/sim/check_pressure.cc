@@ -5,7 +5,7 @@
 
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr std::string_view kPressureRule = "pressure";
@@ -96,4 +96,4 @@ std::unique_ptr<Checker> make_pressure_checker() {
   return std::make_unique<PressureChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

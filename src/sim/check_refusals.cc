@@ -6,7 +6,7 @@
 #include "sim/budget.h"
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr std::string_view kRefusalsRule = "refusals";
@@ -233,4 +233,4 @@ std::unique_ptr<Checker> make_refusal_checker(bool nothing_may_fail) {
   return std::make_unique<RefusalChecker>(nothing_may_fail);
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -5,7 +5,7 @@
 
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 class RequestChecker final : public Checker {
@@ -195,4 +195,4 @@ std::unique_ptr<Checker> make_request_checker() {
   return std::make_unique<RequestChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

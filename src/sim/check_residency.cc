@@ -4,7 +4,7 @@
 
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr std::size_t kStates = 7;
@@ -137,4 +137,4 @@ std::string name_of(const Policy& policy, ModelId model) {
   return policy.models[model.value].id;
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

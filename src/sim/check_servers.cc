@@ -3,7 +3,7 @@
 
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // A load that the others wait for.
@@ -201,4 +201,4 @@ std::unique_ptr<Checker> make_stop_checker() {
   return std::make_unique<StopChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

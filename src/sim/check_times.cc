@@ -4,7 +4,7 @@
 
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr std::string_view kTimesRule = "times";
@@ -169,4 +169,4 @@ std::unique_ptr<Checker> make_times_checker() {
   return std::make_unique<TimesChecker>();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -12,7 +12,7 @@
 #include "core/snapshot.h"
 #include "sim/books.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // What checkers found wrong in one step: "RULE: what happened".
 class Findings {
@@ -66,4 +66,4 @@ std::vector<std::unique_ptr<Checker>> make_all_checkers(bool nothing_may_fail);
 // For texts: "model 3 (D)" and the like.
 std::string name_of(const Policy& policy, ModelId model);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -1,7 +1,7 @@
 // The rules about order, times, the ledger and idle memory: each fires, and each can be quiet.
 #include "sim/checkers_stage_test.cc"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 TEST_F(Checkers, an_admission_while_an_operator_unloads) {
@@ -197,4 +197,4 @@ TEST_F(Checkers, a_model_that_waits_for_memory) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

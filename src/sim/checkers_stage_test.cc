@@ -1,7 +1,7 @@
 // A stage for checkers: books, an honest snapshot, and a core that does what a test says. It
 // defines no tests; the files of tests of checkers include it.
-#ifndef VRAMD_SIM_CHECKERS_STAGE
-#define VRAMD_SIM_CHECKERS_STAGE
+#ifndef TONNAGE_SIM_CHECKERS_STAGE
+#define TONNAGE_SIM_CHECKERS_STAGE
 
 #include <algorithm>
 #include <string>
@@ -14,7 +14,7 @@
 #include "sim/budget.h"
 #include "sim/checker.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 inline constexpr ModelId A{0};
 inline constexpr ModelId B{1};
@@ -181,6 +181,6 @@ class Checkers : public testing::Test {
   std::optional<std::pair<ModelId, ResidencyState>> shown_wrongly_;
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim
 
 #endif

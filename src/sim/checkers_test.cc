@@ -2,7 +2,7 @@
 // cannot fail proves nothing.
 #include "sim/checkers_stage_test.cc"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 TEST_F(Checkers, are_quiet_about_a_good_run) {
@@ -349,4 +349,4 @@ TEST_F(Checkers, illegal_edges_and_false_states) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

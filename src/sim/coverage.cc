@@ -7,7 +7,7 @@
 #include "core/residency.h"
 #include "sim/describe.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Counters in three columns, names first, under a heading.
@@ -164,4 +164,4 @@ std::vector<std::string> Coverage::below(std::uint64_t least) const {
   return lines;
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

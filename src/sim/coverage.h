@@ -12,7 +12,7 @@
 #include "core/snapshot.h"
 #include "sim/knobs.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 class Coverage {
  public:
@@ -50,4 +50,4 @@ class Coverage {
   std::array<std::uint64_t, kFaults> faults_{};
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdio>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<Event>> kEventNames = {
@@ -142,14 +142,14 @@ struct ActionLine : Names {
   }
   std::string operator()(const Refuse& a) const {
     return "refuse " + r(a.request) + " " + std::string(to_text(a.status)) + ", " +
-           std::string(vramd::to_text(a.decision.reason)) + ": " + explain(a.decision, policy);
+           std::string(tonnage::to_text(a.decision.reason)) + ": " + explain(a.decision, policy);
   }
   std::string operator()(const CommandDone& a) const {
     return "answer " + c(a.command) + (a.ok ? " ok: " : " failed: ") + a.text;
   }
   std::string operator()(const Decided& a) const {
-    return "because " + std::string(vramd::to_text(a.decision.kind)) + ", " +
-           std::string(vramd::to_text(a.decision.reason)) + ": " + explain(a.decision, policy);
+    return "because " + std::string(tonnage::to_text(a.decision.kind)) + ", " +
+           std::string(tonnage::to_text(a.decision.reason)) + ": " + explain(a.decision, policy);
   }
   std::string operator()(const Drained&) const { return "drained"; }
   std::string operator()(const LevelChanged& a) const {
@@ -199,4 +199,4 @@ std::string_view action_name(std::size_t index) {
   return kActionNames.at(index);
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -8,7 +8,7 @@
 #include "core/events.h"
 #include "core/policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // "request r1 for A", "exit g2 crashed: signal 11"
 std::string describe(const Event& event, const Policy& policy);
@@ -25,4 +25,4 @@ std::string describe(const Placement& placement);
 std::string_view event_name(std::size_t index);
 std::string_view action_name(std::size_t index);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

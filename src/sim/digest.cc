@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // One overload per kind of field; each act() lists the fields of its aggregate.
 struct DigestFields {
@@ -112,4 +112,4 @@ void Digest::add(const Action& action) {
   std::visit([&](const auto& a) { fields.put(a); }, action);
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

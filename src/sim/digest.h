@@ -7,7 +7,7 @@
 #include "core/actions.h"
 #include "core/events.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // Order matters; every field that a journal would hold goes in. Two runs with equal digests took
 // the same events and did the same.
@@ -29,4 +29,4 @@ class Digest {
   std::uint64_t state_ = 0x6a09e667f3bcc908ULL;
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

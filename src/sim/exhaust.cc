@@ -6,7 +6,7 @@
 #include "sim/scenario_policy.h"
 #include "sim/teller.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 constexpr ModelId kA{0};
@@ -209,4 +209,4 @@ Exhausted exhaust(int depth) {
   return result;
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

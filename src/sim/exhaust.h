@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 struct Exhausted {
   std::uint64_t orders = 0;  // lists of events of full depth
@@ -19,4 +19,4 @@ struct Exhausted {
 // then lets a polite world end what is open, and expects everything to be answered.
 Exhausted exhaust(int depth);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
-// Deeper: vramd-sim --exhaust 6.
+// Deeper: tonnage-sim --exhaust 6.
 TEST(Exhaustive, no_order_of_four_events_breaks_a_rule) {
   const Exhausted result = exhaust(4);
   EXPECT_EQ(result.finding, "") << result.scenario;
@@ -13,4 +13,4 @@ TEST(Exhaustive, no_order_of_four_events_breaks_a_rule) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -9,7 +9,7 @@
 #include "sim/fifo.h"
 #include "sim/world.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Six models of 25 GiB in all on a machine of 12 GiB, the two largest not beside each other. They
@@ -208,4 +208,4 @@ std::string fairness_json(std::uint64_t seeds) {
   return "{\"seeds\": " + std::to_string(seeds) + ", \"runs\": [\n" + text + "\n]}\n";
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

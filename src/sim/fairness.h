@@ -10,7 +10,7 @@
 #include "base/tick.h"
 #include "sim/knobs.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 enum class Discipline : std::uint8_t { fifo, lru, value };
 inline constexpr std::size_t kDisciplines = 3;
@@ -51,4 +51,4 @@ Fairness measure_fairness(Pattern pattern, Discipline discipline, std::uint64_t 
 // Every workload under every discipline, as a JSON object of integers.
 std::string fairness_json(std::uint64_t seeds);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -4,7 +4,7 @@
 
 #include "sim/fifo.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 TEST(Waits, percentiles_are_waits_that_were_had) {
@@ -63,4 +63,4 @@ TEST(Fifo, the_head_of_the_queue_decides_and_the_first_loaded_makes_room) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

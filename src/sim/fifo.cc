@@ -4,7 +4,7 @@
 
 #include "sim/budget.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 Fifo::Fifo(const Policy& policy) : policy_(policy), models_(policy.models.size()) {}
 
@@ -104,4 +104,4 @@ void Fifo::load(ModelId id, Actions& actions) {
   actions.emplace_back(StopServer{ModelId(index), oldest->generation, false});
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -10,7 +10,7 @@
 #include "core/events.h"
 #include "core/policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // Strictly first come, first served: the head of one queue decides what is loaded, everybody behind
 // it waits, and the model that was loaded first makes room. No product feature; it knows neither
@@ -45,4 +45,4 @@ class Fifo {
   std::uint64_t next_generation_ = 1;
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -6,7 +6,7 @@
 #include "base/prng.h"
 #include "sim/budget.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 Duration draw_duration(Prng& prng, Duration low, Duration high) {
@@ -327,4 +327,4 @@ std::string_view to_text(Pattern pattern) {
   return names[static_cast<std::size_t>(pattern)];
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

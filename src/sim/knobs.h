@@ -12,7 +12,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // What can go wrong. A seed decides which of these exist at all, and how often each happens.
 enum class Fault : std::uint8_t {
@@ -135,4 +135,4 @@ void edit_policy(Prng& prng, const Knobs& knobs, Policy& policy, std::vector<Mod
 // Overlays what the seed drew so far with the situation that it is about, if any.
 void draw_situation(Knobs& knobs);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

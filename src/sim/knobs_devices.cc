@@ -5,7 +5,7 @@
 #include "base/prng.h"
 #include "sim/knobs.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 Bytes draw(Prng& prng, Bytes low, Bytes high) {
@@ -108,4 +108,4 @@ void draw_devices(Knobs& knobs) {
   recovery.release_timeout = prng.chance(700) ? Duration(5s) : Duration(100ms);
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

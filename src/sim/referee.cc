@@ -1,6 +1,6 @@
 #include "sim/referee.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 Referee::Referee(const Policy& policy, bool nothing_may_fail)
     : books_(policy),
@@ -64,4 +64,4 @@ void Referee::check_clock(const Governor& governor, Tick now, const Event& event
   }
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

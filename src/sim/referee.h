@@ -10,7 +10,7 @@
 #include "sim/checker.h"
 #include "sim/coverage.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 class Referee {
  public:
@@ -37,4 +37,4 @@ class Referee {
   Tick last_now_{};
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

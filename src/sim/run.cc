@@ -12,7 +12,7 @@
 #include "sim/referee.h"
 #include "sim/world.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Far more than any seed needs; a run that gets here never ends.
@@ -182,8 +182,8 @@ class Run {
     const Bytes held = world_.held_at_most();
     const Bytes budget = budget_for(pool, world_.capacity());
     if (held > budget) {
-      findings_.add("bytes", "servers hold " + vramd::to_text(held) + " of a budget of " +
-                                 vramd::to_text(budget));
+      findings_.add("bytes", "servers hold " + tonnage::to_text(held) + " of a budget of " +
+                                 tonnage::to_text(budget));
     }
     for (std::uint32_t i = 1; i <= knobs_.devices.size(); ++i) {
       const Bytes most = budget_for(knobs_.policy.pools[i], knobs_.devices[i - 1].capacity);
@@ -191,17 +191,17 @@ class Run {
       const Bytes there = world_.device_held_at_most(PoolId(i)) +
                           (may_lack ? Bytes(0) : world_.dry_run_held(i - 1));
       if (there > most) {
-        findings_.add("bytes", "servers hold " + vramd::to_text(there) + " of a budget of " +
-                                   vramd::to_text(most) + " of " + knobs_.policy.pools[i].name);
+        findings_.add("bytes", "servers hold " + tonnage::to_text(there) + " of a budget of " +
+                                   tonnage::to_text(most) + " of " + knobs_.policy.pools[i].name);
       }
     }
     if (knobs_.rate(Fault::foreign) > 0)
       return;
     const Bytes room = room_of(pool, world_.capacity());
     if (held > Bytes(0) && held + world_.foreign() > room) {
-      findings_.add("bytes", "servers hold " + vramd::to_text(held) + " beside " +
-                                 vramd::to_text(world_.foreign()) + " foreign, of " +
-                                 vramd::to_text(room));
+      findings_.add("bytes", "servers hold " + tonnage::to_text(held) + " beside " +
+                                 tonnage::to_text(world_.foreign()) + " foreign, of " +
+                                 tonnage::to_text(room));
     }
   }
 
@@ -223,7 +223,7 @@ class Run {
 
   void check_liveness() {
     const Books& books = referee_.books();
-    const std::string when = vramd::to_text(bound_) + " after the last fault and arrival";
+    const std::string when = tonnage::to_text(bound_) + " after the last fault and arrival";
     if (books.shutdown_at() && !books.drained()) {
       findings_.add("liveness", "not drained " + when);
     }
@@ -254,14 +254,14 @@ class Run {
     const Snapshot snapshot = governor_.snapshot(world_.calm_since().value_or(Tick{}) + bound_);
     std::string text;
     for (const ModelSnapshot& model : snapshot.models) {
-      text += model.id + " is " + std::string(vramd::to_text(model.state)) +
+      text += model.id + " is " + std::string(tonnage::to_text(model.state)) +
               (model.pinned ? ", pinned" : "") + (model.stalled ? ", stalled" : "") + ", " +
               std::to_string(model.leases) + " at work, " + std::to_string(model.waiting) +
               " waiting; ";
     }
     for (const PoolSnapshot& pool : snapshot.pools) {
-      text += pool.name + " has " + vramd::to_text(pool.headroom) + " free of " +
-              vramd::to_text(pool.budget) + ", foreign " + vramd::to_text(pool.foreign);
+      text += pool.name + " has " + tonnage::to_text(pool.headroom) + " free of " +
+              tonnage::to_text(pool.budget) + ", foreign " + tonnage::to_text(pool.foreign);
     }
     const auto deadline = governor_.next_deadline();
     return text + "; next timer " + (deadline ? describe(*deadline) : "never");
@@ -327,31 +327,32 @@ std::string describe(const Knobs& knobs) {
   const PoolPolicy& pool = policy.pools[kHostPool.value];
   std::string text = "about " + std::string(to_text(knobs.situation)) + ": " +
                      std::to_string(knobs.models.size()) + " models, budget " +
-                     vramd::to_text(budget_for(pool, knobs.capacity)) + " of " +
-                     vramd::to_text(knobs.capacity) + ", foreign " + vramd::to_text(knobs.foreign) +
-                     ", " + std::string(to_text(knobs.workload.pattern)) + ", " +
+                     tonnage::to_text(budget_for(pool, knobs.capacity)) + " of " +
+                     tonnage::to_text(knobs.capacity) + ", foreign " +
+                     tonnage::to_text(knobs.foreign) + ", " +
+                     std::string(to_text(knobs.workload.pattern)) + ", " +
                      std::to_string(knobs.workload.requests) + " requests, gap " +
-                     vramd::to_text(knobs.workload.gap) + "\n";
+                     tonnage::to_text(knobs.workload.gap) + "\n";
   text += "queue: " + std::to_string(policy.queue.waiting_max) + " waiting, " +
           std::to_string(policy.queue.waiting_per_model_max) + " per model, timeout " +
-          vramd::to_text(policy.queue.queue_timeout) + ", yield " +
-          vramd::to_text(policy.queue.yield_after) + ", degrade " +
-          vramd::to_text(policy.queue.degrade_after) + ", replays " +
+          tonnage::to_text(policy.queue.queue_timeout) + ", yield " +
+          tonnage::to_text(policy.queue.yield_after) + ", degrade " +
+          tonnage::to_text(policy.queue.degrade_after) + ", replays " +
           std::to_string(policy.queue.replays_max) + "\n";
   text += std::string("residency: ") +
           (policy.residency.eviction == EvictionKind::lru ? "lru" : "value") +
           (policy.residency.single_model ? ", single model" : "") +
           (policy.residency.heavy_slot ? ", heavy slot" : "") + ", grace " +
-          vramd::to_text(policy.residency.grace) +
+          tonnage::to_text(policy.residency.grace) +
           (policy.residency.grace_on_demand
-               ? ", on demand " + vramd::to_text(*policy.residency.grace_on_demand)
+               ? ", on demand " + tonnage::to_text(*policy.residency.grace_on_demand)
                : "") +
-          ", min residency " + vramd::to_text(policy.residency.min_residency_min) + " to " +
-          vramd::to_text(policy.residency.min_residency_max) + "\n";
-  text += "load: stall " + vramd::to_text(policy.load.stall_after) + ", timeout " +
-          vramd::to_text(policy.load.timeout) + ", attempts " +
+          ", min residency " + tonnage::to_text(policy.residency.min_residency_min) + " to " +
+          tonnage::to_text(policy.residency.min_residency_max) + "\n";
+  text += "load: stall " + tonnage::to_text(policy.load.stall_after) + ", timeout " +
+          tonnage::to_text(policy.load.timeout) + ", attempts " +
           std::to_string(policy.load.attempts_max) + ", drain " +
-          vramd::to_text(policy.load.drain_timeout) + "\nfaults:";
+          tonnage::to_text(policy.load.drain_timeout) + "\nfaults:";
   for (std::size_t i = 0; i < kFaults; ++i) {
     if (knobs.fault_permille[i] == 0)
       continue;
@@ -361,17 +362,18 @@ std::string describe(const Knobs& knobs) {
   for (std::size_t i = 0; i < knobs.models.size(); ++i) {
     const ModelTruth& truth = knobs.models[i];
     const ModelPolicy& model = policy.models[i];
-    text += "\n" + model.id + ": load " + vramd::to_text(truth.load_time) + ", serve " +
-            vramd::to_text(truth.serve_time) + ", in flight " +
+    text += "\n" + model.id + ": load " + tonnage::to_text(truth.load_time) + ", serve " +
+            tonnage::to_text(truth.serve_time) + ", in flight " +
             std::to_string(model.in_flight_max) + (model.pinned ? ", pinned" : "") +
             (model.heavy ? ", heavy" : "") + (truth.broken ? ", broken" : "") +
-            (model.ttl ? ", ttl " + vramd::to_text(*model.ttl) : "");
+            (model.ttl ? ", ttl " + tonnage::to_text(*model.ttl) : "");
     for (const PlacementRow& row : truth.rows) {
-      text += " [" + describe(row.placement) + ": " + vramd::to_text(row.host_anon) + " + " +
-              vramd::to_text(row.weights_size) + " file " + std::to_string(row.weights.value) + "]";
+      text += " [" + describe(row.placement) + ": " + tonnage::to_text(row.host_anon) + " + " +
+              tonnage::to_text(row.weights_size) + " file " + std::to_string(row.weights.value) +
+              "]";
     }
   }
   return text;
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -10,7 +10,7 @@
 #include "sim/coverage.h"
 #include "sim/knobs.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 struct RunReport {
   std::uint64_t seed = 0;
@@ -34,4 +34,4 @@ RunReport run_seed(std::uint64_t seed, const std::function<void(const std::strin
 // What the seed decided, in a few lines for people.
 std::string describe(const Knobs& knobs);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -5,7 +5,7 @@
 #include "sim/budget.h"
 #include "sim/digest.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 TEST(Knobs, the_same_seed_draws_the_same) {
@@ -78,4 +78,4 @@ TEST(Run, the_liveness_bound_is_longer_than_what_one_request_may_wait_for) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

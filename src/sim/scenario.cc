@@ -10,7 +10,7 @@
 #include "sim/referee.h"
 #include "sim/scenario_policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Commands that a scenario gives in silence get numbers that no scenario uses.
@@ -51,7 +51,7 @@ class Player {
       if (!deadline || *deadline > until)
         return;
       now_ = std::max(now_, *deadline);
-      prefix_ = vramd::to_text(now_.time_since_epoch()) + " ";
+      prefix_ = tonnage::to_text(now_.time_since_epoch()) + " ";
       step(Timer{});
       prefix_.clear();
     }
@@ -263,7 +263,7 @@ class Player {
     const std::string how = words.size() > next ? words[next] : "answered";
     for (const auto outcome : {RequestOutcome::answered, RequestOutcome::client_gone,
                                RequestOutcome::lost, RequestOutcome::broken}) {
-      if (how != vramd::to_text(outcome))
+      if (how != tonnage::to_text(outcome))
         continue;
       event.outcome = outcome;
       step(event);
@@ -361,7 +361,7 @@ class Player {
     Failure failure;
     failure.text = rest_of(words, 3);
     for (int kind = 0; kind <= static_cast<int>(FailureKind::out_of_device_memory); ++kind) {
-      if (words.size() > 2 && words[2] == vramd::to_text(static_cast<FailureKind>(kind)))
+      if (words.size() > 2 && words[2] == tonnage::to_text(static_cast<FailureKind>(kind)))
         failure.kind = static_cast<FailureKind>(kind);
     }
     return failure;
@@ -420,7 +420,7 @@ class Player {
   void print_state() {
     const Snapshot snapshot = governor_.snapshot(now_);
     for (const ModelSnapshot& model : snapshot.models) {
-      std::string line = model.id + " is " + std::string(vramd::to_text(model.state));
+      std::string line = model.id + " is " + std::string(tonnage::to_text(model.state));
       if (model.generation)
         line += " as g" + std::to_string(model.generation->value);
       if (model.cpu_only)
@@ -438,8 +438,8 @@ class Player {
       print(line);
     }
     for (const PoolSnapshot& pool : snapshot.pools) {
-      print(pool.name + " has " + vramd::to_text(pool.headroom) + " free of a budget of " +
-            vramd::to_text(pool.budget) + (pool.level.empty() ? "" : ", " + pool.level));
+      print(pool.name + " has " + tonnage::to_text(pool.headroom) + " free of a budget of " +
+            tonnage::to_text(pool.budget) + (pool.level.empty() ? "" : ", " + pool.level));
     }
   }
 
@@ -486,4 +486,4 @@ Result<std::string> play_scenario(std::string_view text) {
   return out;
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // Plays a scenario against a fresh governor and returns its text with the output lines that the
 // governor gives now: equal to the text that went in when nothing changed. Input lines begin in the
@@ -37,4 +37,4 @@ namespace vramd::sim {
 // the time of the next line; what they cause is printed with its time.
 Result<std::string> play_scenario(std::string_view text);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

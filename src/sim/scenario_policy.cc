@@ -3,7 +3,7 @@
 #include <charconv>
 #include <sstream>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Words that come as "name value", read one after the other.
@@ -347,4 +347,4 @@ Result<void> take_setting(ScenarioSetting& setting, const Words& words) {
   return fail("unknown line", "'" + words[0] + "'");
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -12,7 +12,7 @@
 #include "core/policy.h"
 #include "core/types.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // A line, split at spaces.
 using Words = std::vector<std::string>;
@@ -101,4 +101,4 @@ std::string write_event(Tick at, const Event& event, const Policy& policy);
 Result<std::int64_t> parse_integer(const std::string& word);
 Result<Priority> parse_priority(const std::string& word);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

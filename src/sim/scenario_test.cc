@@ -13,10 +13,10 @@
 #include "sim/knobs.h"
 #include "sim/scenario_policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
-const std::filesystem::path kFolder = VRAMD_SOURCE_DIR "/tests/scenarios";
+const std::filesystem::path kFolder = TONNAGE_SOURCE_DIR "/tests/scenarios";
 
 std::vector<std::string> scenario_names() {
   std::vector<std::string> names;
@@ -37,7 +37,7 @@ std::string read(const std::filesystem::path& path) {
 
 class GoldenScenario : public testing::TestWithParam<std::string> {};
 
-// VRAMD_UPDATE_GOLDEN=1 writes what the core does now; read the difference before committing it.
+// TONNAGE_UPDATE_GOLDEN=1 writes what the core does now; read the difference before committing it.
 TEST_P(GoldenScenario, gives_the_actions_that_the_file_says) {
   const auto path = kFolder / (GetParam() + ".txt");
   const std::string golden = read(path);
@@ -45,11 +45,11 @@ TEST_P(GoldenScenario, gives_the_actions_that_the_file_says) {
   const auto played = play_scenario(golden);
   ASSERT_TRUE(played.has_value()) << path << ": " << played.error().text();
   EXPECT_EQ(played->find("BROKEN"), std::string::npos) << *played;
-  if (std::getenv("VRAMD_UPDATE_GOLDEN") != nullptr) {
+  if (std::getenv("TONNAGE_UPDATE_GOLDEN") != nullptr) {
     std::ofstream(path) << *played;
     return;
   }
-  EXPECT_EQ(golden, *played) << "VRAMD_UPDATE_GOLDEN=1 sim_test rewrites " << path;
+  EXPECT_EQ(golden, *played) << "TONNAGE_UPDATE_GOLDEN=1 sim_test rewrites " << path;
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenScenario, testing::ValuesIn(scenario_names()),
@@ -93,4 +93,4 @@ TEST(Scenario, time_does_not_go_back) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -4,7 +4,7 @@
 
 #include "sim/scenario_policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 std::string exact(Bytes bytes) {
@@ -17,7 +17,7 @@ std::string exact(Bytes bytes) {
 }
 // A duration's text is exact as it is.
 std::string exact(Duration duration) {
-  return vramd::to_text(duration);
+  return tonnage::to_text(duration);
 }
 std::string exact(std::int64_t number) {
   return std::to_string(number);
@@ -265,8 +265,8 @@ std::string write_setting(const ScenarioSetting& setting) {
 }
 
 std::string write_event(Tick at, const Event& event, const Policy& policy) {
-  return "at " + vramd::to_text(at.time_since_epoch()) + " " +
+  return "at " + tonnage::to_text(at.time_since_epoch()) + " " +
          std::visit(EventWords{policy}, event) + "\n";
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -9,7 +9,7 @@
 #include "sim/teller.h"
 #include "sim/world.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 std::string rule_of(const std::string& finding) {
@@ -228,10 +228,10 @@ std::string write_scenario(const Script& script, std::uint64_t seed) {
     last = at;
   }
   // Rules about what did not happen need time to pass.
-  text += "at " + vramd::to_text(last.time_since_epoch() + script.bound.value_or(Duration(0))) +
+  text += "at " + tonnage::to_text(last.time_since_epoch() + script.bound.value_or(Duration(0))) +
           " wait\n";
   const auto played = play_scenario(text);
   return played ? *played : text + "# it cannot be played: " + played.error().text() + "\n";
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

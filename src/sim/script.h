@@ -10,7 +10,7 @@
 #include "sim/knobs.h"
 #include "sim/scenario_policy.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // An event that can be told again after others were left out. Events of a server name it by its
 // model and by how many of that model's servers were started since, because generations move. A
@@ -48,4 +48,4 @@ Script script_of(const Knobs& knobs, std::uint64_t events, const std::string& fi
 // The golden scenario that shows the failure, with what the governor does now.
 std::string write_scenario(const Script& script, std::uint64_t seed);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

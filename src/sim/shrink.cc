@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Steps in all that a shrinking may take: some ten seconds.
@@ -288,4 +288,4 @@ std::optional<Script> shrink(Script script) {
   return Shrinker(std::move(script)).run();
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

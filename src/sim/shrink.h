@@ -5,10 +5,10 @@
 
 #include "sim/script.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // Leaves out of the script whatever it can, within a bounded number of steps; empty when it does
 // not fail when it is told again, for example because the rule looks at physical memory.
 std::optional<Script> shrink(Script script);
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Nothing in the core is broken here: what breaks a rule is a world that brings one request twice.
@@ -48,4 +48,4 @@ TEST(Script, tells_what_the_seed_told) {
 }
 
 }  // namespace
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -4,7 +4,7 @@
 #include "base/prng.h"
 #include "sim/knobs.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 Duration draw_duration(Prng& prng, Duration low, Duration high) {
@@ -135,4 +135,4 @@ void draw_situation(Knobs& knobs) {
   }
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 Teller::Teller(const ScenarioSetting& setting)
     : setting_(setting),
@@ -115,4 +115,4 @@ void Teller::finish(Duration bound) {
     findings_.add("liveness", "a command is never answered");
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

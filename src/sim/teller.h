@@ -9,7 +9,7 @@
 #include "sim/scenario_policy.h"
 #include "sim/world.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // What a golden scenario does with its lines, for events that come from a list. It keeps the
 // setting by reference.
@@ -53,4 +53,4 @@ class Teller {
   std::uint64_t steps_ = 0;
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 Workload::Workload(const Knobs& knobs, Prng prng)
     : knobs_(knobs), prng_(prng), left_(knobs.workload.requests) {
@@ -113,4 +113,4 @@ std::optional<Arrival> Workload::next_of_client(std::uint32_t client, Tick now) 
   return Arrival{now + think, draw_request(ModelId(0)), client};
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -9,7 +9,7 @@
 #include "core/events.h"
 #include "sim/knobs.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 // One arrival, without its id: ids are given in the order in which requests arrive.
 struct Arrival {
@@ -50,4 +50,4 @@ class Workload {
   std::uint32_t turn_ = 0;
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

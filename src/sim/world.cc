@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 // Separate streams, so that one fault more does not change who asks for what.
@@ -447,7 +447,7 @@ void World::become_calm() {
 }
 
 void World::apply(Tick now, const Actions& actions) {
-  VRAMD_CHECK(now == now_, "actions belong to the event that came last");
+  TONNAGE_CHECK(now == now_, "actions belong to the event that came last");
   for (const Action& action : actions) {
     if (const auto* profile = std::get_if<Profile>(&action))
       do_profile(*profile);
@@ -466,4 +466,4 @@ void World::apply(Tick now, const Actions& actions) {
   }
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

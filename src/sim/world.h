@@ -16,7 +16,7 @@
 #include "sim/knobs.h"
 #include "sim/workload.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 struct Happening {
   Tick at;
@@ -224,4 +224,4 @@ class World {
   std::array<std::uint64_t, kFaults> fault_hits_{};
 };
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -4,7 +4,7 @@
 
 #include "sim/world.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 namespace {
 
 PoolId pool_of(std::size_t device) {
@@ -186,4 +186,4 @@ void World::calm_devices() {
     agenda_.add(now_, {Kind::calm_stalls});
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -4,7 +4,7 @@
 
 #include "sim/world.h"
 
-namespace vramd::sim {
+namespace tonnage::sim {
 
 void World::do_profile(const Profile& action) {
   const ModelTruth& truth = knobs_.models[action.model.value];
@@ -395,4 +395,4 @@ void World::move_foreign() {
       faults_.chance(300) ? knobs_.foreign : permille_of(knobs_.capacity, faults_.between(0, 700));
 }
 
-}  // namespace vramd::sim
+}  // namespace tonnage::sim

@@ -1,4 +1,4 @@
-// A libcuda.so.1 over the shared device set: what vramd calls, in an order that is not NVML's.
+// A libcuda.so.1 over the shared device set: what tonnage calls, in an order that is not NVML's.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

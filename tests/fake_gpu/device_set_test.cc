@@ -53,7 +53,7 @@ class Child {
 class DeviceSetTest : public testing::Test {
  protected:
   DeviceSetTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "vramd-set-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "tonnage-set-XXXXXX").string();
     ::close(::mkstemp(name.data()));
     path_ = name;
     set_ = std::make_unique<SharedSet>(path_, true);

@@ -1,4 +1,4 @@
-// A libnvidia-ml.so.1 over the shared device set: what vramd calls, and nothing else.
+// A libnvidia-ml.so.1 over the shared device set: what tonnage calls, and nothing else.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>

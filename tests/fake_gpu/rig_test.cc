@@ -17,7 +17,7 @@
 #include "probe/gpu/device_probe.h"
 #include "probe/gpu/nvml.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using fake_gpu::SharedSet;
@@ -32,7 +32,8 @@ constexpr const char* kSecond = "GPU-66666666-7777-8888-9999-000000000000";
 class Rig : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string name = (std::filesystem::temp_directory_path() / "vramd-fake-gpu-XXXXXX").string();
+    std::string name =
+        (std::filesystem::temp_directory_path() / "tonnage-fake-gpu-XXXXXX").string();
     const int fd = ::mkstemp(name.data());
     ASSERT_GE(fd, 0) << "needs a writable temporary folder";
     ::close(fd);
@@ -212,14 +213,14 @@ TEST_F(Rig, TheOtherGpuIsMeasuredWhileOneIsLost) {
 
 TEST_F(Rig, ALibraryThatIsNotThereIsNoGpu) {
   const auto survey = make_device_probe({.root = sources().root,
-                                         .nvml = "libvramd-none.so.1",
-                                         .cuda = "libvramd-none-either.so.1",
-                                         .nvidia_smi = "vramd-no-nvidia-smi"})
+                                         .nvml = "libtonnage-none.so.1",
+                                         .cuda = "libtonnage-none-either.so.1",
+                                         .nvidia_smi = "tonnage-no-nvidia-smi"})
                           .survey();
   EXPECT_TRUE(survey.devices.empty());
   ASSERT_EQ(survey.failed.size(), 4U);
   EXPECT_EQ(survey.failed[0].source, "nvml");
-  EXPECT_THAT(survey.failed[0].why, HasSubstr("cannot open libvramd-none.so.1"));
+  EXPECT_THAT(survey.failed[0].why, HasSubstr("cannot open libtonnage-none.so.1"));
 }
 
 TEST_F(Rig, WithoutNvmlTheUseComesFromNvidiaSmi) {
@@ -336,4 +337,4 @@ TEST_F(Rig, EveryErrorOfCudaIsNamed) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,11 +8,11 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  vramd::ConfigInputs inputs;
-  inputs.file_name = "vramd.yaml";
+  tonnage::ConfigInputs inputs;
+  inputs.file_name = "tonnage.yaml";
   inputs.yaml = std::string(text);
-  inputs.file_folder = "/etc/vramd";
+  inputs.file_folder = "/etc/tonnage";
   inputs.working_folder = "/";
-  (void)vramd::parse_config(inputs);
+  (void)tonnage::parse_config(inputs);
   return 0;
 }

@@ -7,7 +7,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)vramd::parse_dry_run(text);
-  (void)vramd::dry_run_failure(text);
+  (void)tonnage::parse_dry_run(text);
+  (void)tonnage::dry_run_failure(text);
   return 0;
 }

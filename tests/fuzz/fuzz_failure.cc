@@ -16,10 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     lines.push_back(text.substr(at, end - at));
     at = end + 1;
   }
-  (void)vramd::classify_exit({.code = 1}, false, lines);
-  const auto answer = vramd::classify_answer(500, text, lines);
-  const auto needed = answer.detail.needed.value_or(vramd::Bytes{});
-  VRAMD_CHECK(needed >= vramd::Bytes{} && needed.count <= std::int64_t{1} << 50,
-              "an amount is one that a machine could have");
+  (void)tonnage::classify_exit({.code = 1}, false, lines);
+  const auto answer = tonnage::classify_answer(500, text, lines);
+  const auto needed = answer.detail.needed.value_or(tonnage::Bytes{});
+  TONNAGE_CHECK(needed >= tonnage::Bytes{} && needed.count <= std::int64_t{1} << 50,
+                "an amount is one that a machine could have");
   return 0;
 }

@@ -16,8 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::memcpy(out, data + offset, count);
     return count;
   };
-  (void)vramd::parse_gguf("input", text.size(), read_at);
+  (void)tonnage::parse_gguf("input", text.size(), read_at);
   // As if the file had been longer when its size was asked for.
-  (void)vramd::parse_gguf("input", text.size() * 1000, read_at);
+  (void)tonnage::parse_gguf("input", text.size() * 1000, read_at);
   return 0;
 }

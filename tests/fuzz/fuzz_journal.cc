@@ -9,13 +9,13 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)vramd::journal::decode_header(text);
-  const auto step = vramd::journal::decode_step(text);
+  (void)tonnage::journal::decode_header(text);
+  const auto step = tonnage::journal::decode_step(text);
   if (!step)
     return 0;
   std::string line;
-  vramd::journal::encode_step(step->number, step->at, step->event, step->actions, line);
-  const auto again = vramd::journal::decode_step(line);
+  tonnage::journal::encode_step(step->number, step->at, step->event, step->actions, line);
+  const auto again = tonnage::journal::decode_step(line);
   if (!again || *again != *step)
     std::abort();
   return 0;

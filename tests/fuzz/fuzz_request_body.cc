@@ -7,7 +7,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)vramd::api::read_body("application/json", text);
-  (void)vramd::api::read_body("multipart/form-data; boundary=xx", text);
+  (void)tonnage::api::read_body("application/json", text);
+  (void)tonnage::api::read_body("multipart/form-data; boundary=xx", text);
   return 0;
 }

@@ -9,6 +9,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto is_model = [](std::string_view name) { return name.size() % 2 == 0; };
   for (const char* method : {"GET", "POST", "PUT", "DELETE", "OPTIONS"})
-    (void)vramd::api::route(method, text, is_model);
+    (void)tonnage::api::route(method, text, is_model);
   return 0;
 }

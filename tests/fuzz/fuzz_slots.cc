@@ -7,6 +7,6 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)vramd::count_busy_slots(text);
+  (void)tonnage::count_busy_slots(text);
   return 0;
 }

@@ -3,7 +3,7 @@
 
   tests/gpu/nvidia.py [--build DIR] [--engine LLAMA_SERVER] [--limit SIZE]
 
-Needs a card, a build of vramd, and a llama-server that lists it (`llama-server --list-devices`):
+Needs a card, a build of tonnage, and a llama-server that lists it (`llama-server --list-devices`):
 the built engine with a CUDA or Vulkan plug-in beside it (see docs/howto/gpu-memory.md). Models are
 the demo models of the tests; --limit is how much of the card they may use together: by default
 room for two, each with the 450 MiB that a CUDA context takes. Nothing of the card's settings is
@@ -32,7 +32,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=lambda text: Path(text).resolve(),
                         default=ROOT / "build/release")
-    parser.add_argument("--engine", type=Path, help="a llama-server; else the one that vramd finds")
+    parser.add_argument("--engine", type=Path,
+                        help="a llama-server; else the one that tonnage finds")
     parser.add_argument("--limit", default="1200MiB")
     return parser.parse_args()
 
@@ -47,7 +48,7 @@ def require(holds, what):
 
 
 def doctor(args, env):
-    done = subprocess.run([args.build / "vramd", "doctor", "--json"], capture_output=True,
+    done = subprocess.run([args.build / "tonnage", "doctor", "--json"], capture_output=True,
                           text=True, check=False, env=env)
     return json.loads(done.stdout)["gpus"]
 
@@ -105,7 +106,7 @@ def scenario_many_requests(daemon, measured):
 
 
 def scenario_release(daemon, measured):
-    """After an unload the card shows the memory free, and vramd knows when."""
+    """After an unload the card shows the memory free, and tonnage knows when."""
     from daemon import wait_until
     name = next(name for name, model in daemon.models().items() if model["state"] == "ready")
     held = gpu_pool(daemon)["used_bytes"]
@@ -140,11 +141,11 @@ SCENARIOS = [scenario_placement, scenario_many_requests, scenario_release, scena
 
 def main():
     args = arguments()
-    os.environ["VRAMD_BUILD_DIR"] = str(args.build)
+    os.environ["TONNAGE_BUILD_DIR"] = str(args.build)
     sys.path.insert(0, str(ROOT / "tests/integration"))
     env = dict(os.environ)
     if args.engine:
-        env["VRAMD_ENGINE_LLAMA_SERVER"] = str(args.engine.resolve())
+        env["TONNAGE_ENGINE_LLAMA_SERVER"] = str(args.engine.resolve())
     if shutil.which("nvidia-smi") is None or not doctor(args, env)["devices"]:
         print("tests/gpu: there is no NVIDIA GPU here", file=sys.stderr)
         return NO_CARD

@@ -66,12 +66,12 @@ class Shapes(unittest.TestCase):
 
     def check_metrics(self, daemon):
         text = daemon.request("GET", "/metrics")[2]
-        for pattern in (r'vramd_model_predicted_bytes\{model="demo-medium",pool="host"\} [1-9]',
-                        r'vramd_model_reserved_bytes\{model="demo-medium",pool="host"\} [1-9]',
-                        r'vramd_model_weights_bytes\{model="demo-medium"\} [1-9]',
-                        r'vramd_pool_used_bytes\{pool="host"\} [1-9]',
-                        r'vramd_pool_pressure_level\{pool="host"\} 0',
-                        r'vramd_evictions_total\{model="demo-small",reason="room_for_other"\} 1'):
+        for pattern in (r'tonnage_model_predicted_bytes\{model="demo-medium",pool="host"\} [1-9]',
+                        r'tonnage_model_reserved_bytes\{model="demo-medium",pool="host"\} [1-9]',
+                        r'tonnage_model_weights_bytes\{model="demo-medium"\} [1-9]',
+                        r'tonnage_pool_used_bytes\{pool="host"\} [1-9]',
+                        r'tonnage_pool_pressure_level\{pool="host"\} 0',
+                        r'tonnage_evictions_total\{model="demo-small",reason="room_for_other"\} 1'):
             self.assertRegex(text, pattern)
 
     def check_command_line(self, daemon):
@@ -112,9 +112,9 @@ class Contract(unittest.TestCase):
                     counted += 1
                     bare = daemon.request(method.upper(), real, "{}",
                                           {"Content-Type": "application/json"})[0]
-                    self.assertEqual(bare, 200 if operation["x-vramd-scope"] == "open" else 401,
+                    self.assertEqual(bare, 200 if operation["x-tonnage-scope"] == "open" else 401,
                                      f"{method} {real}")
-                    if operation["x-vramd-scope"] in ("read", "admin"):
+                    if operation["x-tonnage-scope"] in ("read", "admin"):
                         status, _, text = daemon.request(method.upper(), real, "{}", headers)
                         self.assertEqual(status, 403, f"{method} {real}: {text[:200]}")
             self.assertGreater(counted, 40)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import unittest
 
-from daemon import VRAMD, Daemon, demo_models, free_port, wait_until
+from daemon import TONNAGE, Daemon, demo_models, free_port, wait_until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -77,7 +77,7 @@ class BadInput(unittest.TestCase):
 
     def test_a_model_larger_than_the_budget(self):
         error = self.error(self.daemon.chat("huge"), 400)
-        facts = error["vramd"]
+        facts = error["tonnage"]
         self.assertEqual(facts["reason"], "never_fits")
         self.assertGreater(facts["needed_bytes"], facts["usable_bytes"])
         self.assertEqual(facts["usable_bytes"], 120 << 20)
@@ -92,7 +92,7 @@ class BadInput(unittest.TestCase):
 
     def test_odd_names(self):
         status, headers, text = self.daemon.chat("org/model:7b q4", max_tokens=4)
-        self.assertEqual((status, headers["x-vramd-model"]), (200, "org/model:7b q4"), text)
+        self.assertEqual((status, headers["x-tonnage-model"]), (200, "org/model:7b q4"), text)
         for path in ("/api/memory/models/org%2Fmodel%3A7b%20q4", "/v1/models/org/model:7b%20q4"):
             self.assertEqual(self.daemon.request("GET", path)[0], 200, path)
         self.assertEqual(self.daemon.chat("gpt-4o-mini", max_tokens=4)[0], 200)
@@ -194,9 +194,10 @@ class BadSetup(unittest.TestCase):
     def serve(self, config, *arguments, env=None):
         daemon = Daemon(config)
         try:
-            return subprocess.run([str(VRAMD), "serve", "--config", str(daemon.config), *arguments],
-                                  env={**daemon.env, **(env or {})}, stdin=subprocess.DEVNULL,
-                                  capture_output=True, text=True, timeout=30, check=False)
+            return subprocess.run(
+                [str(TONNAGE), "serve", "--config", str(daemon.config), *arguments],
+                env={**daemon.env, **(env or {})}, stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=30, check=False)
         finally:
             shutil.rmtree(daemon.folder)
 
@@ -207,7 +208,7 @@ class BadSetup(unittest.TestCase):
             "queue:\n  yield_after: 5\nmodels:\n  a: {gguf: /x.gguf}\n": [":2:", "unit"],
             "budgets:\n  host: {limit: 5 bananas}\nmodels:\n  a: {gguf: /x.gguf}\n":
                 [":2:", "bananas"],
-            "models: [\n": ["vramd.yaml:"],
+            "models: [\n": ["tonnage.yaml:"],
             "listen: 0.0.0.0:9000\nmodels:\n  a: {gguf: /x.gguf}\n": [":1:", "insecure"],
         }
         for text, words in cases.items():
@@ -230,16 +231,16 @@ class BadSetup(unittest.TestCase):
 
     def test_a_runtime_folder_that_cannot_be(self):
         result = self.serve({"models": {"a": {"gguf": "/x.gguf"}}}, "--listen", "127.0.0.1:0",
-                            env={"VRAMD_RUNTIME_DIR": "/proc/vramd"})
+                            env={"TONNAGE_RUNTIME_DIR": "/proc/tonnage"})
         self.assertEqual(result.returncode, 1, result.stderr)
-        self.assertIn("/proc/vramd", result.stderr)
+        self.assertIn("/proc/tonnage", result.stderr)
 
     def test_a_second_daemon_in_one_folder(self):
         folder = demo_models("test")
         config = {"models": {"m": {"gguf": str(next(folder.glob("*.gguf")))}}}
         with Daemon(config) as daemon:
             result = self.serve(config, "--listen", "127.0.0.1:0",
-                                env={"VRAMD_RUNTIME_DIR": str(daemon.runtime)})
+                                env={"TONNAGE_RUNTIME_DIR": str(daemon.runtime)})
             self.assertEqual(result.returncode, 1, result.stderr)
             self.assertIn(str(daemon.process.pid), result.stderr)
 

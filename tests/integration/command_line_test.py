@@ -59,7 +59,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(self.daemon.command("lod").returncode, 2)
         nobody = self.daemon.command("status", "--runtime-dir", str(self.daemon.folder / "none"))
         self.assertEqual(nobody.returncode, 3)
-        self.assertIn("vramd serve", nobody.stderr)
+        self.assertIn("tonnage serve", nobody.stderr)
 
     def test_doctor_and_check(self):
         # Its status depends on whether somebody uses the default port.

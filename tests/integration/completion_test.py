@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import unittest
 
-from daemon import VRAMD, Daemon, demo_models
+from daemon import TONNAGE, Daemon, demo_models
 
 
 class Completion(unittest.TestCase):
@@ -26,37 +26,37 @@ class Completion(unittest.TestCase):
         """What bash offers for the line, in its order."""
         # bash splits its words at COMP_WORDBREAKS; the script reads the line itself.
         script = ('source <("$1" completion bash) || exit 1; COMP_LINE=$2; COMP_POINT=${#2}; '
-                  'COMP_WORDS=("$1"); _vramd; printf "%s\\n" "${COMPREPLY[@]}"')
-        result = subprocess.run(["bash", "--norc", "-c", script, "bash", str(VRAMD), line],
+                  'COMP_WORDS=("$1"); _tonnage; printf "%s\\n" "${COMPREPLY[@]}"')
+        result = subprocess.run(["bash", "--norc", "-c", script, "bash", str(TONNAGE), line],
                                 env=env or self.daemon.env, capture_output=True, text=True,
                                 timeout=60, check=False)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         return result.stdout.split("\n")[:-1]
 
     def test_commands_options_and_values(self):
-        self.assertEqual(self.completed("vramd lo"), ["load", "log"])
-        self.assertIn("history", self.completed("vramd "))
-        self.assertEqual(self.completed("vramd serve --mod"), ["--models"])
-        self.assertEqual(self.completed("vramd log w"), ["warn"])
-        self.assertEqual(self.completed("vramd serve --log-level "),
+        self.assertEqual(self.completed("tonnage lo"), ["load", "log"])
+        self.assertIn("history", self.completed("tonnage "))
+        self.assertEqual(self.completed("tonnage serve --mod"), ["--models"])
+        self.assertEqual(self.completed("tonnage log w"), ["warn"])
+        self.assertEqual(self.completed("tonnage serve --log-level "),
                          ["debug", "info", "warn", "error"])
-        self.assertEqual(self.completed("vramd completion z"), ["zsh"])
-        self.assertEqual(self.completed("vramd why x --limit "), [""])
+        self.assertEqual(self.completed("tonnage completion z"), ["zsh"])
+        self.assertEqual(self.completed("tonnage why x --limit "), [""])
 
     def test_models_of_the_running_daemon(self):
-        self.assertEqual(self.completed("vramd load t"), ["test-a"])
-        self.assertEqual(self.completed("vramd why an"), [r"an\ alias"])
-        self.assertEqual(self.completed("vramd events --model org"), ["org/test:8b"])
+        self.assertEqual(self.completed("tonnage load t"), ["test-a"])
+        self.assertEqual(self.completed("tonnage why an"), [r"an\ alias"])
+        self.assertEqual(self.completed("tonnage events --model org"), ["org/test:8b"])
         # Behind a colon, bash replaces only what follows it.
-        self.assertEqual(self.completed("vramd pin org/test:"), ["8b"])
+        self.assertEqual(self.completed("tonnage pin org/test:"), ["8b"])
 
     def test_without_a_daemon_it_is_silent(self):
-        env = {**self.daemon.env, "VRAMD_RUNTIME_DIR": "/nonexistent"}
-        self.assertEqual(self.completed("vramd load ", env), [""])
+        env = {**self.daemon.env, "TONNAGE_RUNTIME_DIR": "/nonexistent"}
+        self.assertEqual(self.completed("tonnage load ", env), [""])
 
     def test_other_shells_can_read_theirs(self):
         for shell in ("zsh", "fish"):
-            script = subprocess.check_output([VRAMD, "completion", shell], text=True)
+            script = subprocess.check_output([TONNAGE, "completion", shell], text=True)
             self.assertIn("history", script)
             if not shutil.which(shell):
                 continue  # the text is checked by the unit tests
@@ -67,12 +67,12 @@ class Completion(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("groff"), "groff is not installed here")
     def test_the_manual_page_is_good_roff(self):
-        page = subprocess.check_output([VRAMD, "man"])
+        page = subprocess.check_output([TONNAGE, "man"])
         shown = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-P-c"], input=page,
                                capture_output=True, check=False)
         self.assertEqual((shown.returncode, shown.stderr.decode()), (0, ""))
         text = re.sub(".\b", "", shown.stdout.decode())  # it prints bold letters twice
-        for words in ("vramd history", "EXIT STATUS", "No daemon answers.", "--since DURATION"):
+        for words in ("tonnage history", "EXIT STATUS", "No daemon answers.", "--since DURATION"):
             self.assertIn(words, text)
 
 

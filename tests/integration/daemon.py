@@ -1,4 +1,4 @@
-"""A real vramd daemon on demo models, for the tests of this folder."""
+"""A real tonnage daemon on demo models, for the tests of this folder."""
 
 import contextlib
 import http.client
@@ -15,11 +15,11 @@ import threading
 import time
 from pathlib import Path
 
-BUILD = Path(os.environ.get("VRAMD_BUILD_DIR", Path(__file__).parents[2] / "build/release"))
-CACHE = Path(os.environ.get("VRAMD_CACHE_DIR")
-             or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vramd")
+BUILD = Path(os.environ.get("TONNAGE_BUILD_DIR", Path(__file__).parents[2] / "build/release"))
+CACHE = Path(os.environ.get("TONNAGE_CACHE_DIR")
+             or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tonnage")
 MODELS = CACHE / "test-models"
-VRAMD = BUILD / "vramd"
+TONNAGE = BUILD / "tonnage"
 START_S_MAX = 30
 PAUSE = threading.Event()  # never set
 
@@ -28,7 +28,7 @@ def demo_models(preset):
     """The folder of a preset's models; written once, kept between runs."""
     folder = MODELS / preset
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run([BUILD / "vramd-demo-models", folder, "--preset", preset], check=True,
+    subprocess.run([BUILD / "tonnage-demo-models", folder, "--preset", preset], check=True,
                    stdout=subprocess.DEVNULL)
     return folder
 
@@ -49,17 +49,17 @@ class Daemon:
     """Starts in a folder of its own and is gone at the end of the `with` block."""
 
     def __init__(self, config, env=None, arguments=(), stderr=subprocess.STDOUT):
-        self.folder = Path(tempfile.mkdtemp(prefix="vramd-test-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="tonnage-test-"))
         self.runtime = self.folder / "run"
-        self.config = self.folder / "vramd.yaml"
+        self.config = self.folder / "tonnage.yaml"
         text = config if isinstance(config, str) else json.dumps(config, indent=1)
         self.config.write_text(text, encoding="utf-8")
         # The runner's own variables would be warned about as misspelt settings.
         inherited = {name: value for name, value in os.environ.items()
-                     if name not in ("VRAMD_BUILD_DIR", "VRAMD_ENGINE_DIR")}
+                     if name not in ("TONNAGE_BUILD_DIR", "TONNAGE_ENGINE_DIR")}
         self.state_dir = self.folder / "state"
-        self.env = {**inherited, "VRAMD_RUNTIME_DIR": str(self.runtime),
-                    "VRAMD_STATE_DIR": str(self.state_dir), **(env or {})}
+        self.env = {**inherited, "TONNAGE_RUNTIME_DIR": str(self.runtime),
+                    "TONNAGE_STATE_DIR": str(self.state_dir), **(env or {})}
         self.arguments = list(arguments)
         self.stderr = stderr  # by default it joins standard output in `log`
         self.process = None
@@ -69,7 +69,7 @@ class Daemon:
         self.listening = threading.Event()
 
     def command_line(self):
-        return [str(VRAMD), "serve", "--config", str(self.config), "--listen", "127.0.0.1:0",
+        return [str(TONNAGE), "serve", "--config", str(self.config), "--listen", "127.0.0.1:0",
                 *self.arguments]
 
     def __enter__(self):
@@ -157,7 +157,7 @@ class Daemon:
 
     def command(self, *words, env=None):
         """Runs a subcommand against this daemon."""
-        return subprocess.run([str(VRAMD), *words], env={**self.env, **(env or {})},
+        return subprocess.run([str(TONNAGE), *words], env={**self.env, **(env or {})},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
                               check=False)
 

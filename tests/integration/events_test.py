@@ -1,4 +1,4 @@
-"""`vramd events`: decisions as sentences, as they are made, over a daemon that is started anew."""
+"""`tonnage events`: decisions as sentences, as they are made, over a daemon that is restarted."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from daemon import VRAMD, Daemon, demo_models, wait_until
+from daemon import TONNAGE, Daemon, demo_models, wait_until
 
 
 def config():
@@ -21,12 +21,12 @@ def config():
 
 
 class Follower:
-    """`vramd events --follow` beside a daemon."""
+    """`tonnage events --follow` beside a daemon."""
 
     def __init__(self, daemon, *words):
-        self.process = subprocess.Popen([str(VRAMD), "events", "--follow", *words], env=daemon.env,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [str(TONNAGE), "events", "--follow", *words], env=daemon.env,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.lines, self.said = [], []
         self.readers = [threading.Thread(target=self._read, args=(stream, into), daemon=True)
                         for stream, into in ((self.process.stdout, self.lines),
@@ -79,7 +79,7 @@ class Events(unittest.TestCase):
             wait_until(lambda: any("waiting until" in line for line in follower.said), 20,
                        "it says that the daemon has gone")
             seen = len(follower.lines)
-            with Daemon(config(), env={"VRAMD_RUNTIME_DIR": str(daemon.runtime)}) as later:
+            with Daemon(config(), env={"TONNAGE_RUNTIME_DIR": str(daemon.runtime)}) as later:
                 # More decisions than were seen before: their numbers alone would hide some.
                 for model in ("test-b", "test-a"):
                     self.assertEqual(later.chat(model)[0], 200)

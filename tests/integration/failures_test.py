@@ -14,7 +14,7 @@ from pathlib import Path
 
 from daemon import Daemon, demo_models, wait_until
 
-ENGINE = Path(os.environ["VRAMD_ENGINE_DIR"]) if "VRAMD_ENGINE_DIR" in os.environ else None
+ENGINE = Path(os.environ["TONNAGE_ENGINE_DIR"]) if "TONNAGE_ENGINE_DIR" in os.environ else None
 
 
 def config(folder, names=("demo-small", "demo-medium"), slots=2, **more):
@@ -61,14 +61,14 @@ class Failures(unittest.TestCase):
             wait_until(lambda: daemon.models()["demo-small"]["leases"] == 8, 20, "8 leases")
             os.kill(daemon.server_pid("demo-small"), signal.SIGKILL)
             self.check_all_answered(threads, results, "demo-small")
-            self.assertTrue(any("x-vramd-replays" in r[1] for r in results))
+            self.assertTrue(any("x-tonnage-replays" in r[1] for r in results))
             kinds = [e["kind"] for e in daemon.events()]
             self.assertEqual([e["failure"] for e in daemon.events() if e["kind"] == "fail"],
                              ["crashed"])
             self.assertEqual(kinds.count("replay"), 8)
             metrics = daemon.request("GET", "/metrics")[2]
-            self.assertIn("\nvramd_connections 1\n", metrics)
-            self.assertIn('vramd_failures_total{kind="crashed",model="demo-small"} 1', metrics)
+            self.assertIn("\ntonnage_connections 1\n", metrics)
+            self.assertIn('tonnage_failures_total{kind="crashed",model="demo-small"} 1', metrics)
 
     def test_a_stopped_server_is_replaced(self):
         with Daemon(config(self.folder)) as daemon:
@@ -165,7 +165,7 @@ class Failures(unittest.TestCase):
     def test_a_start_that_hangs(self):
         """A fake engine that never gets ready for one model and is the real one for the others."""
         if ENGINE is None:
-            self.skipTest("needs VRAMD_ENGINE_DIR, run it through tools/integration")
+            self.skipTest("needs TONNAGE_ENGINE_DIR, run it through tools/integration")
         slow = config(self.folder, load={"stall_after": "1s", "timeout": "4s", "attempts": 1,
                                          "retry_backoff_min": "1s"})
         daemon = Daemon(slow)
@@ -180,7 +180,7 @@ if "demo-medium" in sys.argv and os.path.exists({str(marker)!r}):
 os.execv({str(ENGINE / "llama-server")!r}, ["llama-server", *sys.argv[1:]])
 """, encoding="utf-8")
         fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
-        daemon.env["VRAMD_ENGINE_LLAMA_SERVER"] = str(fake)
+        daemon.env["TONNAGE_ENGINE_LLAMA_SERVER"] = str(fake)
         with daemon:
             threads, results = self.together(daemon, 1, "demo-medium")
 
@@ -235,7 +235,7 @@ class Degrading(unittest.TestCase):
             loads = [e for e in daemon.events(model="demo-small")
                      if e["kind"] in ("load", "degrade")]
             shown = daemon.command("ps", "--runtime-dir", str(daemon.runtime)).stdout
-            return loads[0], shown, int(headers["x-vramd-wait-ms"])
+            return loads[0], shown, int(headers["x-tonnage-wait-ms"])
 
     def test_it_waits_for_the_target(self):
         load, _, waited_ms = self.run_case("60s", 10)

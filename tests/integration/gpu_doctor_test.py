@@ -1,4 +1,4 @@
-"""What vramd doctor says of GPUs, on driver libraries that are not a driver's (tests/fake_gpu)."""
+"""What tonnage doctor says of GPUs, on the fake driver libraries of tests/fake_gpu."""
 
 import json
 import os
@@ -7,9 +7,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from daemon import VRAMD
+from daemon import TONNAGE
 
-RIG = Path(VRAMD).parent / "fake_gpu"
+RIG = Path(TONNAGE).parent / "fake_gpu"
 FIRST = "GPU-11111111-2222-3333-4444-555555555555"
 SECOND = "GPU-66666666-7777-8888-9999-000000000000"
 GIB = 1 << 30
@@ -31,7 +31,7 @@ class GpuDoctor(unittest.TestCase):
                            FAKE_GPU_STATE=str(self.state),
                            LD_LIBRARY_PATH=str(RIG / rig),
                            PATH=f"{RIG / rig}:{os.environ['PATH']}", **more)
-        return subprocess.run([VRAMD, "doctor", *arguments], env=environment, text=True,
+        return subprocess.run([TONNAGE, "doctor", *arguments], env=environment, text=True,
                               capture_output=True, check=False)
 
     def gpus(self, **more):
@@ -84,11 +84,11 @@ class GpuDoctor(unittest.TestCase):
         file = self.folder / "devices.json"
         file.write_text(json.dumps({"devices": [
             {"id": "GPU-x", "total_bytes": 4 * GIB, "used_bytes": GIB}]}), encoding="utf-8")
-        (card,) = self.gpus(VRAMD_DEVICES_FILE=str(file))["devices"]
+        (card,) = self.gpus(TONNAGE_DEVICES_FILE=str(file))["devices"]
         self.assertEqual((card["id"], card["source"], card["free_bytes"]),
                          ("GPU-x", "injected", 3 * GIB))
         file.write_text("{", encoding="utf-8")
-        gpus = self.gpus(VRAMD_DEVICES_FILE=str(file))
+        gpus = self.gpus(TONNAGE_DEVICES_FILE=str(file))
         self.assertEqual(gpus["devices"][0]["id"], FIRST)
         self.assertEqual(gpus["failed"][0]["source"], "injected")
 

@@ -5,7 +5,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from daemon import VRAMD, Daemon
+from daemon import TONNAGE, Daemon
 from gpu_rig import FIRST, GIB, MIB, SECOND, Card, GpuRig
 
 SMALL = Card()
@@ -144,7 +144,7 @@ class Machines(unittest.TestCase):
         rig = self.rig(SMALL)
         rig.behave(no_devices=True)
         file = config(rig, {"two": 2})
-        with Daemon(file, env={"VRAMD_ENGINE_LLAMA_SERVER": str(rig.engine / "llama-server")}
+        with Daemon(file, env={"TONNAGE_ENGINE_LLAMA_SERVER": str(rig.engine / "llama-server")}
                     ) as daemon:
             if len(self.pools(daemon)) != 1:
                 self.skipTest("needs a machine without a GPU")
@@ -153,7 +153,7 @@ class Machines(unittest.TestCase):
 
     def test_doctor_agrees_with_the_daemon(self):
         rig = self.rig(SMALL, LARGE)
-        told = subprocess.run([VRAMD, "doctor"], env={**os.environ, **rig.environment(),
+        told = subprocess.run([TONNAGE, "doctor"], env={**os.environ, **rig.environment(),
                                                       "XDG_CONFIG_HOME": str(rig.folder)},
                               capture_output=True, text=True, check=False)
         self.assertIn(FIRST, told.stdout)

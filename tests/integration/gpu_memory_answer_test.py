@@ -27,7 +27,7 @@ class MemoryAnswers(unittest.TestCase):
         status, headers, text = answer
         self.assertEqual(status, 200, text)
         self.assertTrue(text.startswith("two:"), text)
-        self.assertEqual(headers.get("x-vramd-replays"), replays)
+        self.assertEqual(headers.get("x-tonnage-replays"), replays)
 
     def test_the_client_does_not_see_it(self):
         with self.rig.daemon(config(self.rig)) as daemon:
@@ -47,7 +47,7 @@ class MemoryAnswers(unittest.TestCase):
                           "HTTP 500: ", why)
             self.assertIn("cudaMalloc failed: out of memory", why)
             metrics = daemon.request("GET", "/metrics")[2]
-            self.assertIn('vramd_failures_total{kind="out_of_device_memory",model="two"} 2',
+            self.assertIn('tonnage_failures_total{kind="out_of_device_memory",model="two"} 2',
                           metrics)
 
     def test_several_requests_of_a_batch(self):
@@ -76,8 +76,8 @@ class MemoryAnswers(unittest.TestCase):
             status, _, text = self.ask_for_events(daemon)
             self.assertEqual(status, 200)
             lines = [line for line in text.splitlines() if line]
-            self.assertTrue(lines[0].startswith(": vramd queue place"), text)
-            self.assertTrue(lines[1].startswith(": vramd queue place"), text)
+            self.assertTrue(lines[0].startswith(": tonnage queue place"), text)
+            self.assertTrue(lines[1].startswith(": tonnage queue place"), text)
             self.assertEqual(lines[-1], "data: [DONE]")
             self.assertNotIn("error", text)
             self.assertEqual(self.failures(daemon), ["out_of_device_memory"])
@@ -101,9 +101,9 @@ class MemoryAnswers(unittest.TestCase):
                 self.assertEqual((status, text), (500, PLAIN_ERROR))
                 self.assertTrue(headers["content-type"].startswith("application/json"), headers)
                 self.assertEqual(headers["content-length"], str(len(PLAIN_ERROR)))
-                self.assertEqual(headers["x-vramd-model"], "two")
-                self.assertIn("x-vramd-request", headers)
-                self.assertNotIn("x-vramd-replays", headers)
+                self.assertEqual(headers["x-tonnage-model"], "two")
+                self.assertIn("x-tonnage-request", headers)
+                self.assertNotIn("x-tonnage-replays", headers)
             self.assertEqual(daemon.server_pid("two"), first)
             self.assertEqual(self.failures(daemon), [])
 

@@ -52,7 +52,7 @@ class Recovery(unittest.TestCase):
             self.assertEqual(daemon.chat("two")[0], 200)
             rig.behave("two", oom_at=4)
             results = self.ask_four(daemon)
-            self.assertTrue(any("x-vramd-replays" in headers for _, headers, _ in results))
+            self.assertTrue(any("x-tonnage-replays" in headers for _, headers, _ in results))
             self.assertEqual(self.failures(daemon), ["out_of_device_memory"])
             self.assertTrue(self.on_device(daemon))
 

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon import BUILD, VRAMD, Daemon, wait_until
+from daemon import BUILD, TONNAGE, Daemon, wait_until
 from sparse_model import write_model
 
 PROGRAMS = BUILD / "fake_gpu"
@@ -49,7 +49,7 @@ class GpuRig:
         self.behaviour = {}
 
     def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="vramd-rig-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="tonnage-rig-"))
         self.state = self.folder / "gpus"
         self.engine = self.folder / "engine"
         self.engine.mkdir()
@@ -141,14 +141,14 @@ class GpuRig:
     def environment(self, **more):
         return {"FAKE_GPU_STATE": str(self.state), "LD_LIBRARY_PATH": str(self.drivers),
                 "PATH": f"{self.drivers}:{os.environ['PATH']}",
-                "VRAMD_ENGINE_LLAMA_SERVER": str(self.engine / "llama-server"), **more}
+                "TONNAGE_ENGINE_LLAMA_SERVER": str(self.engine / "llama-server"), **more}
 
     def daemon(self, config, env=None, **more):
         return Daemon(config, env=self.environment(**(env or {})), **more)
 
     def doctor(self):
-        """What vramd says of the devices."""
-        done = subprocess.run([VRAMD, "doctor", "--json"], text=True, capture_output=True,
+        """What tonnage says of the devices."""
+        done = subprocess.run([TONNAGE, "doctor", "--json"], text=True, capture_output=True,
                               check=False,
                               env={**os.environ, **self.environment(),
                                    "XDG_CONFIG_HOME": str(self.folder)})

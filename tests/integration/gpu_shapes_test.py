@@ -62,7 +62,8 @@ class GpuShapes(unittest.TestCase):
 
             share = daemon.models()["two"]["devices"][0]
             for field in ("predicted", "reserved", "measured"):
-                shown = self.metric(daemon, f'vramd_model_{field}_bytes{{model="two",pool="gpu0"}}')
+                labels = '{model="two",pool="gpu0"}'
+                shown = self.metric(daemon, f"tonnage_model_{field}_bytes{labels}")
                 self.assertGreater(shown, 2048 * MIB)
                 self.assertAlmostEqual(shown, share[f"{field}_bytes"], delta=64 * MIB)
 
@@ -84,9 +85,10 @@ class GpuShapes(unittest.TestCase):
                 self.assertEqual(daemon.get_json("/memory/stats")["pressure_level"], "MODERATE")
                 health = daemon.get_json("/memory/health")
                 self.assertEqual((health["healthy"], health["pressure"]), (True, "MODERATE"))
-                self.assertEqual(self.metric(daemon, 'vramd_pool_pressure_level{pool="gpu0"}'), 1)
-                self.assertGreaterEqual(self.metric(
-                    daemon, 'vramd_pressure_level_changes_total{level="moderate",pool="gpu0"}'), 1)
+                self.assertEqual(self.metric(daemon, 'tonnage_pool_pressure_level{pool="gpu0"}'), 1)
+                changes = "tonnage_pressure_level_changes_total"
+                self.assertGreaterEqual(
+                    self.metric(daemon, changes + '{level="moderate",pool="gpu0"}'), 1)
                 self.assertRegex(self.view(daemon), r"gpu0 .*, moderate for ")
 
     def test_a_failure_and_what_was_done_about_it(self):
@@ -96,12 +98,12 @@ class GpuShapes(unittest.TestCase):
             rig.behave("two", oom_at=1)
             self.assertEqual(daemon.chat("two")[0], 200)
             self.assertEqual(self.metric(
-                daemon, 'vramd_failures_total{kind="out_of_device_memory",model="two"}'), 1)
+                daemon, 'tonnage_failures_total{kind="out_of_device_memory",model="two"}'), 1)
             steps = [e["reason"] for e in daemon.events() if e["kind"] == "recover"]
             self.assertEqual(len(steps), 1)
             self.assertEqual(self.metric(
-                daemon, f'vramd_recoveries_total{{model="two",step="{steps[0]}"}}'), 1)
-            self.assertEqual(self.metric(daemon, 'vramd_model_device_failures{model="two"}'), 1)
+                daemon, f'tonnage_recoveries_total{{model="two",step="{steps[0]}"}}'), 1)
+            self.assertEqual(self.metric(daemon, 'tonnage_model_device_failures{model="two"}'), 1)
             model = daemon.models()["two"]
             self.assertEqual((model["failure_kind"], model["device_failures"]),
                              ("out_of_device_memory", 1))

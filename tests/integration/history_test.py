@@ -73,7 +73,7 @@ class History(unittest.TestCase):
             self.assertEqual(daemon.command("history", "--file", "/nonexistent").returncode, 1)
             self.assertEqual(daemon.command("history", "--since", "soon").returncode, 2)
             # Another daemon on the same state goes on where it ended.
-            with Daemon(config(), env={"VRAMD_STATE_DIR": str(daemon.state_dir)}) as later:
+            with Daemon(config(), env={"TONNAGE_STATE_DIR": str(daemon.state_dir)}) as later:
                 self.assertTrue(any(row["models"] for row in self.rows(later)))
 
     def test_a_damaged_file_is_kept_and_a_new_one_begun(self):

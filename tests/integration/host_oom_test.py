@@ -158,7 +158,7 @@ class GovernedDaemon(Daemon):
 @contextlib.contextmanager
 def servers_by_hand(group, folder, context):
     """One llama-server per model, as a person would start them; yields their ports."""
-    program = Path(os.environ["VRAMD_ENGINE_DIR"]) / "llama-server"
+    program = Path(os.environ["TONNAGE_ENGINE_DIR"]) / "llama-server"
     ports, processes = {}, []
     try:
         for model in MODELS:
@@ -219,10 +219,10 @@ class HostOutOfMemory(unittest.TestCase):
         _, by_hand = self.by_hand(case)
         print(f"\n{case.what}, limit {case.limit_mib} MiB, a program that takes {case.hog_mib} MiB "
               f"at {case.hog_mib_s} MiB/s and gives it back, {CYCLES} times")
-        print(f"  {'':16}{'vramd':>10}{'by hand':>10}")
+        print(f"  {'':16}{'tonnage':>10}{'by hand':>10}")
         for name, value in governed.items():
             print(f"  {name:16}{value:>10}{by_hand[name]:>10}")
-        print("  vramd decided:", ", ".join(f"{n} x {kind}" for kind, n in decided.items()))
+        print("  tonnage decided:", ", ".join(f"{n} x {kind}" for kind, n in decided.items()))
         self.assertEqual([problem for _, problem in results if problem], [])
         self.assertEqual(governed["kernel_kills"], 0)
         self.assertGreater(governed["requests"], 2 * CYCLES)

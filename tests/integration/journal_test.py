@@ -9,7 +9,7 @@ import subprocess
 import threading
 import unittest
 
-from daemon import VRAMD, Daemon, demo_models, wait_until
+from daemon import TONNAGE, Daemon, demo_models, wait_until
 
 MODELS = ["demo-small", "demo-medium", "demo-large"]
 
@@ -26,7 +26,7 @@ def lines_of(folder):
 
 
 def replay(*arguments):
-    return subprocess.run([VRAMD, "replay", *map(str, arguments)], stdin=subprocess.DEVNULL,
+    return subprocess.run([TONNAGE, "replay", *map(str, arguments)], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -153,7 +153,7 @@ class Journal(unittest.TestCase):
 
     def test_a_folder_that_cannot_be_written_is_said_once_and_serving_goes_on(self):
         with Daemon(config(self.folder),
-                    env={"VRAMD_STATE_DIR": "/proc/nobody-may-write-here"}) as daemon:
+                    env={"TONNAGE_STATE_DIR": "/proc/nobody-may-write-here"}) as daemon:
             self.assertEqual(daemon.chat("demo-small")[0], 200)
             wait_until(lambda: "cannot write the journal" in daemon.log, 10, "a warning")
             self.assertEqual(daemon.chat("demo-large")[0], 200)
@@ -164,7 +164,7 @@ class Journal(unittest.TestCase):
             daemon.chat("demo-medium")
             status, headers, _ = daemon.chat("demo-large")
             self.assertEqual(status, 200)
-            number = headers["x-vramd-request"]
+            number = headers["x-tonnage-request"]
             told = daemon.command("why", number).stdout
             self.assertIn(f"Request {number} asked for demo-large with normal priority.", told)
             flat = " ".join(told.split())

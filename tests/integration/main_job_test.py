@@ -108,7 +108,7 @@ class MainJob(unittest.TestCase):
             try:
                 wait_until(lambda: answered[200] >= 4, 30, "the busy model answers")
                 status, headers, text = daemon.chat("demo-medium")
-                waited_ms = int(headers["x-vramd-wait-ms"])
+                waited_ms = int(headers["x-tonnage-wait-ms"])
             finally:
                 stop.set()
                 for thread in threads:
@@ -128,7 +128,7 @@ class MainJob(unittest.TestCase):
             self.assertEqual(daemon.chat("demo-small")[0], 200)
             status, headers, text = daemon.chat("resident")
             self.assertEqual(status, 200)
-            self.assertEqual(headers["x-vramd-model"], "demo-small")
+            self.assertEqual(headers["x-tonnage-model"], "demo-small")
             self.assertTrue(text.startswith("demo-small:"))
             loads = sum(m["loads"] for m in daemon.models().values())
             self.assertEqual(loads, 2)

@@ -50,7 +50,7 @@ class MemoryCgroup:
                 yield 2, Path(point + "/" + os.path.relpath(groups[""], root))
 
     def _make(self, version, parent):
-        path = parent / f"vramd-test-{os.getpid()}"
+        path = parent / f"tonnage-test-{os.getpid()}"
         if version == 2:
             # Fails with "busy" where processes sit in the parent, unless it is the root.
             (parent / "cgroup.subtree_control").write_text("+memory", "ascii")

@@ -8,26 +8,26 @@ import {join} from 'node:path';
 import {after, before, test} from 'node:test';
 import OpenAI from 'openai';
 
-const build = process.env.VRAMD_BUILD_DIR;
-const cache = process.env.VRAMD_CACHE_DIR
-    || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'vramd');
+const build = process.env.TONNAGE_BUILD_DIR;
+const cache = process.env.TONNAGE_CACHE_DIR
+    || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tonnage');
 const models = join(cache, 'test-models', 'test');
-const folder = mkdtempSync(join(tmpdir(), 'vramd-test-'));
+const folder = mkdtempSync(join(tmpdir(), 'tonnage-test-'));
 let daemon, client, decoders, embedder, base;
 
 before(async () => {
   mkdirSync(models, {recursive: true});
-  execFileSync(join(build, 'vramd-demo-models'), [models, '--preset', 'test']);
-  const env = {...process.env, VRAMD_RUNTIME_DIR: join(folder, 'run')};
-  delete env.VRAMD_BUILD_DIR;
-  delete env.VRAMD_ENGINE_DIR;
-  const config = join(folder, 'vramd.yaml');
+  execFileSync(join(build, 'tonnage-demo-models'), [models, '--preset', 'test']);
+  const env = {...process.env, TONNAGE_RUNTIME_DIR: join(folder, 'run')};
+  delete env.TONNAGE_BUILD_DIR;
+  delete env.TONNAGE_ENGINE_DIR;
+  const config = join(folder, 'tonnage.yaml');
   writeFileSync(config, JSON.stringify({
     budgets: {host: {limit: '200MiB'}},
     defaults: {context: 1024, slots: 2},
     keys: [{name: 'app', key: 'secret-of-the-app', scopes: ['infer', 'read']}],
   }));
-  daemon = spawn(join(build, 'vramd'),
+  daemon = spawn(join(build, 'tonnage'),
       ['serve', '--config', config, '--models', models, '--listen', '127.0.0.1:0'],
       {env, stdio: ['ignore', 'pipe', 'inherit']});
   base = await new Promise((resolve, reject) => {
@@ -62,7 +62,7 @@ test('models lists every configured model with its state', async () => {
   assert.ok(decoders.length >= 3);
   assert.ok(embedder);
   for (const model of list.data) assert.equal(model.object, 'model');
-  assert.ok(list.data.find((model) => model.id === decoders[0]).vramd.state);
+  assert.ok(list.data.find((model) => model.id === decoders[0]).tonnage.state);
   const one = await client.models.retrieve(decoders[0]);
   assert.equal(one.id, decoders[0]);
 });

@@ -132,7 +132,7 @@ class Resume(unittest.TestCase):
                        {"ready": ["demo-medium", "demo-large"]}, 10, "the list of ready models")
             daemon.process.send_signal(end)
             daemon.process.wait(30)
-            with Daemon(text, env={"VRAMD_STATE_DIR": str(daemon.state_dir)}) as again:
+            with Daemon(text, env={"TONNAGE_STATE_DIR": str(daemon.state_dir)}) as again:
                 wait_until(lambda: sorted(again.server_pids().values()) ==
                            ["demo-large", "demo-medium"], 20, "both servers")
                 self.assertEqual(again.state("demo-small"), "absent")
@@ -144,7 +144,7 @@ class Resume(unittest.TestCase):
             (daemon.state_dir / "ready.json").write_text(json.dumps(
                 {"ready": ["demo-medium", "gone", 7, "demo-small"]}), encoding="utf-8")
             text["budgets"]["host"]["limit"] = "250MiB"
-            with Daemon(text, env={"VRAMD_STATE_DIR": str(daemon.state_dir)}) as again:
+            with Daemon(text, env={"TONNAGE_STATE_DIR": str(daemon.state_dir)}) as again:
                 wait_until(lambda: again.state("demo-medium") == "ready", 20, "the latest one")
                 self.assertEqual([e for e in again.events() if e["kind"] == "evict"], [])
 
@@ -154,7 +154,7 @@ class Resume(unittest.TestCase):
             daemon.state_dir.mkdir(exist_ok=True)
             for content in ("", "{", "[]", '{"ready": 3}', "\x00\xff"):
                 (daemon.state_dir / "ready.json").write_text(content, encoding="utf-8")
-                with Daemon(text, env={"VRAMD_STATE_DIR": str(daemon.state_dir)}) as again:
+                with Daemon(text, env={"TONNAGE_STATE_DIR": str(daemon.state_dir)}) as again:
                     self.assertEqual(again.chat("demo-small", max_tokens=2)[0], 200)
 
 

@@ -14,20 +14,20 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from daemon import VRAMD, demo_models, free_port, wait_until
+from daemon import TONNAGE, demo_models, free_port, wait_until
 
 WATCHDOG_S = 1.0
 START_S_MAX = 30
 
 
 class ServiceManager:
-    """Starts vramd as a service, hears what it says, and kills it when it falls silent."""
+    """Starts tonnage as a service, hears what it says, and kills it when it falls silent."""
 
     def __init__(self, abstract=False, port=None, **config):
-        self.folder = Path(tempfile.mkdtemp(prefix="vramd-test-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="tonnage-test-"))
         folder = demo_models("test")
         self.port = port or free_port()
-        self.config = self.folder / "vramd.yaml"
+        self.config = self.folder / "tonnage.yaml"
         self.config.write_text(json.dumps({
             "listen": f"127.0.0.1:{self.port}", "runtime_dir": str(self.folder / "run"),
             "state_dir": str(self.folder / "state"),
@@ -61,11 +61,11 @@ class ServiceManager:
     def start(self):
         """As systemd does: the watchdog is asked of the main process by its number."""
         env = {name: value for name, value in os.environ.items()
-               if name not in ("VRAMD_BUILD_DIR", "VRAMD_ENGINE_DIR")}
+               if name not in ("TONNAGE_BUILD_DIR", "TONNAGE_ENGINE_DIR")}
         env.update(NOTIFY_SOCKET=self.name, WATCHDOG_USEC=str(int(WATCHDOG_S * 1e6)))
         self.process = subprocess.Popen(
             ["/bin/sh", "-c", 'export WATCHDOG_PID=$$; exec "$@"', "sh",
-             str(VRAMD), "serve", "--config", str(self.config)],
+             str(TONNAGE), "serve", "--config", str(self.config)],
             env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace")
         reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)

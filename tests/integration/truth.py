@@ -2,7 +2,7 @@
 
 The truth is the sum over model servers and dry runs of anonymous and shared memory, plus each
 mapped model file once, plus locked memory that is not part of such a file. Nothing here comes from
-vramd: processes are found as descendants of the daemon, files by their mapping.
+tonnage: processes are found as descendants of the daemon, files by their mapping.
 
   truth.py DAEMON_PID    samples until its standard input closes, then prints one JSON object
 """

@@ -9,10 +9,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from daemon import VRAMD
+from daemon import TONNAGE
 
 UNITS = Path(__file__).parents[2] / "packaging/systemd"
-SYSTEM, USER = UNITS / "vramd.service", UNITS / "user/vramd.service"
+SYSTEM, USER = UNITS / "tonnage.service", UNITS / "user/tonnage.service"
 
 
 def parsed(path):
@@ -49,12 +49,12 @@ class Units(unittest.TestCase):
             for key in ("ExecStart", "ExecReload"):
                 with self.subTest(unit=path.name, key=key):
                     program, subcommand, *options = self.only(service, key).split()
-                    self.assertEqual(Path(program).name, "vramd")
+                    self.assertEqual(Path(program).name, "tonnage")
                     self.assertTrue(program.startswith(("/", "%h/")))
-                    shown = subprocess.run([VRAMD, subcommand, "--help"], capture_output=True,
+                    shown = subprocess.run([TONNAGE, subcommand, "--help"], capture_output=True,
                                            text=True, check=False)
                     self.assertEqual(shown.returncode, 0, shown.stderr)
-                    self.assertIn(f"Usage: vramd {subcommand}", shown.stdout)
+                    self.assertIn(f"Usage: tonnage {subcommand}", shown.stdout)
                     for option in (word for word in options if word.startswith("--")):
                         self.assertIn(f"{option} ", shown.stdout)
 
@@ -67,13 +67,13 @@ class Units(unittest.TestCase):
                 self.assertEqual(self.only(service, "Restart"), "on-failure")
 
     def test_a_wrong_configuration_is_not_tried_again(self):
-        wrong = subprocess.run([VRAMD, "serve", "--config", "/nonexistent"], capture_output=True,
+        wrong = subprocess.run([TONNAGE, "serve", "--config", "/nonexistent"], capture_output=True,
                                check=False)
         for service in self.units.values():
             self.assertEqual(self.only(service, "RestartPreventExitStatus"), str(wrong.returncode))
 
     def test_requests_may_drain(self):
-        schema = json.loads(subprocess.check_output([VRAMD, "check", "--schema"]))
+        schema = json.loads(subprocess.check_output([TONNAGE, "check", "--schema"]))
         drain = schema["properties"]["load"]["properties"]["drain_timeout"]["default"]
         for service in self.units.values():
             self.assertGreater(seconds(self.only(service, "TimeoutStopSec")), seconds(drain))
@@ -87,7 +87,7 @@ class Units(unittest.TestCase):
         self.assertGreater(int(self.only(self.units[SYSTEM], "OOMScoreAdjust")) + 500, 0)
 
     def test_there_are_files_enough(self):
-        schema = json.loads(subprocess.check_output([VRAMD, "check", "--schema"]))
+        schema = json.loads(subprocess.check_output([TONNAGE, "check", "--schema"]))
         limits = schema["properties"]["limits"]["properties"]
         connections = int(limits["connections_max"]["default"])
         for service in self.units.values():
@@ -96,11 +96,11 @@ class Units(unittest.TestCase):
     def test_folders_are_where_the_daemon_looks(self):
         service = self.units[SYSTEM]
         variables = dict(value.split("=", 1) for value in service["Environment"])
-        self.assertEqual(variables, {"VRAMD_RUNTIME_DIR": "/run/vramd",
-                                     "VRAMD_STATE_DIR": "/var/lib/vramd",
-                                     "VRAMD_CACHE_DIR": "/var/cache/vramd"})
+        self.assertEqual(variables, {"TONNAGE_RUNTIME_DIR": "/run/tonnage",
+                                     "TONNAGE_STATE_DIR": "/var/lib/tonnage",
+                                     "TONNAGE_CACHE_DIR": "/var/cache/tonnage"})
         for key in ("RuntimeDirectory", "StateDirectory", "CacheDirectory"):
-            self.assertEqual(self.only(service, key), "vramd")
+            self.assertEqual(self.only(service, key), "tonnage")
         # Sockets in a folder that others may enter are refused by the daemon.
         self.assertEqual(self.only(service, "RuntimeDirectoryMode"), "0700")
         self.assertEqual(self.only(service, "ProtectHome"), "read-only")

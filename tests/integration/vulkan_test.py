@@ -71,7 +71,7 @@ def engine_with_vulkan(folder):
 class Vulkan(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="vramd-vulkan-"))
+        cls.folder = Path(tempfile.mkdtemp(prefix="tonnage-vulkan-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         cls.engine = cls.folder / "engine"
         engine_with_vulkan(cls.engine)

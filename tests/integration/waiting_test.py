@@ -53,7 +53,7 @@ class Waiting(unittest.TestCase):
                 received += piece
             client.close()
         self.assertIn(" 200 ", received.split("\r\n")[0])
-        self.assertIn(": vramd queue place 1", received)
+        self.assertIn(": tonnage queue place 1", received)
         self.assertLess(received.index("queue place"), received.index("data: {"))
         self.assertIn("demo-small:", received)
 
@@ -67,7 +67,7 @@ class Waiting(unittest.TestCase):
         self.assertIn("queue place", received)
         event = next(line for line in received.splitlines() if line.startswith("data: "))
         error = json.loads(event[6:])["error"]
-        self.assertEqual(error["vramd"]["reason"], "queue_timeout")
+        self.assertEqual(error["tonnage"]["reason"], "queue_timeout")
         self.assertIn("demo-small", error["message"])
 
 

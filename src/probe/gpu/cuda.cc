@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr int kDevicesMax = 64;
@@ -161,4 +161,4 @@ Result<std::vector<DeviceReading>> CudaSource::read() {
   return read_cuda(*api_);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 #include "probe/gpu/device_source.h"
 #include "probe/gpu/shared_library.h"
 
-namespace vramd {
+namespace tonnage {
 
 // CUdevice and CUresult of cuda.h; CUuuid is 16 bytes.
 using CudaDevice = int;
@@ -59,4 +59,4 @@ class CudaSource final : public DeviceSource {
   std::optional<CudaApi> api_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include "probe/meminfo.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // What the driver reserves for itself makes the device's total a little less than the machine's.
@@ -275,4 +275,4 @@ DeviceSurvey DeviceProbe::survey() {
   return survey;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

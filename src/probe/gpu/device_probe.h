@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "probe/gpu/device_source.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct SourceProblem {
   std::string source;  // "nvml"
@@ -108,7 +108,7 @@ struct DeviceSources {
   std::string cuda = "libcuda.so.1";
   std::string nvidia_smi = "nvidia-smi";
   std::chrono::milliseconds nvidia_smi_timeout{5'000};
-  // A command that does list_vulkan_devices(): vramd itself with kVulkanHelperFlag. Empty: Vulkan
+  // A command that does list_vulkan_devices(): tonnage itself with kVulkanHelperFlag. Empty: Vulkan
   // is not asked.
   std::vector<std::string> vulkan_helper;
 };
@@ -116,4 +116,4 @@ struct DeviceSources {
 // Asks every kind of source, in the order in which they are believed.
 DeviceProbe make_device_probe(const DeviceSources& where);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 
 #include "probe/fixture_tree.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::HasSubstr;
@@ -259,4 +259,4 @@ TEST(DeviceProbe, TheLastResortIsAskedWhereNobodyFoundADevice) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

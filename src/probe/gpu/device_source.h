@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "base/text.h"
 
-namespace vramd {
+namespace tonnage {
 
 // What one process holds on one device, its context included.
 struct DeviceProcess {
@@ -83,4 +83,4 @@ class DeviceSource {
   virtual Result<std::vector<DeviceReading>> read() = 0;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 #include "probe/gpu/nvml.h"
 #include "probe/gpu/vulkan.h"
 
-namespace vramd {
+namespace tonnage {
 
 DeviceProbe make_device_probe(const DeviceSources& where) {
   std::vector<SourceFamily> families;
@@ -31,4 +31,4 @@ DeviceProbe make_device_probe(const DeviceSources& where) {
   return DeviceProbe(std::move(families), where.root);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,7 +13,7 @@
 #include "probe/meminfo.h"
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 namespace fs = std::filesystem;
@@ -206,4 +206,4 @@ Result<std::vector<DeviceReading>> DrmSource::read() {
   return readings;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "probe/gpu/device_source.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Cards of /sys/class/drm, by PCI address.
 //  - amdgpu tells mem_info_vram_total and _used. An APU is known by its gpu_metrics, whose format
@@ -39,4 +39,4 @@ class DrmSource final : public DeviceSource {
   std::string root_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

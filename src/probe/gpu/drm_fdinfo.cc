@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // Best first.
@@ -82,4 +82,4 @@ std::optional<DrmClient> parse_drm_fdinfo(std::string_view text) {
   return client;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 
-namespace vramd {
+namespace tonnage {
 
 // One /proc/PID/fdinfo/FD of a /dev/dri node.
 struct DrmClient {
@@ -30,4 +30,4 @@ struct DrmClient {
 // Source: https://docs.kernel.org/gpu/drm-usage-stats.html
 std::optional<DrmClient> parse_drm_fdinfo(std::string_view text);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "probe/gpu/kfd.h"
 #include "probe/gpu/mutations.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using testing::HasSubstr;
@@ -193,4 +193,4 @@ TEST(Kfd, TheLargerOfBothNumbersCounts) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

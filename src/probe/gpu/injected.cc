@@ -8,7 +8,7 @@
 
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Json = nlohmann::json;
@@ -130,4 +130,4 @@ Result<std::vector<DeviceReading>> InjectedSource::read() {
   return std::move(devices->readings);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "probe/gpu/device_source.h"
 
-namespace vramd {
+namespace tonnage {
 
 struct InjectedDevices {
   std::optional<std::int64_t> sequence;  // of the sample; grows with each
@@ -40,4 +40,4 @@ class InjectedSource final : public DeviceSource {
   std::optional<std::int64_t> sequence_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -6,7 +6,7 @@
 #include "probe/gpu/device_probe.h"
 #include "probe/gpu/mutations.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kFile = R"({"sequence": 7, "devices": [
@@ -72,4 +72,4 @@ TEST(Injected, MutatedFilesAreReadOrRefused) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,7 +11,7 @@
 
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 namespace fs = std::filesystem;
@@ -94,4 +94,4 @@ std::vector<KfdHolding> read_kfd(const std::string& root) {
   return holdings;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

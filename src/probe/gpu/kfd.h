@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 
-namespace vramd {
+namespace tonnage {
 
 // /sys/class/kfd/kfd/topology/nodes/N/properties: the PCI address of a node, "0000:08:00.0".
 // Empty where the text names no place. Source: the kernel's kfd_topology_add_device(), where
@@ -31,4 +31,4 @@ struct KfdHolding {
 // kfd_procfs_add_sysfs_files()); `root` is "/" or a fixture tree.
 std::vector<KfdHolding> read_kfd(const std::string& root);
 
-}  // namespace vramd
+}  // namespace tonnage

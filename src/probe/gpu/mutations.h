@@ -6,7 +6,7 @@
 
 #include "base/prng.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Cuts, repeats, overwrites and swaps parts of `text`, one to four times.
 inline std::string mutated(std::string text, Prng& random) {
@@ -32,4 +32,4 @@ inline std::string mutated(std::string text, Prng& random) {
   return text;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // A table of 64 GPUs and a thousand processes is a tenth of it.
@@ -121,4 +121,4 @@ Result<std::vector<DeviceReading>> NvidiaSmiSource::read() {
   return readings;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "probe/gpu/device_source.h"
 
-namespace vramd {
+namespace tonnage {
 
 // The output of `--query-gpu=uuid,pci.bus_id,memory.total,memory.reserved,memory.used,
 // memory.free,name --format=csv,noheader,nounits`: a line per GPU, whole MiB, "[N/A]" or
@@ -72,4 +72,4 @@ class NvidiaSmiSource final : public DeviceSource {
   QuickProgram program_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

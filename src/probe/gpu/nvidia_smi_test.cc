@@ -5,7 +5,7 @@
 #include "probe/gpu/device_probe.h"
 #include "probe/gpu/mutations.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::string_view kTwo =
@@ -86,7 +86,7 @@ TEST(QuickProgram, HandsOverWhatIsPrintedAndSaysHowItFailed) {
             "it printed more than 5 bytes");
   EXPECT_EQ(program.run({"cat", "/dev/zero"}, kLong, 100'000).error().why,
             "it printed more than 100000 bytes");
-  EXPECT_FALSE(program.run({"vramd-no-such-program"}, kLong, 100));
+  EXPECT_FALSE(program.run({"tonnage-no-such-program"}, kLong, 100));
   EXPECT_EQ(program.run({"tail", "-f", "/dev/null"}, milliseconds(20), 100).error().why,
             "no answer within 20 ms");
 }
@@ -102,4 +102,4 @@ TEST(QuickProgram, TheTimeLimitHoldsForAProgramThatClosedItsOutput) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

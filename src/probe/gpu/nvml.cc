@@ -8,7 +8,7 @@
 #include <limits>
 #include <map>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // More than any machine has; a count beyond it was not meant.
@@ -295,4 +295,4 @@ Result<std::vector<DeviceReading>> NvmlSource::read() {
   return readings;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -10,7 +10,7 @@
 #include "probe/gpu/device_source.h"
 #include "probe/gpu/nvml_api.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Every device of an initialised library. A card with MIG on is given as its instances, because
 // only these can be allocated from. Memory is asked for in version 2, whose `used` leaves out what
@@ -44,4 +44,4 @@ class NvmlSource final : public DeviceSource {
   bool initialised_ = false;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

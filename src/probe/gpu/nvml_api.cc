@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 struct ErrorName {
@@ -118,4 +118,4 @@ std::string nvml_error_text(NvmlReturn code) {
   return "NVML error " + std::to_string(code);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -1,4 +1,4 @@
-// NvmlApi: the part of NVIDIA's management library that vramd calls, as a table of functions.
+// NvmlApi: the part of NVIDIA's management library that tonnage calls, as a table of functions.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 #include "base/result.h"
 #include "probe/gpu/shared_library.h"
 
-namespace vramd {
+namespace tonnage {
 
 // Names, values and layouts as in nvml.h of the NVML API 13
-// (https://docs.nvidia.com/deploy/nvml-api/); the library is opened at run time, so that vramd
+// (https://docs.nvidia.com/deploy/nvml-api/); the library is opened at run time, so that tonnage
 // builds and starts without it.
 using NvmlDevice = void*;
 using NvmlReturn = int;
@@ -119,4 +119,4 @@ std::size_t nvml_process_stride(int version, bool has_confidential_computing, bo
 // and what to do. An unknown code is given as a number.
 std::string nvml_error_text(NvmlReturn code);
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -13,7 +13,7 @@
 
 #include "probe/gpu/nvidia_smi.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -152,4 +152,4 @@ Result<std::string> QuickProgram::run(const std::vector<std::string>& argv,
   return text;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 
-namespace vramd {
+namespace tonnage {
 
 Result<SharedLibrary> SharedLibrary::open(const std::string& name) {
   void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -25,4 +25,4 @@ void* SharedLibrary::address(const char* symbol) const {
   return ::dlsym(handle_.get(), symbol);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

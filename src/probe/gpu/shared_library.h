@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace vramd {
+namespace tonnage {
 
 class SharedLibrary {
  public:
@@ -30,4 +30,4 @@ class SharedLibrary {
   std::unique_ptr<void, Close> handle_;
 };
 
-}  // namespace vramd
+}  // namespace tonnage

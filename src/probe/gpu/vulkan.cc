@@ -6,7 +6,7 @@
 
 #include "probe/proc_file.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 constexpr std::size_t kListingBytesMax = 256 * 1024;
@@ -101,4 +101,4 @@ Result<std::vector<DeviceReading>> VulkanSource::read() {
   return last_;
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -11,9 +11,9 @@
 #include "probe/gpu/device_source.h"
 #include "probe/gpu/nvidia_smi.h"
 
-namespace vramd {
+namespace tonnage {
 
-// How vramd starts itself to ask Vulkan: a driver that crashes or hangs takes only that process
+// How tonnage starts itself to ask Vulkan: a driver that crashes or hangs takes only that process
 // with it.
 inline constexpr std::string_view kVulkanHelperFlag = "--list-vulkan-devices";
 
@@ -56,4 +56,4 @@ class VulkanSource final : public DeviceSource {
 // exit status is returned only for a failure, whose reason is on standard error.
 int list_vulkan_devices();
 
-}  // namespace vramd
+}  // namespace tonnage

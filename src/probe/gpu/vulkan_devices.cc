@@ -12,7 +12,7 @@
 #include "probe/gpu/shared_library.h"
 #include "probe/gpu/vulkan.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 // The part of Vulkan 1.1 that is needed, with the names, values and layouts of vulkan_core.h
@@ -37,7 +37,7 @@ constexpr std::uint32_t kListedMax = 64;
 struct Application {  // VkApplicationInfo; its type is 0
   std::uint32_t type = 0;
   const void* next = nullptr;
-  const char* name = "vramd";
+  const char* name = "tonnage";
   std::uint32_t version = 0;
   const char* engine = nullptr;
   std::uint32_t engine_version = 0;
@@ -264,4 +264,4 @@ int list_vulkan_devices() {
   std::_Exit(0);
 }
 
-}  // namespace vramd
+}  // namespace tonnage

@@ -12,7 +12,7 @@
 #include "probe/gpu/device_probe.h"
 #include "probe/gpu/mutations.h"
 
-namespace vramd {
+namespace tonnage {
 namespace {
 
 using namespace std::chrono_literals;
@@ -152,4 +152,4 @@ TEST(VulkanSource, AHelperThatHangsIsEnded) {
 }
 
 }  // namespace
-}  // namespace vramd
+}  // namespace tonnage

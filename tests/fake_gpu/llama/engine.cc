@@ -61,8 +61,8 @@ std::expected<std::vector<EngineDevice>, std::string> chosen_devices(
   return chosen;
 }
 
-std::expected<vramd::GgufInfo, std::string> read_model(const std::string& path) {
-  auto model = vramd::read_gguf_model(path);
+std::expected<tonnage::GgufInfo, std::string> read_model(const std::string& path) {
+  auto model = tonnage::read_gguf_model(path);
   if (!model)
     return std::unexpected("gguf_init_from_file: " + model.error().text());
   const std::string name = model->architecture();

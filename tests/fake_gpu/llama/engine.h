@@ -25,7 +25,7 @@ std::expected<std::vector<EngineDevice>, std::string> chosen_devices(
     const Arguments& arguments, const std::vector<EngineDevice>& offered);
 
 // The header, or why the engine would not take the model.
-std::expected<vramd::GgufInfo, std::string> read_model(const std::string& path);
+std::expected<tonnage::GgufInfo, std::string> read_model(const std::string& path);
 
 // The answers to --version and --list-devices.
 void print_version();

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kComputeMin = std::uint64_t{16} << 20;
 
-std::uint64_t key_of(const vramd::GgufInfo& model, const char* key, std::uint64_t otherwise) {
+std::uint64_t key_of(const tonnage::GgufInfo& model, const char* key, std::uint64_t otherwise) {
   const auto value = model.of(key);
   return value && *value >= 0 ? static_cast<std::uint64_t>(*value) : otherwise;
 }
@@ -38,7 +38,7 @@ std::uint64_t row_bytes(std::string_view type) {
   return 64;
 }
 
-std::uint64_t cache_per_layer(const vramd::GgufInfo& model, const Arguments& arguments) {
+std::uint64_t cache_per_layer(const tonnage::GgufInfo& model, const Arguments& arguments) {
   if (model.architecture().find("bert") != std::string::npos)
     return 0;
   const std::uint64_t width = key_of(model, "embedding_length", 0);
@@ -51,7 +51,7 @@ std::uint64_t cache_per_layer(const vramd::GgufInfo& model, const Arguments& arg
   return row * static_cast<std::uint64_t>(arguments.context);
 }
 
-std::uint64_t compute_buffer(const vramd::GgufInfo& model, const Arguments& arguments) {
+std::uint64_t compute_buffer(const tonnage::GgufInfo& model, const Arguments& arguments) {
   const auto tokens = static_cast<std::uint64_t>(arguments.ubatch);
   const std::uint64_t numbers =
       3 * key_of(model, "feed_forward_length", 0) + 5 * key_of(model, "embedding_length", 0);
@@ -90,7 +90,7 @@ std::vector<EngineDevice> engine_devices(const DeviceSet& set) {
   return devices;
 }
 
-MemoryPlan plan_memory(const vramd::GgufInfo& model, const Arguments& arguments,
+MemoryPlan plan_memory(const tonnage::GgufInfo& model, const Arguments& arguments,
                        const std::vector<EngineDevice>& devices, const DeviceSet& set) {
   MemoryPlan plan;
   for (const EngineDevice& device : devices)

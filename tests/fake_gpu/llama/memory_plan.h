@@ -39,7 +39,7 @@ struct MemoryPlan {
 // Layers are all of one size, and the output counts as one more, on the last device. The last
 // `gpu_layers` of them go to the devices in turn, by `--tensor-split` or by their free memory.
 // `devices` are those that the arguments chose.
-MemoryPlan plan_memory(const vramd::GgufInfo& model, const Arguments& arguments,
+MemoryPlan plan_memory(const tonnage::GgufInfo& model, const Arguments& arguments,
                        const std::vector<EngineDevice>& devices, const DeviceSet& set);
 
 }  // namespace fake_gpu

@@ -1,0 +1,120 @@
+# How the folders of the tree become targets. DEPS is the include law, written down per module;
+# tools/tidy.py holds the same table and checks both the DEPS and the includes.
+
+# Adds a folder that exists; the tree builds at any stage.
+function(tonnage_add_folder folder)
+  if(EXISTS ${CMAKE_SOURCE_DIR}/${folder}/CMakeLists.txt)
+    add_subdirectory(${folder})
+  endif()
+endfunction()
+
+# Links `target` to other modules by their short names. One that does not exist yet is left out.
+function(_tonnage_link target visibility)
+  foreach(dep IN LISTS ARGN)
+    if(TARGET tonnage_${dep})
+      target_link_libraries(${target} ${visibility} tonnage_${dep})
+    endif()
+  endforeach()
+endfunction()
+
+# Tests run in the root of the tree, so TONNAGE_SOURCE_DIR is relative.
+# One GoogleTest program per folder, run by one ctest entry: one process for all its cases.
+function(_tonnage_test name lib test_deps test_libs)
+  if(NOT ARGN)
+    return()
+  endif()
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE
+    ${lib} ${test_libs} GTest::gmock GTest::gtest_main rapidcheck rapidcheck_gtest)
+  _tonnage_link(${name} PRIVATE ${test_deps})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE TONNAGE_SOURCE_DIR=".")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
+
+# tonnage_module(NAME DEPS module... [LIBS target...] [TEST_DEPS module...] [TEST_LIBS target...]
+#                [HEADER_ONLY])
+# A static library `tonnage_NAME` of the folder's *.cc and a test program `NAME_test` of its
+# *_test.cc files.
+function(tonnage_module name)
+  cmake_parse_arguments(ARG "HEADER_ONLY" "" "DEPS;LIBS;TEST_DEPS;TEST_LIBS" ${ARGN})
+  if(ARG_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "tonnage_module(${name}): unknown arguments ${ARG_UNPARSED_ARGUMENTS}")
+  endif()
+  # Sub-folders belong to the module: src/engine/llama/ is part of `engine`.
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+
+  set(lib tonnage_${name})
+  if(sources AND ARG_HEADER_ONLY)
+    message(FATAL_ERROR "module ${name} says HEADER_ONLY but has ${sources}")
+  endif()
+  if(sources)
+    add_library(${lib} STATIC ${sources})
+    set(visibility PUBLIC)
+  else()
+    add_library(${lib} INTERFACE)
+    set(visibility INTERFACE)
+  endif()
+  target_include_directories(${lib} ${visibility} ${CMAKE_SOURCE_DIR}/src)
+  _tonnage_link(${lib} ${visibility} ${ARG_DEPS})
+  target_link_libraries(${lib} ${visibility} ${ARG_LIBS})
+  _tonnage_test(${name}_test ${lib} "${ARG_TEST_DEPS}" "${ARG_TEST_LIBS}" ${tests})
+endfunction()
+
+# tonnage_fuzzer(NAME DEPS module... [LIBS target...])
+# A libFuzzer program `fuzz/NAME` of NAME.cc, in clang builds with AddressSanitizer only. Its test
+# (label `fuzz`) runs the inputs of corpus/NAME once; `build/asan/fuzz/NAME CORPUS` looks for more.
+function(tonnage_fuzzer name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  if(NOT (CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND TONNAGE_SANITIZE MATCHES "address"))
+    return()
+  endif()
+  add_executable(${name} ${name}.cc)
+  _tonnage_link(${name} PRIVATE ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS})
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  add_test(NAME ${name} COMMAND ${name} -runs=0 ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+endfunction()
+
+# tonnage_app(NAME DEPS module... [LIBS target...])
+# A program `NAME` in the root of the build folder. All but main.cc is a library, so that the
+# app's own tests can link it.
+function(tonnage_app name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_DEPS;TEST_LIBS" ${ARGN})
+  if(ARG_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "tonnage_app(${name}): unknown arguments ${ARG_UNPARSED_ARGUMENTS}")
+  endif()
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  set(main ${CMAKE_CURRENT_SOURCE_DIR}/main.cc)
+  list(REMOVE_ITEM sources ${main})
+
+  string(REPLACE "-" "_" id ${name})
+  set(lib tonnage_app_${id})
+  if(sources)
+    add_library(${lib} STATIC ${sources})
+    set(visibility PUBLIC)
+  else()
+    add_library(${lib} INTERFACE)
+    set(visibility INTERFACE)
+  endif()
+  target_include_directories(${lib} ${visibility} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/apps)
+  _tonnage_link(${lib} ${visibility} ${ARG_DEPS})
+  target_link_libraries(${lib} ${visibility} tonnage_build_info ${ARG_LIBS})
+  if(EXISTS ${main})
+    add_executable(${name} ${main})
+    target_link_libraries(${name} PRIVATE ${lib})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  endif()
+  _tonnage_test(${id}_app_test ${lib} "${ARG_TEST_DEPS}" "${ARG_TEST_LIBS}" ${tests})
+endfunction()
