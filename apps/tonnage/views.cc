@@ -160,20 +160,26 @@ std::string problems_view(const Json& status, const Terminal& terminal) {
   return out;
 }
 
+// One line, or two where the terminal is too narrow for it.
 std::string head_view(const Json& status, const Terminal& terminal) {
   const Json daemon = object_field(status, "daemon");
+  const std::string name = "tonnage " + text_field(daemon, "version");
+  std::string where = " on " + text_field(daemon, "listen");
+  if (const auto uptime = duration_field(daemon, "uptime_ms"))
+    where += ", up " + span_text(*uptime);
+  where += ", ";
   const bool healthy = flag_field(status, "healthy");
-  std::string out = terminal.paint(Colour::bold, "tonnage " + text_field(daemon, "version")) +
-                    " on " + text_field(daemon, "listen");
-  if (const auto uptime = duration_field(daemon, "uptime_ms")) {
-    out += ", up " + span_text(*uptime);
-  }
-  out += ", " + (healthy ? terminal.paint(Colour::green, "healthy")
-                         : terminal.paint(Colour::red, "not healthy"));
-  if (flag_field(status, "shutting_down"))
-    out += ", " + terminal.paint(Colour::yellow, "ending");
-  return out + "; requests: " + count_text(status, "leases") + " running, " +
-         count_text(status, "waiting") + " waiting\n";
+  const std::string health = healthy ? "healthy" : "not healthy";
+  const std::string ending = flag_field(status, "shutting_down") ? "ending" : "";
+  const std::string requests = "requests: " + count_text(status, "leases") + " running, " +
+                               count_text(status, "waiting") + " waiting\n";
+  const std::string plain = name + where + health + (ending.empty() ? "" : ", " + ending);
+  const bool fits = columns_of(plain + "; " + requests) - 1 <= terminal.width;
+  std::string out = terminal.paint(Colour::bold, name) + where +
+                    terminal.paint(healthy ? Colour::green : Colour::red, health);
+  if (!ending.empty())
+    out += ", " + terminal.paint(Colour::yellow, ending);
+  return out + (fits ? "; " : "\n") + requests;
 }
 
 std::string last_use_text(const Json& model) {

@@ -34,7 +34,8 @@ Json status() {
 
 TEST(Views, StatusShowsPoolsModelsAndFailures) {
   EXPECT_EQ(status_view(status(), kPlain),
-            R"(tonnage 0.1.0 on 127.0.0.1:8726, up 2h 3m, healthy; requests: 1 running, 3 waiting
+            R"(tonnage 0.1.0 on 127.0.0.1:8726, up 2h 3m, healthy
+requests: 1 running, 3 waiting
 
 host  [######++++....................]  31 % of 16.00 GiB, normal
       ours 3.00 GiB, others 2.00 GiB, free 11.00 GiB
@@ -76,7 +77,8 @@ Json gpu_status() {
 
 TEST(Views, StatusOfAMachineWithGpus) {
   EXPECT_EQ(status_view(gpu_status(), kPlain),
-            R"(tonnage 0.1.0 on 127.0.0.1:8726, up 2h 3m, healthy; requests: 1 running, 0 waiting
+            R"(tonnage 0.1.0 on 127.0.0.1:8726, up 2h 3m, healthy
+requests: 1 running, 0 waiting
 
 host  [##+++++++++...................]  37 % of 32.00 GiB, normal
       ours 2.00 GiB, others 10.00 GiB, free 20.00 GiB
