@@ -134,7 +134,7 @@ ExitCode run(const CheckOptions& options) {
   if (options.schema || options.reference)
     return ExitCode::ok;
   const auto config = load_configuration(options.flags, inputs_of_process());
-  auto errors = config ? governed_args(*config) : std::vector{config.error().text};
+  auto errors = config ? start_errors(*config) : std::vector{config.error().text};
   if (!errors.empty()) {
     if (!options.json) {
       for (const std::string& error : errors)

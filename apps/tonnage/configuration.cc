@@ -5,6 +5,7 @@
 
 #include "engine/llama_flags.h"
 #include "footprint/gguf.h"
+#include "net/resolve.h"
 
 namespace tonnage {
 
@@ -157,6 +158,15 @@ std::vector<std::string> governed_args(const Config& config) {
       errors.push_back("models." + config.policy.models[i].id + ".args: '" + arg +
                        "' cannot be passed: " + *why);
     }
+  }
+  return errors;
+}
+
+std::vector<std::string> start_errors(const Config& config) {
+  std::vector<std::string> errors = governed_args(config);
+  for (const Listen& listen : config.listen) {
+    if (const auto found = net::resolve(listen.host, listen.port); !found)
+      errors.push_back("listen: " + found.error().text());
   }
   return errors;
 }

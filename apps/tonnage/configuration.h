@@ -39,6 +39,10 @@ CommandResult<Config> load_configuration(const ConfigurationFlags& flags,
 // Arguments of models that belong to tonnage, each with the reason.
 std::vector<std::string> governed_args(const Config& config);
 
+// What keeps `serve` from starting although the configuration reads well: those arguments, and
+// names to listen on that have no address.
+std::vector<std::string> start_errors(const Config& config);
+
 // Models whose file cannot be used; the others serve. Reads the files' headers.
 std::vector<std::string> unusable_models(const Config& config);
 

@@ -104,7 +104,8 @@ ExitCode run(DoctorOptions options) {
   const auto status = client ? client->get("/api/memory/status")
                              : CommandResult<Answer>(std::unexpected(client.error()));
   add(diagnose_daemon(status));
-  add({diagnose_port(config.listen, status.has_value())});
+  for (const Listen& listen : config.listen)
+    add({diagnose_port(listen, status.has_value())});
   add({diagnose_file_limit(config.limits.connections_max)});
 
   Json json = doctor_json(parts);

@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "engine/llama.h"
+#include "net/resolve.h"
 #include "probe/host_probe.h"
 #include "tonnage/doctor.h"
 #include "tonnage/fields.h"
@@ -36,19 +37,18 @@ Result<LlamaBuild> build_of(const LlamaPrograms& programs) {
 }
 
 // Zero, or the errno of a socket that cannot be bound.
-int bind_error(const Listen& listen) {
-  const std::string host = listen.host == "localhost" ? "127.0.0.1" : listen.host;
+int bind_error(const std::string& host, std::uint16_t port) {
   sockaddr_storage storage{};
   socklen_t length = 0;
   auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
   if (::inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
     v4->sin_family = AF_INET;
-    v4->sin_port = htons(listen.port);
+    v4->sin_port = htons(port);
     length = sizeof(*v4);
   } else if (::inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
     v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(listen.port);
+    v6->sin6_port = htons(port);
     length = sizeof(*v6);
   } else {
     return EINVAL;
@@ -153,7 +153,15 @@ Diagnosis diagnose_runtime_dir(const fs::path& folder) {
 }
 
 Diagnosis diagnose_port(const Listen& listen, bool running) {
-  const int error = bind_error(listen);
+  const auto addresses = net::resolve(listen.host, listen.port);
+  if (!addresses)
+    return {"port", Health::fail, addresses.error().text(), "name an address in `listen`"};
+  int error = 0;
+  for (const net::Address& address : *addresses) {
+    const int one = bind_error(address.host, address.port);
+    if (one != 0 && !(addresses->size() > 1 && net::is_address_missing(address)))
+      error = one;
+  }
   if (error == 0)
     return {"port", Health::ok, to_text(listen) + " is free", {}};
   if (error == EADDRINUSE && running) {

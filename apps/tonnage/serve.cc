@@ -15,7 +15,7 @@ ExitCode run(const ConfigurationFlags& flags) {
     return complain(config.error());
   // Flags that would undo what tonnage promises are mistakes in the configuration; a model file
   // that cannot be read is said when the model is asked for.
-  if (const auto errors = governed_args(*config); !errors.empty()) {
+  if (const auto errors = start_errors(*config); !errors.empty()) {
     for (const std::string& error : errors)
       complain({ExitCode::usage, error});
     return ExitCode::usage;

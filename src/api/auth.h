@@ -1,4 +1,4 @@
-// Keys and site rules: who may use an endpoint, and from which web page.
+// Keys: who may use an endpoint, and which models.
 #pragma once
 
 #include <array>
@@ -75,32 +75,5 @@ Caller control_socket_caller();
 
 // Empty when the caller may use such a route; else 401 (no key was sent) or 403.
 std::optional<ApiError> may_enter(const Caller& caller, Scope needed);
-
-// Where the daemon listens and which names it answers to. Host names are compared without case and
-// without port.
-struct SiteRules {
-  std::vector<std::string> listen_hosts;   // "127.0.0.1", "0.0.0.0", "::", "box.lan"
-  std::vector<std::string> allowed_hosts;  // "host.docker.internal", "*.home.arpa"
-};
-
-// Header values of a request; empty when absent.
-struct SiteFacts {
-  std::string_view host;
-  std::string_view origin;
-  std::string_view sec_fetch_site;
-  std::string_view content_type;
-};
-
-// Defence against DNS rebinding and against posts from other web sites. Host must be a loopback
-// name or address, a listen address (any address literal when listening on all), or allowed.
-// Origin must be absent, equal to Host, or pass the same rule as Host; "null" may only look.
-// A text/plain body is refused where it would change state: it is what a page can post unasked.
-// Not for the control socket. Empty when the request may go on.
-std::optional<ApiError> check_site(const SiteRules& rules, const SiteFacts& facts,
-                                   bool changes_state);
-
-// The Origin to name in Access-Control-Allow-Origin; empty: send no such header. Only for requests
-// that check_site let pass.
-std::string_view cors_origin(const SiteFacts& facts);
 
 }  // namespace tonnage::api

@@ -43,8 +43,7 @@ constexpr auto kOperations = std::to_array<Operation>({
     {"POST", "/v1/images/variations", "doors", "Vary images", kJson, "", "ModelRequest"},
     {"GET", "/v1/models", "doors", "Every configured model and `resident`", "OpenAiModels"},
     {"GET", "/v1/models/{id}", "doors", "One model", "OpenAiModel"},
-    {"GET", "/upstream/{id}/{rest}", "doors", "Ask a model's server as it is; loads the model",
-     kJson},
+    {"GET", "/upstream/{id}/{rest}", "doors", "Look at a model's server; never loads it", kJson},
     {"POST", "/upstream/{id}/{rest}", "doors",
      "Ask a model's server as it is; inference paths need only `infer`", kJson, "", kJson},
 

@@ -279,17 +279,16 @@ Routed upstream_route(Method method, std::string_view path, std::string_view que
     return preflight(path);
   const std::string_view below = tail.substr(end);
   found->rest = below.empty() ? "/" : std::string(below);
-  found->changes_state = true;  // even a look may load the model
-  if (method == Method::get) {
+  found->look = true;
+  found->changes_state = method != Method::get;
+  if (method == Method::get)
     found->scope = Scope::read;
-    found->replayable = true;
-    found->counted = false;
-  }
   // Compared as written: what is spelled in another way is not known to be harmless.
   const auto row = std::ranges::find_if(kRows, [&](const Row& r) {
     return r.endpoint == Endpoint::inference && r.path == found->rest && method == Method::post;
   });
   if (row != kRows.end()) {
+    found->look = false;
     found->scope = row->scope;
     found->dialect = row->dialect;
     found->replayable = row->replayable;

@@ -59,7 +59,8 @@ struct Route {
   Dialect dialect = Dialect::openai;
   bool replayable = false;     // safe to send to the server a second time
   bool changes_state = false;  // for the check against posts from other sites
-  bool counted = true;         // upstream: false for a look at a server, which takes no slot
+  bool counted = true;         // upstream: false where the server needs no slot for it
+  bool look = false;           // upstream: no use of the model; never loads it
   std::string model;           // decoded; empty where the path names none
   std::string rest;  // upstream: what to ask the server for, still encoded, with its query
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order

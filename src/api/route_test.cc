@@ -120,9 +120,15 @@ TEST(Route, UpstreamScopesFollowWhatIsAsked) {
   EXPECT_EQ(scope("POST", "/upstream/a/v1/completions/../../slots/0"), "admin");
   EXPECT_FALSE(at("POST", "/upstream/a/slots/0")->replayable);
   EXPECT_TRUE(at("POST", "/upstream/a/v1/completions")->replayable);
-  EXPECT_FALSE(at("GET", "/upstream/a/slots")->counted);
+  EXPECT_FALSE(at("GET", "/upstream/a/slots")->changes_state);
+  EXPECT_TRUE(at("POST", "/upstream/a/slots/0")->changes_state);
+  for (const char* look : {"GET", "HEAD", "POST", "DELETE", "PATCH"})
+    EXPECT_TRUE(at(look, "/upstream/a/slots/0")->look) << look;
+  EXPECT_TRUE(at("GET", "/upstream/a/v1/chat/completions")->look);
+  EXPECT_TRUE(at("DELETE", "/upstream/a/v1/chat/completions")->look);
+  EXPECT_FALSE(at("POST", "/upstream/a/completion")->look);
   EXPECT_TRUE(at("POST", "/upstream/a/v1/completions")->counted);
-  EXPECT_TRUE(at("GET", "/upstream/a/slots")->changes_state);
+  EXPECT_FALSE(at("POST", "/upstream/a/tokenize")->counted);
 }
 
 TEST(Route, ControlsNeedAdminAndViewsNeedRead) {

@@ -20,6 +20,13 @@ std::string to_text(const Listen& listen) {
   return host + ":" + std::to_string(listen.port);
 }
 
+std::string to_text(const std::vector<Listen>& listen) {
+  std::string out;
+  for (const Listen& one : listen)
+    out += (out.empty() ? "" : ", ") + to_text(one);
+  return out;
+}
+
 bool is_loopback(const Listen& listen) {
   if (listen.host == "localhost" || listen.host == "::1")
     return true;

@@ -74,14 +74,15 @@ struct ApiKey {
 };
 
 struct Listen {
-  std::string host = "127.0.0.1";  // an address without brackets, or "localhost"
+  std::string host = "127.0.0.1";  // an address without brackets, or a name: all its addresses
   std::uint16_t port = 8726;       // 0: the kernel chooses, and the start-up lines say which
 
   friend bool operator==(const Listen&, const Listen&) = default;
 };
 
-// "127.0.0.1:8726", "[::1]:8726".
+// "127.0.0.1:8726", "[::1]:8726"; of several, with commas between them.
 std::string to_text(const Listen& listen);
+std::string to_text(const std::vector<Listen>& listen);
 // True where only this machine can reach it: 127.0.0.0/8, ::1, localhost.
 bool is_loopback(const Listen& listen);
 
@@ -182,13 +183,14 @@ struct Config {
   bool cpu = false;                 // devices are left alone
   bool park = true;                 // false: idle models are unloaded, never parked
   ProbeConfig probe;
-  std::optional<Duration> report_interval;  // of the state of memory in the log; empty: none
-  Listen listen;
-  std::vector<ApiKey> keys;                // empty: no key is asked for
-  std::vector<std::string> allowed_hosts;  // Host headers accepted beside the loopback names
-  bool insecure = false;                   // a non-loopback listen without keys is wanted
-  std::filesystem::path runtime_dir;       // absolute
-  std::filesystem::path state_dir;         // absolute; what outlives a run: journal, history
+  std::optional<Duration> report_interval;   // of the state of memory in the log; empty: none
+  std::vector<Listen> listen{Listen{}};      // at least one
+  std::vector<ApiKey> keys;                  // empty: no key is asked for
+  std::vector<std::string> allowed_hosts;    // Host headers accepted beside the loopback names
+  std::vector<std::string> allowed_origins;  // OriginPattern: pages accepted beside those of hosts
+  bool insecure = false;                     // a non-loopback listen without keys is wanted
+  std::filesystem::path runtime_dir;         // absolute
+  std::filesystem::path state_dir;           // absolute; what outlives a run: journal, history
   JournalConfig journal;
   HistoryConfig history;
   Resume resume = Resume::none;

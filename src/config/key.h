@@ -57,7 +57,7 @@ enum class ValueType : std::uint8_t {
   duration_or_never,  // "never" or "off" for none
   reserve,            // "10%", "1GiB", "min(20%, 8GiB)"
   choice,             // one of KeySpec::choices
-  listen,             // "127.0.0.1:8726"
+  listen,             // "127.0.0.1:8726", or a list of them
   text,
   secret,  // a text that no message and no listing shows
   path,    // "~" is the home folder; relative to the file that names it
@@ -77,7 +77,7 @@ using TextList = std::vector<std::string>;
 using TextMap = std::vector<std::pair<std::string, std::string>>;
 // A choice is the index of its name in KeySpec::choices.
 using Value = std::variant<bool, std::int64_t, Bytes, Duration, std::optional<Duration>, Reserve,
-                           Listen, std::string, TextList, TextMap>;
+                           std::vector<Listen>, std::string, TextList, TextMap>;
 
 struct KeySpec {
   KeyScope scope = KeyScope::global;

@@ -24,8 +24,9 @@ void store_min_residency(KeyTarget& t, const Value& v) {
 
 const KeySpec kDoorRows[] = {
     row("listen", ValueType::listen, "127.0.0.1:8726",
-        "Address and port of the one HTTP door. Port 0 lets the kernel choose. An address that "
-        "other machines can reach needs `keys` or `insecure`.",
+        "Address and port of the HTTP door, or a list of them. A name such as `localhost` stands "
+        "for all its addresses. Port 0 lets the kernel choose. An address that other machines can "
+        "reach needs `keys` or `insecure`.",
         [](T& t, V v) { set(t.config->listen, v); }),
     row("insecure", ValueType::boolean, "false",
         "Allows a listen address that other machines can reach without any key.",
@@ -34,6 +35,13 @@ const KeySpec kDoorRows[] = {
         "Host names that clients may use beside localhost and addresses, such as "
         "`host.docker.internal`. Others are refused as a DNS rebinding attack.",
         [](T& t, V v) { set(t.config->allowed_hosts, v); }),
+    row("allowed_origins", ValueType::text_list, "[]",
+        "Web pages, extensions and webviews that may use this server beside pages of this machine "
+        "and of `allowed_hosts`, by the Origin they send: `app://obsidian.md`, "
+        "`chrome-extension://*`, `vscode-webview://*`, `tauri://localhost`, "
+        "`https://*.example.org`, `http://box.lan:*`. `*` is every page, `null` pages without an "
+        "origin, such as files.",
+        [](T& t, V v) { set(t.config->allowed_origins, v); }),
     row("runtime_dir", ValueType::path, "",
         "Folder for sockets and the record of running servers, one daemon each. By default "
         "`$XDG_RUNTIME_DIR/tonnage-UID`, else `/tmp/tonnage-UID`.",

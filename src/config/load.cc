@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/web_origin.h"
 #include "config/clients_reader.h"
 #include "config/device_pools.h"
 #include "config/document.h"
@@ -31,11 +32,13 @@ void require(bool good, Problems& problems, const Sources& sources, const char* 
 
 // Rules between keys. Each is reported where the first of the keys was written.
 void check_whole(const Config& config, const Sources& sources, Problems& problems) {
-  require(is_loopback(config.listen) || config.insecure || !config.keys.empty(), problems, sources,
-          "listen",
-          in_quotes(to_text(config.listen)) +
-              " can be reached by other machines, but no key is asked for; add 'keys', listen on "
-              "127.0.0.1, or set 'insecure: true'");
+  for (const Listen& listen : config.listen) {
+    require(is_loopback(listen) || config.insecure || !config.keys.empty(), problems, sources,
+            "listen",
+            in_quotes(to_text(listen)) +
+                " can be reached by other machines, but no key is asked for; add 'keys', listen on "
+                "127.0.0.1, or set 'insecure: true'");
+  }
   const LoadPolicy& load = config.policy.load;
   require(load.retry_backoff_min <= load.retry_backoff_max, problems, sources,
           "load.retry_backoff_min",
@@ -59,7 +62,16 @@ void check_whole(const Config& config, const Sources& sources, Problems& problem
   for (const std::string& host : config.allowed_hosts) {
     require(!host.empty() && host.find_first_of(" /@:") == std::string::npos, problems, sources,
             "allowed_hosts",
-            in_quotes(host) + " is not a host name; write it without scheme and port");
+            in_quotes(host) + (host.contains("://")
+                                   ? " is not a host name; pages go into allowed_origins"
+                                   : " is not a host name; write it without scheme and port"));
+  }
+  for (const std::string& origin : config.allowed_origins) {
+    const auto pattern = OriginPattern::parse(origin);
+    require(pattern.has_value(), problems, sources, "allowed_origins",
+            pattern ? std::string()
+                    : pattern.error().object + " is " + pattern.error().what + ": " +
+                          pattern.error().why + "; " + pattern.error().remedy);
   }
 }
 

@@ -138,7 +138,7 @@ TEST(LoadErrors, WrongValuesSayWhatIsWanted) {
        "1:23: residency.eviction: 'lur' is not one of lru or value; did you mean 'lru'?"},
       {"allowed_hosts: box", "1:16: allowed_hosts: 'box' is given, but a list of texts is wanted"},
       {"allowed_hosts: ['http://box']",
-       "1:16: allowed_hosts: 'http://box' is not a host name; write it without scheme and port"},
+       "1:16: allowed_hosts: 'http://box' is not a host name; pages go into allowed_origins"},
       {"defaults: {env: {A: [1]}}",
        "1:17: defaults.env: the value of 'A' is a list, but a text is wanted"},
       {"runtime_dir: ~bob/run",
@@ -168,16 +168,44 @@ TEST(LoadErrors, ListeningToOthersNeedsAKeyOrTheWord) {
   constexpr Mistake kCases[] = {
       {"listen: 127.0.0.1",
        "1:9: listen: '127.0.0.1' is not a listen address: the port is missing; "
-       "write 127.0.0.1:8726, or [::1]:8726 for IPv6"},
+       "write 127.0.0.1:8726, localhost:8726, or [::1]:8726 for IPv6"},
       {"listen: '::1:80'",
        "1:9: listen: '::1:80' is not a listen address: an IPv6 address needs "
-       "brackets; write 127.0.0.1:8726, or [::1]:8726 for IPv6"},
-      {"listen: example.com:80",
-       "1:9: listen: 'example.com:80' is not a listen address: 'example.com' is not an address; "
-       "names are not looked up; write 127.0.0.1:8726, or [::1]:8726 for IPv6"},
+       "brackets; write 127.0.0.1:8726, localhost:8726, or [::1]:8726 for IPv6"},
+      {"listen: 1.2.3:80",
+       "1:9: listen: '1.2.3:80' is not a listen address: '1.2.3' is neither an address nor a host "
+       "name; write 127.0.0.1:8726, localhost:8726, or [::1]:8726 for IPv6"},
       {"listen: 127.0.0.1:65536",
        "1:9: listen: '127.0.0.1:65536' is not a listen address: '65536' is not a port between 0 "
-       "and 65535; write 127.0.0.1:8726, or [::1]:8726 for IPv6"},
+       "and 65535; write 127.0.0.1:8726, localhost:8726, or [::1]:8726 for IPv6"},
+  };
+  expect_each(kCases, beside_a_model);
+}
+
+TEST(LoadErrors, ListensMayBeAList) {
+  EXPECT_EQ(beside_a_model("listen: [127.0.0.1:1, '[::1]:1', localhost:1]"), "no problem");
+  constexpr Mistake kCases[] = {
+      {"listen: []", "1:9: listen: the list is empty; name at least one address"},
+      {"listen: [127.0.0.1:1, nowhere]",
+       "1:9: listen: 'nowhere' is not a listen address: the port is missing; write 127.0.0.1:8726, "
+       "localhost:8726, or [::1]:8726 for IPv6"},
+      {"listen: [[127.0.0.1:1]]",
+       "1:9: listen: a list is given, but an address and port is wanted"},
+      {"listen: [127.0.0.1:1, 0.0.0.0:80]",
+       "1:9: listen: '0.0.0.0:80' can be reached by other machines, but no key is asked for; add "
+       "'keys', listen on 127.0.0.1, or set 'insecure: true'"},
+  };
+  expect_each(kCases, beside_a_model);
+}
+
+TEST(LoadErrors, OriginsHaveASchemeAndNoPath) {
+  EXPECT_EQ(
+      beside_a_model("allowed_origins: ['app://obsidian.md', 'https://*.a.org', '*', 'null']"),
+      "no problem");
+  constexpr Mistake kCases[] = {
+      {"allowed_origins: [obsidian.md]",
+       "1:18: allowed_origins: 'obsidian.md' is not an origin: the scheme is missing; write "
+       "app://obsidian.md, chrome-extension://*, https://*.example.org or http://localhost:*"},
   };
   expect_each(kCases, beside_a_model);
 }

@@ -17,7 +17,7 @@ std::string source_of(const Config& config, std::string_view path) {
 TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   const Config config = config_of(kOneModel);
 
-  EXPECT_EQ(config.listen, (Listen{"127.0.0.1", 8726}));
+  EXPECT_EQ(config.listen, (std::vector<Listen>{{"127.0.0.1", 8726}}));
   EXPECT_FALSE(config.insecure);
   EXPECT_TRUE(config.keys.empty());
   EXPECT_TRUE(config.allowed_hosts.empty());
@@ -84,7 +84,7 @@ limits: { body_max: 1MiB, header_max: 2KiB, bodies_max_total: 3MiB, connections_
 engine: { llama_server: ~/bin/llama-server, spin_count: 12 }
 log: { level: debug, format: json }
 )" + std::string(kOneModel));
-  EXPECT_EQ(config.listen, (Listen{"::", 0}));
+  EXPECT_EQ(config.listen, (std::vector<Listen>{{"::", 0}}));
   EXPECT_TRUE(config.insecure);
   EXPECT_EQ(config.allowed_hosts, std::vector<std::string>{"host.docker.internal"});
   EXPECT_EQ(config.runtime_dir, "/etc/tonnage/run");

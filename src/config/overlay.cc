@@ -60,9 +60,10 @@ PathBase outside_paths(const ConfigInputs& inputs) {
 }
 
 std::expected<Node, std::string> node_of_text(const KeySpec& spec, const std::string& text) {
-  if (spec.type != ValueType::text_list && spec.type != ValueType::text_map)
+  const bool several = spec.type == ValueType::listen && text.contains(',');
+  if (spec.type != ValueType::text_list && spec.type != ValueType::text_map && !several)
     return scalar(text);
-  if (text.starts_with('[') || text.starts_with('{')) {
+  if (!several && (text.starts_with('[') || text.starts_with('{'))) {
     auto node = parse_document(text, "");
     if (!node)
       return std::unexpected(node.error().text);

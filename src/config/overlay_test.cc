@@ -37,6 +37,8 @@ TEST(Overlay, ListsAndMapsAreWrittenInOneLine) {
   EXPECT_EQ(config_of(with("TONNAGE_ALLOWED_HOSTS", "[a, 'b']")).allowed_hosts,
             (std::vector<std::string>{"a", "b"}));
   EXPECT_TRUE(config_of(with("TONNAGE_ALLOWED_HOSTS", "")).allowed_hosts.empty());
+  EXPECT_EQ(config_of(with("TONNAGE_LISTEN", "[::1]:1, localhost:2")).listen,
+            (std::vector<Listen>{{"::1", 1}, {"localhost", 2}}));
   EXPECT_EQ(config_of(with("TONNAGE_DEFAULTS_ENV", "{A: b, C: 1}")).models[0].env,
             (TextMap{{"A", "b"}, {"C", "1"}}));
   EXPECT_EQ(problems_of(with("TONNAGE_DEFAULTS_ENV", "A=b")),

@@ -80,6 +80,10 @@ Json actions_of() {
           {"maxItems", kPressureActionsMax}};
 }
 
+Json one_or_list(const Json& one) {
+  return {{"anyOf", Json::array({one, {{"type", "array"}, {"items", one}, {"minItems", 1}}})}};
+}
+
 Json value_of(const KeySpec& spec) {
   const Json scalar = {{"type", {"string", "number", "boolean"}}};
   switch (spec.type) {
@@ -114,7 +118,7 @@ Json value_of(const KeySpec& spec) {
     case ValueType::choice:
       return {{"enum", choices_of(spec)}};
     case ValueType::listen:
-      return text_of(R"((\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5})", false);
+      return one_or_list(text_of(R"((\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5})", false));
     case ValueType::text:
       return {{"type", "string"}};
     case ValueType::secret:

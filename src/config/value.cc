@@ -1,7 +1,5 @@
 #include "config/value.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -132,10 +130,10 @@ Parsed parse_scalar(const KeySpec& spec, std::string_view text, const PathBase& 
       return Value(*reserve);
     }
     case ValueType::listen: {
-      const auto listen = parse_listen(text);
+      auto listen = parse_listen(text);
       if (!listen)
         return std::unexpected(sentence(listen.error()));
-      return Value(*listen);
+      return Value(std::vector{*std::move(listen)});
     }
     case ValueType::choice:
     case ValueType::pressure:
@@ -227,7 +225,7 @@ std::string wanted(const KeySpec& spec) {
     case ValueType::choice:
       return join_choices(spec.choices);
     case ValueType::listen:
-      return "an address and port such as 127.0.0.1:8726";
+      return "an address and port such as 127.0.0.1:8726, or a list of them";
     case ValueType::text:
     case ValueType::secret:
       return "a text";
@@ -257,8 +255,29 @@ std::string wanted(const KeySpec& spec) {
   return "";
 }
 
+namespace {
+
+std::expected<Value, std::string> parse_listens(const Node& node) {
+  std::vector<Listen> all;
+  for (const Node& item : node.items) {
+    if (item.kind != Node::Kind::scalar)
+      return std::unexpected(describe(item) + " is given, but an address and port is wanted");
+    auto listen = parse_listen(trim(item.text));
+    if (!listen)
+      return std::unexpected(sentence(listen.error()));
+    all.push_back(*std::move(listen));
+  }
+  if (all.empty())
+    return std::unexpected("the list is empty; name at least one address");
+  return Value(std::move(all));
+}
+
+}  // namespace
+
 std::expected<Value, std::string> parse_value(const KeySpec& spec, const Node& node,
                                               const PathBase& paths) {
+  if (spec.type == ValueType::listen && node.kind == Node::Kind::list)
+    return parse_listens(node);
   const Node::Kind kind = is_list(spec.type)  ? Node::Kind::list
                           : is_map(spec.type) ? Node::Kind::map
                                               : Node::Kind::scalar;
@@ -346,41 +365,6 @@ Result<Reserve> parse_reserve(std::string_view text) {
     }
   }
   return reserve;
-}
-
-Result<Listen> parse_listen(std::string_view text) {
-  const std::string object = in_quotes(text);
-  const std::string remedy = "write 127.0.0.1:8726, or [::1]:8726 for IPv6";
-  const auto wrong = [&](std::string why) {
-    return fail("not a listen address", object, why, remedy);
-  };
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos)
-    return wrong("the port is missing");
-  std::string host{text.substr(0, colon)};
-  const std::string_view port = text.substr(colon + 1);
-  in6_addr v6{};
-  in_addr v4{};
-  if (host.starts_with('[')) {
-    if (!host.ends_with(']'))
-      return wrong("the closing bracket is missing");
-    host = host.substr(1, host.size() - 2);
-    if (::inet_pton(AF_INET6, host.c_str(), &v6) != 1) {
-      return wrong("no IPv6 address stands between the brackets");
-    }
-  } else if (host.find(':') != std::string::npos) {
-    return wrong("an IPv6 address needs brackets");
-  } else if (host.empty()) {
-    return wrong("the address is missing; 0.0.0.0 means all");
-  } else if (host != "localhost" && ::inet_pton(AF_INET, host.c_str(), &v4) != 1) {
-    return wrong(in_quotes(host) + " is not an address; names are not looked up");
-  }
-  int number = 0;
-  const auto [end, ec] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (ec != std::errc{} || end != port.data() + port.size() || number < 0 || number > 65535) {
-    return wrong(in_quotes(port) + " is not a port between 0 and 65535");
-  }
-  return Listen{std::move(host), static_cast<std::uint16_t>(number)};
 }
 
 Result<std::filesystem::path> parse_path(std::string_view text, const PathBase& paths) {

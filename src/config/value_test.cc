@@ -31,6 +31,7 @@ TEST(Value, AListenAddressHasAHostAndAPort) {
   EXPECT_EQ(parse_listen("127.0.0.1:8726"), (Listen{"127.0.0.1", 8726}));
   EXPECT_EQ(parse_listen("[::1]:0"), (Listen{"::1", 0}));
   EXPECT_EQ(parse_listen("localhost:1"), (Listen{"localhost", 1}));
+  EXPECT_EQ(parse_listen("box.lan:8726"), (Listen{"box.lan", 8726}));
   for (const char* bad :
        {"", ":", ":80", "1.2.3.4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:-1", "1.2.3:1", "1.2.3.4:80 ",
         "[::1:80", "::1:80", "[1.2.3.4]:1", "[]:1", "a b:1"}) {
@@ -38,6 +39,7 @@ TEST(Value, AListenAddressHasAHostAndAPort) {
   }
   EXPECT_EQ(to_text(Listen{"::1", 5}), "[::1]:5");
   EXPECT_EQ(to_text(Listen{"127.0.0.1", 5}), "127.0.0.1:5");
+  EXPECT_EQ(to_text(std::vector<Listen>{{"::1", 5}, {"a", 6}}), "[::1]:5, a:6");
 }
 
 TEST(Value, PathsBecomeAbsolute) {

@@ -142,15 +142,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
     case E::log:
     case E::set_log:
       return log_settings(*exchange, route);
-    case E::preflight: {
-      net::Response response;
-      response.status = 204;
-      response.headers = {
-          {"Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS"},
-          {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key"},
-          {"Access-Control-Max-Age", "600"}};
-      return exchange->respond(std::move(response));
-    }
+    case E::preflight:
     case E::inference:
     case E::upstream:
       return;

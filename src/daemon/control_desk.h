@@ -35,7 +35,7 @@ class ControlDesk {
               Reloader& reloader, HistoryKeeper& history);
   ~ControlDesk();
 
-  // Answers every route but inference and upstream.
+  // Answers every route but inference, upstream and preflights.
   void take(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
             std::optional<ModelId> model, const api::Caller& caller);
 

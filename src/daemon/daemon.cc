@@ -30,7 +30,9 @@
 #include "daemon/greeting.h"
 #include "daemon/history_keeper.h"
 #include "daemon/journal_keeper.h"
+#include "daemon/listening.h"
 #include "daemon/logging.h"
+#include "daemon/look_desk.h"
 #include "daemon/memory_watch.h"
 #include "daemon/reloader.h"
 #include "daemon/request_desk.h"
@@ -161,12 +163,13 @@ class Daemon final : public ActionSink {
                  .active = [this] { return is_active(loop_.snapshot()); },
                  .awaits_release = [this] { return awaits_release(); }}),
         requests_(io_, config_, loop_, engines_, directory_, metrics_),
+        looks_(config_, loop_, engines_, directory_),
         reloader_(io_, std::move(read), [this](Config next) { return apply(std::move(next)); }),
         history_(io_, config_, [this] { return loop_.snapshot(); }),
         reports_(io_, [this] { return loop_.snapshot(); }),
         control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_,
                  history_),
-        door_(io_, config_, directory_, requests_, control_),
+        door_(io_, config_, directory_, requests_, looks_, control_),
         server_(io_, net_limits(config_),
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
         resume_(io_, config_.state_dir / "ready.json", [this] { return loop_.snapshot(); }),
@@ -189,10 +192,10 @@ class Daemon final : public ActionSink {
     raise_file_limit(server_.limits().file_descriptors_needed());
     if (auto sampled = memory_.start(gpus_.survey); !sampled)
       return sampled;
-    const auto port = server_.listen_tcp(config_.listen.host, config_.listen.port, kPublicListener);
-    if (!port)
-      return std::unexpected(port.error());
-    listen_ = {config_.listen.host, *port};
+    auto listening = listen_on(server_, config_.listen, kPublicListener);
+    if (!listening)
+      return std::unexpected(listening.error());
+    listen_ = *std::move(listening);
     control_.listening_on(to_text(listen_));
     return server_.listen_unix(control_socket(folder_.path()).string(), kControlListener);
   }
@@ -226,6 +229,7 @@ class Daemon final : public ActionSink {
     memory_.server_starts();
   }
   void act(const StopServer& a) {
+    looks_.server_stops(a.generation);
     engines_.stop(a);
     memory_.await_release();
   }
@@ -371,6 +375,7 @@ class Daemon final : public ActionSink {
   EngineRoom engines_;
   MemoryWatch memory_;
   RequestDesk requests_;
+  LookDesk looks_;
   Reloader reloader_;
   HistoryKeeper history_;
   StatusReports reports_;
@@ -381,7 +386,7 @@ class Daemon final : public ActionSink {
   boost::asio::signal_set signals_;
   boost::asio::signal_set hangup_;
   ServiceWatch service_;
-  Listen listen_;
+  std::vector<Listen> listen_;  // as configured, with the ports that the kernel chose
   bool stopping_ = false;
   int exit_status_ = 0;
 };

@@ -5,6 +5,9 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
+
+#include "base/text.h"
 
 namespace tonnage {
 namespace {
@@ -45,27 +48,67 @@ std::string_view header_or_empty(const net::Exchange& exchange, std::string_view
 }
 
 api::SiteFacts site_facts(const net::Exchange& exchange) {
-  return {exchange.host(), header_or_empty(exchange, "origin"),
-          header_or_empty(exchange, "sec-fetch-site"), header_or_empty(exchange, "content-type")};
+  return {.host = exchange.host(),
+          .origin = header_or_empty(exchange, "origin"),
+          .sec_fetch_site = header_or_empty(exchange, "sec-fetch-site"),
+          .sec_fetch_mode = header_or_empty(exchange, "sec-fetch-mode"),
+          .sec_fetch_dest = header_or_empty(exchange, "sec-fetch-dest"),
+          .sec_fetch_user = header_or_empty(exchange, "sec-fetch-user"),
+          .content_type = header_or_empty(exchange, "content-type")};
+}
+
+api::SiteRules site_rules(const Config& config) {
+  api::SiteRules rules;
+  for (const Listen& listen : config.listen)
+    rules.listen_hosts.push_back(to_text(Listen{listen.host, 0}));
+  rules.allowed_hosts = config.allowed_hosts;
+  for (const std::string& text : config.allowed_origins) {
+    if (auto pattern = OriginPattern::parse(text))
+      rules.allowed_origins.push_back(*std::move(pattern));
+  }
+  rules.keys = !config.keys.empty();
+  return rules;
+}
+
+// A preflight asks for what would follow it.
+api::Effect effect_of(const api::Route& route) {
+  if (route.changes_state || route.endpoint == api::Endpoint::preflight)
+    return api::Effect::change;
+  return route.scope == api::Scope::open ? api::Effect::open : api::Effect::read;
+}
+
+// What the scripts of an allowed page may read of an answer's header.
+constexpr std::string_view kExposedHeaders =
+    "x-tonnage-request, x-tonnage-model, x-tonnage-wait-ms, x-tonnage-replays, retry-after, date, "
+    "allow, www-authenticate";
+constexpr std::size_t kStrangersMax = 32;
+constexpr std::size_t kStrangerBytesMax = 120;
+
+// What a log line can hold of what a client sent.
+std::string printable(std::string_view text) {
+  std::string out(text);
+  std::ranges::replace_if(out, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return out;
 }
 
 }  // namespace
 
 Door::Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
-           RequestDesk& requests, ControlDesk& control)
+           RequestDesk& requests, LookDesk& looks, ControlDesk& control)
     : io_(io),
       config_(config),
       directory_(directory),
       requests_(requests),
+      looks_(looks),
       control_(control),
-      site_{{config.listen.host}, config.allowed_hosts} {
+      site_(site_rules(config)) {
   keys_.emplace_back(key_rules(config, directory));
 }
 
 void Door::reconfigured(bool keys_changed) {
   if (keys_changed)
     keys_.emplace_back(key_rules(config_, directory_));
-  site_ = {{config_.listen.host}, config_.allowed_hosts};
+  site_ = site_rules(config_);
 }
 
 Door::~Door() {
@@ -105,16 +148,51 @@ api::ApiResult<api::Caller> Door::caller_of(const net::Exchange& exchange) const
 
 // What lets the script of an allowed page read the answer; nothing for anybody else.
 std::vector<net::Header> Door::site_headers(const net::Exchange& exchange) const {
-  const api::SiteFacts facts = site_facts(exchange);
-  const std::string_view origin = api::cors_origin(facts);
-  if (origin.empty() || exchange.listener_tag() == kControlListener)
+  if (exchange.listener_tag() == kControlListener)
     return {};
-  if (api::check_site(site_, {facts.host, facts.origin, {}, {}}, true))
-    return {};
-  return {{"Access-Control-Allow-Origin", std::string(origin)},
-          {"Access-Control-Expose-Headers",
-           "x-tonnage-request, x-tonnage-model, x-tonnage-wait-ms, x-tonnage-replays, retry-after"},
-          {"Vary", "Origin"}};
+  // An answer to one page must not be taken from a cache for another, nor for none.
+  const bool preflight = exchange.method() == "OPTIONS";
+  std::vector<net::Header> headers;
+  if (exchange.method() != "POST" || exchange.header("origin")) {
+    headers.push_back({"Vary", preflight ? "Origin, Access-Control-Request-Method, "
+                                           "Access-Control-Request-Headers, "
+                                           "Access-Control-Request-Private-Network"
+                                         : "Origin"});
+  }
+  const std::string_view origin = api::readable_by(site_, site_facts(exchange));
+  if (origin.empty())
+    return headers;
+  headers.push_back({"Access-Control-Allow-Origin", std::string(origin)});
+  if (!preflight)
+    headers.push_back({"Access-Control-Expose-Headers", std::string(kExposedHeaders)});
+  return headers;
+}
+
+// What an allowed page may do, without a key; the request that follows needs one.
+void Door::answer_preflight(net::Exchange& exchange, bool for_page) {
+  net::Response response;
+  response.status = 204;
+  response.headers = {{"Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE, OPTIONS"}};
+  std::string headers =
+      api::allowed_headers(header_or_empty(exchange, "access-control-request-headers"));
+  if (headers.empty())
+    headers = "authorization, content-type, x-api-key";
+  response.headers.push_back({"Access-Control-Allow-Headers", std::move(headers)});
+  if (for_page &&
+      to_lower(header_or_empty(exchange, "access-control-request-private-network")) == "true") {
+    response.headers.push_back({"Access-Control-Allow-Private-Network", "true"});
+  }
+  response.headers.push_back({"Access-Control-Max-Age", "600"});
+  exchange.respond(std::move(response));
+}
+
+// A browser shows its user no more than that something failed, so the log says what to set.
+void Door::note_stranger(const net::Exchange& exchange) const {
+  const std::string origin(header_or_empty(exchange, "origin").substr(0, kStrangerBytesMax));
+  if (origin.empty() || strangers_.size() >= kStrangersMax || !strangers_.insert(origin).second)
+    return;
+  spdlog::info("a page from {} was refused; allowed_origins says which pages may use this server",
+               printable(origin));
 }
 
 std::optional<net::Response> Door::check_head(const net::Exchange& exchange) const {
@@ -133,7 +211,8 @@ std::optional<net::Response> Door::refusal_of_head(const net::Exchange& exchange
     return response;
   }
   if (exchange.listener_tag() != kControlListener) {
-    if (const auto error = api::check_site(site_, site_facts(exchange), route->changes_state)) {
+    if (const auto error = api::check_site(site_, site_facts(exchange), effect_of(*route))) {
+      note_stranger(exchange);
       return to_response(*error, route->dialect);
     }
   }
@@ -156,6 +235,11 @@ void Door::take(std::shared_ptr<net::Exchange> exchange) {
     return answer_error(*exchange, route.error().error, route.error().dialect);
   const auto identified = caller_of(*exchange);
   const api::Caller caller = identified ? *identified : api::Caller{};
+  if (route->endpoint == api::Endpoint::preflight) {
+    const bool for_page = exchange->listener_tag() != kControlListener &&
+                          !api::readable_by(site_, site_facts(*exchange)).empty();
+    return answer_preflight(*exchange, for_page);
+  }
   if (route->endpoint == api::Endpoint::upstream) {
     return upstream(std::move(exchange), *route, caller);
   }
@@ -239,6 +323,12 @@ void Door::upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& r
   order.model = resolve(*exchange, route, caller, route.model);
   if (!order.model)
     return;
+  if (route.look) {
+    return looks_.take({.exchange = std::move(exchange),
+                        .model = *order.model,
+                        .target = route.rest,
+                        .dialect = route.dialect});
+  }
   order.target = route.rest;
   order.dialect = route.dialect;
   order.replayable = route.replayable;

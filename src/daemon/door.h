@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,9 +14,11 @@
 #include "api/auth.h"
 #include "api/body.h"
 #include "api/route.h"
+#include "api/site.h"
 #include "config/config.h"
 #include "daemon/control_desk.h"
 #include "daemon/directory.h"
+#include "daemon/look_desk.h"
 #include "daemon/request_desk.h"
 #include "net/server.h"
 
@@ -28,7 +31,7 @@ inline constexpr int kControlListener = 1;
 class Door {
  public:
   Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
-       RequestDesk& requests, ControlDesk& control);
+       RequestDesk& requests, LookDesk& looks, ControlDesk& control);
   ~Door();
 
   // Refuses what needs no body to be refused: keys, scopes, foreign sites, unknown paths.
@@ -44,6 +47,8 @@ class Door {
  private:
   std::vector<net::Header> site_headers(const net::Exchange& exchange) const;
   std::optional<net::Response> refusal_of_head(const net::Exchange& exchange) const;
+  void note_stranger(const net::Exchange& exchange) const;
+  static void answer_preflight(net::Exchange& exchange, bool for_page);
   api::ApiResult<api::Caller> caller_of(const net::Exchange& exchange) const;
   std::expected<api::Route, api::NoRoute> route_of(const net::Exchange& exchange) const;
   void infer(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
@@ -58,9 +63,11 @@ class Door {
   const Config& config_;
   const Directory& directory_;
   RequestDesk& requests_;
+  LookDesk& looks_;
   ControlDesk& control_;
   std::deque<api::Keys> keys_;  // the last ones hold; requests under way point into earlier ones
   api::SiteRules site_;
+  mutable std::set<std::string> strangers_;  // origins whose refusal was logged
 };
 
 }  // namespace tonnage

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "daemon/log_writer.h"
@@ -40,13 +41,16 @@ void add_demo(std::string& out, const Config& config, const std::string& url) {
 
 }  // namespace
 
-void greet(const Config& config, const Listen& listen, const Snapshot& snapshot, bool demo) {
+void greet(const Config& config, const std::vector<Listen>& listen, const Snapshot& snapshot,
+           bool demo) {
   std::string out;
   const auto print = [&out](const std::string& line) { out += line + "\n"; };
-  const std::string url = base_url(listen);
+  const std::string url = base_url(listen.front());
   const PoolSnapshot& host = snapshot.pools.front();
   print("tonnage serves " + std::to_string(config.models.size()) +
         (config.models.size() == 1 ? " model" : " models") + " at " + url);
+  for (std::size_t i = 1; i < listen.size(); ++i)
+    print("           and at " + base_url(listen[i]));
   print("  memory   " + to_text(host.budget) + " for models, of " + to_text(host.capacity));
   for (std::size_t i = 1; i < snapshot.pools.size(); ++i) {
     const PoolSnapshot& pool = snapshot.pools[i];
@@ -63,7 +67,7 @@ void greet(const Config& config, const Listen& listen, const Snapshot& snapshot,
   if (config.models.size() > kNamesMax)
     names += ", ...";
   print("  models   " + names);
-  if (is_loopback(listen)) {
+  if (std::ranges::all_of(listen, [](const Listen& one) { return is_loopback(one); })) {
     print("  network  this machine only; for containers on it, listen on their bridge's address");
     print("           and add its name (host.docker.internal) to allowed_hosts");
   }

@@ -7,6 +7,7 @@
 namespace tonnage {
 
 // On stdout: the URL, the budget, the models, and for demo models ready-made requests.
-void greet(const Config& config, const Listen& listen, const Snapshot& snapshot, bool demo);
+void greet(const Config& config, const std::vector<Listen>& listen, const Snapshot& snapshot,
+           bool demo);
 
 }  // namespace tonnage

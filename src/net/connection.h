@@ -53,6 +53,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t pending_bytes() const { return stream_next_.size() + out_.bytes(); }
   void relay(RelayTarget target, std::move_only_function<void(RelayResult)> done);
   bool finish_broken(std::string_view last_event);
+  void cut_relay(std::string why);
   void abandoned();
   Exchange* current() { return current_; }
   void post(std::move_only_function<void()> call);

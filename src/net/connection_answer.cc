@@ -261,6 +261,11 @@ bool Connection::finish_broken(std::string_view last_event) {
   return relay_ && relay_->finish_broken(last_event);
 }
 
+void Connection::cut_relay(std::string why) {
+  if (relay_)
+    relay_->cut(std::move(why));
+}
+
 void Connection::cut_broken() {
   detach_exchange();
   // Only a reset tells a client that reads until the end that this is not the end.

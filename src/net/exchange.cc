@@ -94,6 +94,11 @@ void Exchange::relay(RelayTarget target, std::move_only_function<void(RelayResul
   connection_->relay(std::move(target), std::move(done));
 }
 
+void Exchange::cut_relay(std::string why) {
+  if (!gone_ && connection_)
+    connection_->cut_relay(std::move(why));
+}
+
 bool Exchange::finish_broken(std::string_view last_event) {
   return !gone_ && connection_ && connection_->finish_broken(last_event);
 }

@@ -83,6 +83,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // Only within `done` of a midstream end. `last_event` is a whole event, "data: {...}\n\n"; it is
   // sent only where the answer is text/event-stream (returns false, and cuts, elsewhere).
   bool finish_broken(std::string_view last_event);
+  // The server of the relay that runs is about to go: the relay ends soon as one whose server
+  // closed the connection, with `why`. Nothing where no relay runs.
+  void cut_relay(std::string why);
 
  private:
   friend class Connection;

@@ -71,6 +71,10 @@ void Relay::complete() {
 void Relay::broke(std::string why, bool timed_out) {
   result_.why = std::move(why);
   using End = RelayResult::End;
+  // What the client has not taken yet lies in the buffer of the server's connection.
+  if (sending_ && connection_ != nullptr)
+    connection_->adopt_pending();
+  sending_ = false;
   if (head_sent_) {
     end(timed_out ? End::timed_out_midstream : End::broken_midstream);
   } else {
@@ -115,6 +119,13 @@ void Relay::client_gone() {
   if (stage_ == Stage::ended)
     return;
   end_later(RelayResult::End::client_gone, "the client left or took no bytes");
+}
+
+void Relay::cut(std::string why) {
+  boost::asio::post(core_.io, [self = shared_from_this(), why = std::move(why)]() mutable {
+    if (self->stage_ != Stage::ended)
+      self->broke(std::move(why), false);
+  });
 }
 
 void Relay::run_done() {

@@ -111,6 +111,44 @@ TEST_F(RelayFailureTest, RefusedTcpConnectionIsAConnectFailure) {
   EXPECT_EQ(results[0].end, End::connect_failed);
 }
 
+TEST_F(RelayFailureTest, ARelayThatIsCutBeforeItsBodyMayBeAnsweredAnew) {
+  serve_relay(model.address());
+  RawSocket socket = client_sending(kGet);
+  ASSERT_TRUE(upstream_has("\r\n\r\n"));
+  held[0]->cut_relay("the server stops");
+  EXPECT_TRUE(results.empty()) << "not before the call returned";
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(results[0].end, End::lost_before_body);
+  EXPECT_EQ(results[0].why, "the server stops");
+  EXPECT_TRUE(until([&] { return upstream.is_ended(); }));
+  held[0]->respond({.status = 503});
+  ASSERT_TRUE(until([&] { return socket.has("HTTP/1.1 503"); }));
+}
+
+TEST_F(RelayFailureTest, ARelayThatIsCutWhileItsClientIsSlowEndsForTheClientToo) {
+  on_result = [&](RelayResult&) { held[0]->finish_broken("data: gone\n\n"); };
+  serve_relay(model.address());
+  RawSocket socket = client(4096);
+  socket.send(kGet);
+  ASSERT_TRUE(upstream_has("\r\n\r\n"));
+  const std::string piece = "data: " + std::string(65528, 'x') + "\n\n";
+  std::string text = kSseHead;
+  for (int i = 0; i < 400; ++i)
+    text += "10000\r\n" + piece + "\r\n";
+  std::string_view rest = text;
+  // Until nobody takes any more: the client reads nothing.
+  for (std::size_t left = 0; left != rest.size();) {
+    left = rest.size();
+    rest = upstream.send(rest);
+    settle();
+  }
+  ASSERT_FALSE(rest.empty());
+  held[0]->cut_relay("the server stops");
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(results[0].end, End::broken_midstream);
+  ASSERT_TRUE(until([&] { return socket.has("data: gone\n\n\r\n0\r\n\r\n"); }));
+}
+
 TEST_F(RelayFailureTest, BrokenEventStreamEndsWithAnEventInGoodForm) {
   on_result = [&](RelayResult& result) {
     if (result.end == End::broken_midstream) {

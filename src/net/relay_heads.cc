@@ -30,6 +30,12 @@ class ConnectionNames {
   bool any_ = false;
 };
 
+// Which pages may read an answer is the word of whoever gives it to the client, not the server's.
+bool is_for_pages(std::string_view name) {
+  constexpr std::string_view kPrefix = "access-control-";
+  return name.size() > kPrefix.size() && same_name(name.substr(0, kPrefix.size()), kPrefix);
+}
+
 bool is_among(std::string_view name, const std::vector<Header>& headers) {
   return std::any_of(headers.begin(), headers.end(),
                      [&](const Header& header) { return same_name(header.name, name); });
@@ -82,7 +88,7 @@ void append_relayed_fields(std::string& head, const std::vector<HeaderView>& fie
                            const std::vector<Header>& added) {
   const ConnectionNames named(fields);
   for (const HeaderView& field : fields) {
-    if (is_hop_by_hop(field.name))
+    if (is_hop_by_hop(field.name) || is_for_pages(field.name))
       continue;
     if (named.has(field.name))
       continue;

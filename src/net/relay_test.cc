@@ -65,6 +65,22 @@ TEST_F(RelayTest, RelaysRequestAndAnswerWithEndToEndFieldsOnly) {
   EXPECT_TRUE(results[0].first_byte_time.has_value());
 }
 
+TEST_F(RelayTest, WhichPagesMayReadIsNotTheServersWord) {
+  adjust = [](RelayTarget& target) {
+    target.response_headers = {{"Access-Control-Allow-Origin", "http://ours"}};
+  };
+  serve_relay(model.address());
+  RawSocket socket = client_sending(kGet);
+  ASSERT_TRUE(upstream_has("\r\n\r\n"));
+  upstream.send(
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nAccess-Control-Allow-Origin: null\r\n"
+      "Access-Control-Allow-Credentials: true\r\n\r\nok");
+  ASSERT_TRUE(until([&] { return socket.has("\r\n\r\nok"); }));
+  EXPECT_EQ(count_of(socket.received, "Access-Control-Allow-Origin"), 1u);
+  EXPECT_TRUE(socket.has("http://ours"));
+  EXPECT_FALSE(socket.has("Credentials"));
+}
+
 TEST_F(RelayTest, ChunkedRequestGoesOnWithItsLength) {
   serve_relay(model.address());
   RawSocket socket =

@@ -30,6 +30,8 @@ class Relay final : public UpstreamUser,
   void start();
   // The connection closes. The server's connection is closed at once, `done` runs from the loop.
   void client_gone();
+  // See Exchange::cut_relay.
+  void cut(std::string why);
   // See Exchange::finish_broken.
   bool finish_broken(std::string_view last_event);
 

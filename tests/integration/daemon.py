@@ -91,7 +91,7 @@ class Daemon:
     def _read_log(self):
         for line in self.process.stdout:
             self.log += line
-            address = re.search(r" at http://127\.0\.0\.1:(\d+)", line)
+            address = re.search(r" at http://(?:127\.0\.0\.1|localhost):(\d+)", line)
             if address and not self.port:
                 self.port = int(address[1])
                 self.listening.set()
