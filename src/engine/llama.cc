@@ -232,6 +232,8 @@ ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& mo
   env.insert(env.begin(), gpus.env.begin(), gpus.env.end());
   add(argv, "--ctx-checkpoints", std::to_string(model.ctx_checkpoints));
   add(argv, "--cache-ram", std::to_string(model.prompt_cache.count / kMiB));
+  // By a tenth of a prompt, a chat template in common would make one prompt continue another.
+  add(argv, "--slot-prompt-similarity", "0.5");
   add(argv, "--fit", "off");
   add(argv, "--load-mode", "mmap");
   add(argv, "--threads-http", std::to_string(kHttpThreads));

@@ -49,6 +49,7 @@ TEST(LlamaServerSpec, FixesEverythingThatWouldGrowUnseen) {
   EXPECT_EQ(value_of(argv, "--ubatch-size"), "512");
   EXPECT_EQ(value_of(argv, "--cache-type-k"), "f16");
   EXPECT_EQ(value_of(argv, "--ctx-checkpoints"), "0");
+  EXPECT_EQ(value_of(argv, "--slot-prompt-similarity"), "0.5");
   EXPECT_EQ(value_of(argv, "--cache-ram"), "256");
   EXPECT_EQ(value_of(argv, "--fit"), "off");
   EXPECT_EQ(value_of(argv, "--load-mode"), "mmap");
@@ -116,7 +117,8 @@ TEST(LlamaServerSpec, FlagsThatDecideAboutMemoryAreGoverned) {
   const auto argv = argv_of(chat_model(), {.context = 512, .kv = KvType::q8_0});
   for (const auto& arg : argv) {
     const bool taste = arg == "--flash-attn" || arg == "--no-warmup" || arg == "--offline" ||
-                       arg == "--no-ui" || arg == "--threads-http";
+                       arg == "--no-ui" || arg == "--threads-http" ||
+                       arg == "--slot-prompt-similarity";
     EXPECT_TRUE(!arg.starts_with("--") || taste || governed_flag(arg)) << arg;
   }
 }
