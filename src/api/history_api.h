@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "api/auth.h"
 #include "api/errors.h"
 #include "api/route.h"
 #include "base/tick.h"
@@ -17,5 +18,8 @@ struct HistoryOrder {
 
 // Parameters since, step and model; the error says which one is wrong and what is wanted.
 ApiResult<HistoryOrder> read_history_order(const Route& route);
+
+// A history's JSON without the models that the caller may not see.
+std::string history_for(std::string json, const Caller& caller);
 
 }  // namespace tonnage::api

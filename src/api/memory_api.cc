@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "api/client_facts.h"
 #include "api/founding_shapes.h"
 #include "api/snapshot_json.h"
 
@@ -19,20 +20,22 @@ OrderedJson list_json(OrderedJson data) {
 }
 
 OrderedJson openai_json(const ModelSnapshot& model, const ApiContext& context) {
-  return {{"id", model.id},
-          {"object", "model"},
-          {"created", face_of(model.model, context).created_s},
-          {"owned_by", "tonnage"},
-          {"tonnage", model_json(model, context)}};
+  const ModelFace& face = face_of(model.model, context);
+  OrderedJson entry{
+      {"id", model.id}, {"object", "model"}, {"created", face.created_s}, {"owned_by", "tonnage"}};
+  add_client_facts(entry, &model, face);
+  entry["tonnage"] = model_json(model, context);
+  return entry;
 }
 
 OrderedJson resident_json(const Snapshot& snapshot, const ApiContext& context) {
   const auto now = resident_model(snapshot);
-  return {{"id", "resident"},
-          {"object", "model"},
-          {"created", 0},
-          {"owned_by", "tonnage"},
-          {"tonnage", {{"virtual", true}, {"stands_for", model_name(now, context.policy)}}}};
+  const ModelSnapshot* model = now ? find_model(snapshot, *now) : nullptr;
+  OrderedJson entry{
+      {"id", "resident"}, {"object", "model"}, {"created", 0}, {"owned_by", "tonnage"}};
+  add_client_facts(entry, model, now ? face_of(*now, context) : ModelFace{});
+  entry["tonnage"] = {{"virtual", true}, {"stands_for", model_name(now, context.policy)}};
+  return entry;
 }
 
 OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& context) {
@@ -136,7 +139,7 @@ std::string memory_model_json(const Snapshot& snapshot, ModelId model, const Api
 }
 
 std::string openai_models_json(const Snapshot& snapshot, const ApiContext& context,
-                               const std::vector<bool>& visible) {
+                               const std::vector<bool>& visible, bool resident) {
   OrderedJson models = OrderedJson::array();
   for (const ModelSnapshot& model : snapshot.models) {
     const std::size_t index = model.model.value;
@@ -144,7 +147,8 @@ std::string openai_models_json(const Snapshot& snapshot, const ApiContext& conte
       continue;
     models.push_back(openai_json(model, context));
   }
-  models.push_back(resident_json(snapshot, context));
+  if (resident)
+    models.push_back(resident_json(snapshot, context));
   return dump(list_json(std::move(models)));
 }
 

@@ -16,10 +16,12 @@ namespace tonnage::api {
 // What the core does not know of a model; index is ModelId, like Policy::models.
 struct ModelFace {
   std::vector<std::string> aliases;
-  std::string engine;          // "llama"
-  std::int64_t created_s = 0;  // Unix time of the file, for OpenAI's `created`
-  std::string file;            // its name without the folder
-  std::string quantization;    // "Q4_K_M", as the file's name says; may be empty
+  std::string engine;                           // "llama"
+  std::int64_t created_s = 0;                   // Unix time of the file, for OpenAI's `created`
+  std::string file;                             // its name without the folder
+  std::string quantization;                     // "Q4_K_M", as the file's name says; may be empty
+  std::int32_t configured_context = 0;          // tokens per request that the user asks for
+  std::optional<std::int32_t> trained_context;  // what the file says; empty until it was read
 };
 
 // Turns the core's ticks into the time of day: Unix microseconds at Tick zero.
@@ -57,9 +59,9 @@ std::string memory_models_json(const Snapshot& snapshot, const ApiContext& conte
 std::string memory_model_json(const Snapshot& snapshot, ModelId model, const ApiContext& context);
 
 // OpenAI's list: every configured model and `resident`. `visible` empty: all; else one flag per
-// model, for keys that are limited to some.
+// model, for keys that are limited to some, which cannot ask for `resident` either.
 std::string openai_models_json(const Snapshot& snapshot, const ApiContext& context,
-                               const std::vector<bool>& visible = {});
+                               const std::vector<bool>& visible = {}, bool resident = true);
 std::string openai_model_json(const Snapshot& snapshot, ModelId model, const ApiContext& context);
 std::string openai_resident_json(const Snapshot& snapshot, const ApiContext& context);
 

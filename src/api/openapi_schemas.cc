@@ -267,10 +267,18 @@ constexpr auto kFields = std::to_array<FieldRow>({
     {"SystemMemory", "heavy_slot", "string?"},
     {"SystemMemory", "pressure", "string"},
 
+    {"ModelMeta", "n_ctx", "integer?"},
+    {"ModelMeta", "n_ctx_train", "integer?"},
     {"OpenAiModel", "id", "string"},
     {"OpenAiModel", "object", "string", "model"},
     {"OpenAiModel", "created", "integer"},
     {"OpenAiModel", "owned_by", "string"},
+    {"OpenAiModel", "context_length", "integer?"},
+    {"OpenAiModel", "context_window", "integer?"},
+    {"OpenAiModel", "max_model_len", "integer?"},
+    {"OpenAiModel", "meta", "ModelMeta"},
+    {"OpenAiModel", "type", "string?"},
+    {"OpenAiModel", "capabilities", "[string]"},
     {"OpenAiModel", "tonnage", "object"},
     {"OpenAiModels", "object", "string", "list"},
     {"OpenAiModels", "data", "[OpenAiModel]"},
@@ -305,31 +313,18 @@ OrderedJson words_json(std::string_view words, bool nullable) {
 
 // The shapes that are not a list of fields that are always there.
 void add_free_shapes(OrderedJson& schemas) {
-  schemas["ModelRequest"] = {{"type", "object"},
-                             {"properties", {{"model", {{"type", "string"}}}}},
-                             {"required", {"model"}},
-                             {"additionalProperties", true}};
   schemas["Anything"] = {{"type", "object"}, {"additionalProperties", true}};
-  schemas["SetLog"] = {{"type", "object"},
-                       {"properties", {{"level", {{"type", "string"}}}}},
-                       {"required", {"level"}}};
+  schemas["SetLog"] = {
+      {"type", "object"},
+      {"properties",
+       {{"level", {{"type", "string"}, {"enum", {"debug", "info", "warn", "error"}}}}}},
+      {"required", {"level"}},
+      {"additionalProperties", false}};
   schemas["Health"] = {{"type", "object"},
                        {"properties",
                         {{"status", {{"type", "string"}, {"enum", {"ok", "degraded"}}}},
                          {"problems", type_json("[Problem]")}}},
                        {"required", {"status"}}};
-  schemas["Error"] = {{"type", "object"},
-                      {"properties",
-                       {{"error",
-                         {{"type", "object"},
-                          {"properties",
-                           {{"message", {{"type", "string"}}},
-                            {"type", {{"type", "string"}}},
-                            {"code", {{"type", "string"}}},
-                            {"param", type_json("string?")},
-                            {"tonnage", {{"type", "object"}}}}},
-                          {"required", {"message", "type", "code"}}}}}},
-                      {"required", {"error"}}};
 }
 
 }  // namespace
@@ -351,6 +346,8 @@ OrderedJson openapi_schemas() {
     schema["required"].push_back(row.field);
   }
   add_free_shapes(schemas);
+  add_request_schemas(schemas);
+  add_error_schemas(schemas);
   return schemas;
 }
 

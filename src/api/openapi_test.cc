@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 const json& document() {
-  static const json kDocument = json::parse(openapi_json("1.2.3"));
+  static const json kDocument = json::parse(openapi_json("1.2.3", true));
   return kDocument;
 }
 
@@ -86,6 +86,25 @@ TEST(OpenApi, SaysWhatItIs) {
   EXPECT_EQ(document()["openapi"], "3.1.0");
   EXPECT_EQ(document()["info"]["version"], "1.2.3");
   EXPECT_EQ(document()["security"], json::parse(R"([{"bearer":[]},{"key":[]}])"));
+  EXPECT_EQ(json::parse(openapi_json("1.2.3", false))["security"], json::array())
+      << "where no key is configured none is needed";
+}
+
+TEST(OpenApi, SaysWhatIsSentAndEveryKindOfAnswer) {
+  const json& chat = document()["paths"]["/v1/chat/completions"]["post"];
+  EXPECT_TRUE(chat["responses"]["200"]["content"].contains("text/event-stream"));
+  for (const char* status : {"400", "401", "403", "404", "413", "415", "429", "502", "503", "504"})
+    EXPECT_TRUE(chat["responses"].contains(status)) << status;
+  EXPECT_TRUE(chat["responses"]["503"]["headers"].contains("Retry-After"));
+  const json& schemas = document()["components"]["schemas"];
+  EXPECT_EQ(schemas["ChatRequest"]["required"], json({"model", "messages"}));
+  const json& refused = document()["paths"]["/v1/messages"]["post"]["responses"]["404"];
+  EXPECT_EQ(refused["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/AnthropicError");
+  EXPECT_TRUE(
+      document()["paths"]["/v1/audio/transcriptions"]["post"]["requestBody"]["content"].contains(
+          "multipart/form-data"));
+  EXPECT_TRUE(schemas["ErrorFacts"]["properties"].contains("tonnage"));
 }
 
 TEST(OpenApi, HoldsEveryRouteAndNothingElse) {

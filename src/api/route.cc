@@ -26,15 +26,17 @@ struct Row {
   bool changes_state = false;
   Place place = Place::door;
   bool counted = true;
+  Work work = Work::any;
 };
 
-constexpr Row door(std::string_view path, Dialect dialect = Dialect::openai) {
-  return {path, Method::post, Endpoint::inference, Scope::infer, dialect, true, true};
+constexpr Row door(std::string_view path, Work work, Dialect dialect = Dialect::openai) {
+  return {path, Method::post, Endpoint::inference, Scope::infer, dialect,
+          true, true,         Place::door,         true,         work};
 }
 // The llama server's own paths. Looking up tokens takes no slot.
-constexpr Row below(std::string_view path, bool counted = true) {
+constexpr Row below(std::string_view path, Work work, bool counted = true) {
   return {path, Method::post, Endpoint::inference,   Scope::infer, Dialect::openai,
-          true, true,         Place::below_upstream, counted};
+          true, true,         Place::below_upstream, counted,      work};
 }
 constexpr Row view(std::string_view path, Endpoint endpoint, Scope scope) {
   return {path, Method::get, endpoint, scope};
@@ -46,31 +48,31 @@ constexpr Row change(std::string_view path, Method method, Endpoint endpoint) {
 
 // Every fixed path: what it is, what it takes, and how its errors look.
 constexpr std::array kRows = {
-    door("/v1/chat/completions"),
-    door("/v1/completions"),
-    door("/v1/embeddings"),
-    door("/v1/rerank"),
-    door("/v1/reranking"),
-    door("/rerank"),
-    door("/v1/responses"),
-    door("/v1/messages", Dialect::anthropic),
-    door("/v1/messages/count_tokens", Dialect::anthropic),
-    door("/v1/audio/transcriptions"),
-    door("/v1/audio/translations"),
-    door("/v1/audio/speech"),
-    door("/v1/images/generations"),
-    door("/v1/images/edits"),
-    door("/v1/images/variations"),
-    below("/completion"),
-    below("/completions"),
-    below("/chat/completions"),
-    below("/embedding"),
-    below("/embeddings"),
-    below("/reranking"),
-    below("/infill"),
-    below("/tokenize", false),
-    below("/detokenize", false),
-    below("/apply-template", false),
+    door("/v1/chat/completions", Work::generate),
+    door("/v1/completions", Work::generate),
+    door("/v1/embeddings", Work::embed),
+    door("/v1/rerank", Work::rank),
+    door("/v1/reranking", Work::rank),
+    door("/rerank", Work::rank),
+    door("/v1/responses", Work::generate),
+    door("/v1/messages", Work::generate, Dialect::anthropic),
+    door("/v1/messages/count_tokens", Work::any, Dialect::anthropic),
+    door("/v1/audio/transcriptions", Work::media),
+    door("/v1/audio/translations", Work::media),
+    door("/v1/audio/speech", Work::media),
+    door("/v1/images/generations", Work::media),
+    door("/v1/images/edits", Work::media),
+    door("/v1/images/variations", Work::media),
+    below("/completion", Work::generate),
+    below("/completions", Work::generate),
+    below("/chat/completions", Work::generate),
+    below("/embedding", Work::embed),
+    below("/embeddings", Work::embed),
+    below("/reranking", Work::rank),
+    below("/infill", Work::generate),
+    below("/tokenize", Work::any, false),
+    below("/detokenize", Work::any, false),
+    below("/apply-template", Work::any, false),
     view("/v1/models", Endpoint::openai_models, Scope::infer),
     view("/health", Endpoint::health, Scope::open),
     view("/metrics", Endpoint::metrics, Scope::read),
@@ -197,6 +199,7 @@ Route route_of(const Row& row) {
   found.replayable = row.replayable;
   found.changes_state = row.changes_state;
   found.counted = row.counted;
+  found.work = row.work;
   return found;
 }
 
@@ -293,6 +296,7 @@ Routed upstream_route(Method method, std::string_view path, std::string_view que
     found->dialect = row->dialect;
     found->replayable = row->replayable;
     found->counted = row->counted;
+    found->work = row->work;
   }
   if (!query.empty())
     found->rest += "?" + std::string(query);

@@ -47,6 +47,9 @@ enum class Endpoint : std::uint8_t {
   preflight,         // OPTIONS on any of these
 };
 
+// What a door makes a model's server do, as far as the kind of model decides whether it can.
+enum class Work : std::uint8_t { any, generate, embed, rank, media };
+
 // What a key must be good for. `open` needs no key.
 enum class Scope : std::uint8_t { open, infer, read, admin };
 
@@ -59,10 +62,11 @@ struct Route {
   Dialect dialect = Dialect::openai;
   bool replayable = false;     // safe to send to the server a second time
   bool changes_state = false;  // for the check against posts from other sites
-  bool counted = true;         // upstream: false where the server needs no slot for it
-  bool look = false;           // upstream: no use of the model; never loads it
-  std::string model;           // decoded; empty where the path names none
-  std::string rest;  // upstream: what to ask the server for, still encoded, with its query
+  Work work = Work::any;
+  bool counted = true;  // upstream: false where the server needs no slot for it
+  bool look = false;    // upstream: no use of the model; never loads it
+  std::string model;    // decoded; empty where the path names none
+  std::string rest;     // upstream: what to ask the server for, still encoded, with its query
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
 
   // The first value of a query parameter; empty when absent.

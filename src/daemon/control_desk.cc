@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "api/founding_shapes.h"
+#include "api/list_range.h"
 #include "api/log_api.h"
 #include "api/openapi.h"
 #include "daemon/decision_line.h"
@@ -17,6 +18,7 @@
 #include "daemon/history_desk.h"
 #include "daemon/logging.h"
 #include "daemon/request_desk.h"
+#include "metrics/process_metrics.h"
 
 namespace tonnage {
 namespace {
@@ -88,9 +90,15 @@ void ControlDesk::reconfigured() {
   faces_.clear();
   for (const ModelConfig& model : config_.models) {
     const std::string file = model.gguf.filename();
-    faces_.push_back(
-        {model.aliases, "llama", engines_.created_s(model.gguf), file, api::quantization_of(file)});
+    faces_.push_back({model.aliases, "llama", engines_.created_s(model.gguf), file,
+                      api::quantization_of(file), model.configured.context, std::nullopt});
   }
+}
+
+// What a file says of its training is known once it was read, on a worker.
+void ControlDesk::refresh_faces() {
+  for (std::uint32_t i = 0; i < faces_.size(); ++i)
+    faces_[i].trained_context = engines_.trained_context(ModelId(i));
 }
 
 ControlDesk::~ControlDesk() = default;
@@ -103,42 +111,44 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
       return list_models(*exchange, caller);
     case E::openai_model:
     case E::memory_model:
-      return one_model(*exchange, route, model);
+      return one_model(*exchange, route, model, caller);
     case E::health:
-      return health(*exchange);
+      return health(*exchange, caller);
     case E::metrics:
-      return metrics(*exchange);
+      return metrics(*exchange, caller);
     case E::memory_status:
-      return status(*exchange);
+      return status(*exchange, caller);
     case E::memory_stats:
     case E::memory_health:
     case E::loaded_models:
     case E::eviction_history:
     case E::system_memory:
-      return founding_shape(*exchange, route);
+      return founding_shape(*exchange, route, caller);
     case E::openapi:
-      return respond_json(*exchange, 200, api::openapi_json(TONNAGE_VERSION));
+      return respond_json(*exchange, 200,
+                          api::openapi_json(TONNAGE_VERSION, !config_.keys.empty()));
     case E::memory_models:
-      return respond_json(*exchange, 200, api::memory_models_json(loop_.snapshot(), context()));
+      return respond_json(*exchange, 200,
+                          api::memory_models_json(view_of(caller).of(loop_.snapshot()), context()));
     case E::memory_events:
-      return decisions(exchange, route, false);
+      return decisions(exchange, route, false, caller);
     case E::memory_evictions:
-      return decisions(exchange, route, true);
+      return decisions(exchange, route, true, caller);
     case E::load:
     case E::unload:
     case E::pin:
     case E::unpin:
     case E::clear:
     case E::flush:
-      return command(exchange, route, model);
+      return command(exchange, route, model, caller);
     case E::logs:
       return logs(exchange, route, *model);
     case E::memory_request:
-      return request_story(exchange, route);
+      return request_story(exchange, route, caller);
     case E::reload:
       return reload(exchange);
     case E::memory_history:
-      return answer_history(exchange, route, directory_, history_);
+      return answer_history(exchange, route, caller, directory_, history_);
     case E::log:
     case E::set_log:
       return log_settings(*exchange, route);
@@ -149,7 +159,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
   }
 }
 
-void ControlDesk::status(net::Exchange& exchange) {
+void ControlDesk::status(net::Exchange& exchange, const api::Caller& caller) {
   memory_.refresh();
   api::DaemonFacts facts;
   facts.version = TONNAGE_VERSION;
@@ -161,11 +171,14 @@ void ControlDesk::status(net::Exchange& exchange) {
     facts.last_unload = left.back()->decision.at;
   Snapshot snapshot = loop_.snapshot();
   std::ranges::move(memory_.problems(), std::back_inserter(snapshot.problems));
-  respond_json(exchange, 200, api::status_json(snapshot, context(), facts));
+  const api::View view = view_of(caller);
+  respond_json(exchange, 200, api::status_json(view.of(std::move(snapshot)), context(view), facts));
 }
 
-void ControlDesk::founding_shape(net::Exchange& exchange, const api::Route& route) {
-  const Snapshot snapshot = loop_.snapshot();
+void ControlDesk::founding_shape(net::Exchange& exchange, const api::Route& route,
+                                 const api::Caller& caller) {
+  const api::View view = view_of(caller);
+  const Snapshot snapshot = view.of(loop_.snapshot());
   switch (route.endpoint) {
     case api::Endpoint::memory_stats:
       return respond_json(exchange, 200, api::memory_stats_json(snapshot, context()));
@@ -180,23 +193,44 @@ void ControlDesk::founding_shape(net::Exchange& exchange, const api::Route& rout
   }
   api::DecisionFilter filter;
   filter.kinds = kLeaving;
-  filter.limit =
-      std::min<std::size_t>(kEventsMax, number_or(route.query_value("limit"), kEventsDefault));
-  respond_json(exchange, 200, api::eviction_history_json(log_.query(filter), snapshot, context()));
+  const auto range = api::read_range(route, kEventsDefault, kEventsMax);
+  if (!range)
+    return answer_error(exchange, range.error(), route.dialect);
+  filter.limit = range->limit;
+  respond_json(exchange, 200,
+               api::eviction_history_json(seen(filter, view), snapshot, context(view)));
+}
+
+// The newest `filter.limit` of those that the caller may see.
+std::vector<const api::LoggedDecision*> ControlDesk::seen(api::DecisionFilter filter,
+                                                          const api::View& view) const {
+  if (!view.limited())
+    return log_.query(filter);
+  const std::size_t limit = std::exchange(filter.limit, kEventsMax);
+  std::vector<const api::LoggedDecision*> entries = log_.query(filter);
+  std::erase_if(entries,
+                [&view](const api::LoggedDecision* entry) { return !view.shows(entry->decision); });
+  if (entries.size() > limit)
+    entries.erase(entries.begin(), entries.end() - static_cast<std::ptrdiff_t>(limit));
+  return entries;
 }
 
 void ControlDesk::list_models(net::Exchange& exchange, const api::Caller& caller) {
+  refresh_faces();
   std::vector<bool> visible;
   for (std::uint32_t i = 0; i < directory_.size(); ++i) {
     visible.push_back(!loop_.policy().models[i].removed &&
                       caller.may_use(directory_.id(ModelId(i))));
   }
-  respond_json(exchange, 200, api::openai_models_json(loop_.snapshot(), context(), visible));
+  const api::View view = view_of(caller);
+  respond_json(exchange, 200,
+               api::openai_models_json(loop_.snapshot(), context(), visible, !view.limited()));
 }
 
 void ControlDesk::one_model(net::Exchange& exchange, const api::Route& route,
-                            std::optional<ModelId> model) {
-  const Snapshot snapshot = loop_.snapshot();
+                            std::optional<ModelId> model, const api::Caller& caller) {
+  refresh_faces();
+  const Snapshot snapshot = view_of(caller).of(loop_.snapshot());
   if (!model)
     return respond_json(exchange, 200, api::openai_resident_json(snapshot, context()));
   const bool openai = route.endpoint == api::Endpoint::openai_model;
@@ -206,23 +240,28 @@ void ControlDesk::one_model(net::Exchange& exchange, const api::Route& route,
 }
 
 void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
-                            bool evictions) {
+                            bool evictions, const api::Caller& caller) {
+  const api::View view = view_of(caller);
   api::DecisionFilter filter;
   if (evictions) {
     filter.kinds = kLeaving;
   }
   if (const auto name = route.query_value("model"); !name.empty()) {
     filter.model = directory_.find(name);
-    if (!filter.model) {
-      answer_error(*exchange, api::unknown_model(name, directory_.names()), route.dialect);
+    if (!filter.model || !view.sees(*filter.model)) {
+      answer_error(*exchange, api::unknown_model(name, names_for(directory_, caller)),
+                   route.dialect);
       return;
     }
   }
-  filter.after_seq = number_or(route.query_value("after"), 0);
-  filter.limit =
-      std::min<std::size_t>(kEventsMax, number_or(route.query_value("limit"), kEventsDefault));
+  const auto range = api::read_range(route, kEventsDefault, kEventsMax);
+  if (!range)
+    return answer_error(*exchange, range.error(), route.dialect);
+  filter.after_seq = range->after;
+  filter.limit = range->limit;
   if (!wants_stream(*exchange, route)) {
-    return respond_json(*exchange, 200, api::decisions_json(log_.query(filter), log_, context()));
+    return respond_json(*exchange, 200,
+                        api::decisions_json(seen(filter, view), log_, context(view)));
   }
   if (const auto last = exchange->header("last-event-id")) {
     filter.after_seq = api::resume_after(*last, clock_);
@@ -230,10 +269,10 @@ void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, cons
   }
   exchange->begin_stream(200, "text/event-stream", {{"Cache-Control", "no-cache"}});
   exchange->send(": tonnage events\n\n");  // so that a reader knows at once that it is connected
-  for (const api::LoggedDecision* entry : log_.query(filter)) {
-    exchange->send(api::decision_event(*entry, context()));
+  for (const api::LoggedDecision* entry : seen(filter, view)) {
+    exchange->send(api::decision_event(*entry, context(view)));
   }
-  followers_.push_back({exchange, filter});
+  followers_.push_back({exchange, filter, caller});
   exchange->on_client_gone([this, raw = exchange.get()] {
     std::erase_if(followers_, [raw](const Follower& f) { return f.exchange.get() == raw; });
   });
@@ -244,9 +283,17 @@ CommandId ControlDesk::own_command() {
 }
 
 void ControlDesk::command(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
-                          std::optional<ModelId> model) {
+                          std::optional<ModelId> model, const api::Caller& caller) {
+  if (!model && view_of(caller).limited()) {
+    api::ApiError error;
+    error.status = 403;
+    error.code = "missing_scope";
+    error.message = "This unloads every model, and the key '" + caller.rule->name +
+                    "' is limited to some. Unload those with DELETE /api/memory/models/{id}.";
+    return answer_error(*exchange, error, route.dialect);
+  }
   const CommandId id = own_command();
-  commands_[id] = {exchange, route.endpoint, model, loop_.snapshot()};
+  commands_[id] = {exchange, route.endpoint, model, caller, loop_.snapshot()};
   exchange->on_client_gone([this, id] { commands_.erase(id); });
   switch (route.endpoint) {
     case api::Endpoint::load:
@@ -273,12 +320,18 @@ void ControlDesk::command_done(const CommandDone& action) {
   command.exchange->on_client_gone({});
   memory_.refresh();
   api::CommandResult result{word(command.endpoint), command.model, action.ok, action.text};
-  respond_json(*command.exchange, action.ok ? 200 : 409,
-               api::command_json(result, command.before, loop_.snapshot(), context()));
+  const api::View view = view_of(command.caller);
+  const std::string text = view.without_others(action.text);
+  result.text = text;
+  respond_json(
+      *command.exchange, action.ok ? 200 : 409,
+      api::command_json(result, view.of(command.before), view.of(loop_.snapshot()), context(view)));
 }
 
 void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
                        ModelId model) {
+  if (const auto range = api::read_range(route, 1, 1); !range)
+    return answer_error(*exchange, range.error(), route.dialect);
   LogRing& ring = engines_.supervisor().log(model);
   std::string text;
   for (const LogLine& line : ring.lines())
@@ -298,18 +351,21 @@ void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api
 }
 
 void ControlDesk::request_story(const std::shared_ptr<net::Exchange>& exchange,
-                                const api::Route& route) {
+                                const api::Route& route, const api::Caller& caller) {
   const RequestId request(number_or(route.model, 0));
   journal_.tell_request(
       request, loop_.policy(),
-      [this, exchange, request, name = route.model](std::vector<journal::StoryLine> lines) {
+      [this, exchange, request, caller, name = route.model](std::vector<journal::StoryLine> lines) {
         if (exchange->client_is_gone())
           return;
-        if (lines.empty())
-          return answer_error(*exchange, api::unknown_request(name), api::Dialect::openai);
+        const api::View view = view_of(caller);
         std::vector<api::StoryRow> rows;
         for (journal::StoryLine& line : lines)
           rows.push_back({line.at, std::move(line.text)});
+        if (rows.empty() || !view.shows_story(rows))
+          return answer_error(*exchange, api::unknown_request(name), api::Dialect::openai);
+        for (api::StoryRow& row : rows)
+          row.text = view.without_others(std::move(row.text));
         respond_json(*exchange, 200, api::story_json(request, rows, context()));
       });
 }
@@ -341,7 +397,7 @@ void ControlDesk::log_settings(net::Exchange& exchange, const api::Route& route)
   respond_json(exchange, 200, api::log_json(to_text(log_level()), to_text(log_format())));
 }
 
-void ControlDesk::metrics(net::Exchange& exchange) {
+void ControlDesk::metrics(net::Exchange& exchange, const api::Caller& caller) {
   const Snapshot snapshot = loop_.snapshot();
   std::vector<PoolGauges> pools;
   for (const PoolSnapshot& pool : snapshot.pools)
@@ -353,12 +409,19 @@ void ControlDesk::metrics(net::Exchange& exchange) {
     metrics_.connections(connections_());
   net::Response response;
   response.content_type = std::string(Metrics::kContentType);
-  response.body = metrics_.scrape(pools, models);
+  const auto may_see = [&](const std::string& id) { return caller.may_use(id); };
+  response.body = view_of(caller).limited() ? metrics_.scrape(pools, models, may_see)
+                                            : metrics_.scrape(pools, models);
+  response.body += process_metrics("/proc/self");
   exchange.respond(std::move(response));
 }
 
-void ControlDesk::health(net::Exchange& exchange) {
-  api::HealthAnswer answer = api::health(loop_.snapshot());
+// Needs no key, so it names models only to whoever may see them all.
+void ControlDesk::health(net::Exchange& exchange, const api::Caller& caller) {
+  Snapshot snapshot = view_of(caller).of(loop_.snapshot());
+  if (!caller.scopes.covers(api::Scope::read))
+    api::hide_problem_texts(snapshot.problems);
+  api::HealthAnswer answer = api::health(snapshot);
   respond_json(exchange, answer.status, std::move(answer.body));
 }
 
@@ -391,9 +454,11 @@ void ControlDesk::keep(const Decision& decision) {
   const api::LoggedDecision& entry = log_.append(decision);
   log_decision(entry, context());
   for (const Follower& follower : std::vector<Follower>(followers_)) {
-    if (api::DecisionLog::matches(follower.filter, entry)) {
-      follower.exchange->send(api::decision_event(entry, context()));
-    }
+    if (!api::DecisionLog::matches(follower.filter, entry))
+      continue;
+    const api::View view = view_of(follower.caller);
+    if (view.shows(entry.decision))
+      follower.exchange->send(api::decision_event(entry, context(view)));
   }
 }
 

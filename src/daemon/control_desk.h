@@ -14,6 +14,7 @@
 #include "api/decision_log.h"
 #include "api/memory_api.h"
 #include "api/route.h"
+#include "api/view.h"
 #include "config/config.h"
 #include "core/actions.h"
 #include "daemon/directory.h"
@@ -59,29 +60,38 @@ class ControlDesk {
     std::shared_ptr<net::Exchange> exchange;
     api::Endpoint endpoint = api::Endpoint::flush;
     std::optional<ModelId> model;
+    api::Caller caller;
     Snapshot before;
   };
   struct Follower {
     std::shared_ptr<net::Exchange> exchange;
     api::DecisionFilter filter;
+    api::Caller caller;
   };
 
   void list_models(net::Exchange& exchange, const api::Caller& caller);
-  void one_model(net::Exchange& exchange, const api::Route& route, std::optional<ModelId> model);
+  void one_model(net::Exchange& exchange, const api::Route& route, std::optional<ModelId> model,
+                 const api::Caller& caller);
   void decisions(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
-                 bool evictions);
+                 bool evictions, const api::Caller& caller);
   void command(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
-               std::optional<ModelId> model);
+               std::optional<ModelId> model, const api::Caller& caller);
   void logs(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route, ModelId model);
-  void request_story(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route);
+  void request_story(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
+                     const api::Caller& caller);
   void reload(const std::shared_ptr<net::Exchange>& exchange);
   void log_settings(net::Exchange& exchange, const api::Route& route);
-  void metrics(net::Exchange& exchange);
-  void status(net::Exchange& exchange);
-  void founding_shape(net::Exchange& exchange, const api::Route& route);
-  void health(net::Exchange& exchange);
+  void metrics(net::Exchange& exchange, const api::Caller& caller);
+  void status(net::Exchange& exchange, const api::Caller& caller);
+  void founding_shape(net::Exchange& exchange, const api::Route& route, const api::Caller& caller);
+  void health(net::Exchange& exchange, const api::Caller& caller);
+  void refresh_faces();
+  std::vector<const api::LoggedDecision*> seen(api::DecisionFilter filter,
+                                               const api::View& view) const;
+  api::View view_of(const api::Caller& caller) const { return {loop_.policy(), caller}; }
   void count(const Decision& decision);
   api::ApiContext context() const { return {loop_.policy(), faces_, clock_}; }
+  api::ApiContext context(const api::View& view) const { return {view.policy(), faces_, clock_}; }
 
   const Config& config_;
   GovernorLoop& loop_;

@@ -169,7 +169,7 @@ class Daemon final : public ActionSink {
         reports_(io_, [this] { return loop_.snapshot(); }),
         control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_,
                  history_),
-        door_(io_, config_, directory_, requests_, looks_, control_),
+        door_(io_, config_, directory_, requests_, looks_, control_, metrics_),
         server_(io_, net_limits(config_),
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
         resume_(io_, config_.state_dir / "ready.json", [this] { return loop_.snapshot(); }),

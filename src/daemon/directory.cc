@@ -24,4 +24,13 @@ std::optional<ModelId> Directory::find(std::string_view name) const {
   return found->second;
 }
 
+std::vector<std::string> names_for(const Directory& directory, const api::Caller& caller) {
+  std::vector<std::string> known;
+  for (const std::string& name : directory.names()) {
+    if (caller.may_use(directory.id(*directory.find(name))))
+      known.push_back(name);
+  }
+  return known;
+}
+
 }  // namespace tonnage

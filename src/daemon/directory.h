@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "api/auth.h"
 #include "config/config.h"
 #include "core/types.h"
 
@@ -38,6 +39,9 @@ class Directory {
   std::vector<std::string> names_;
   std::unordered_map<std::string, ModelId, Hash, std::equal_to<>> by_name_;
 };
+
+// The names among them that a caller may use.
+std::vector<std::string> names_for(const Directory& directory, const api::Caller& caller);
 
 // The virtual model: the most recently used ready LLM.
 inline constexpr std::string_view kResident = "resident";

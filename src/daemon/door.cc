@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
+#include "api/model_fit.h"
 #include "base/text.h"
 
 namespace tonnage {
@@ -94,13 +95,14 @@ std::string printable(std::string_view text) {
 }  // namespace
 
 Door::Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
-           RequestDesk& requests, LookDesk& looks, ControlDesk& control)
+           RequestDesk& requests, LookDesk& looks, ControlDesk& control, Metrics& metrics)
     : io_(io),
       config_(config),
       directory_(directory),
       requests_(requests),
       looks_(looks),
       control_(control),
+      metrics_(metrics),
       site_(site_rules(config)) {
   keys_.emplace_back(key_rules(config, directory));
 }
@@ -202,9 +204,15 @@ std::optional<net::Response> Door::check_head(const net::Exchange& exchange) con
   return refused;
 }
 
+net::Response Door::refused(const api::ApiError& error, const api::Route& route) const {
+  count_refusal(error.code, error.status, &route);
+  return to_response(error, route.dialect);
+}
+
 std::optional<net::Response> Door::refusal_of_head(const net::Exchange& exchange) const {
   const auto route = route_of(exchange);
   if (!route) {
+    count_refusal(route.error().error.code, route.error().error.status, nullptr);
     net::Response response = to_response(route.error().error, route.error().dialect);
     if (!route.error().allow.empty())
       response.headers.push_back({"Allow", route.error().allow});
@@ -213,18 +221,17 @@ std::optional<net::Response> Door::refusal_of_head(const net::Exchange& exchange
   if (exchange.listener_tag() != kControlListener) {
     if (const auto error = api::check_site(site_, site_facts(exchange), effect_of(*route))) {
       note_stranger(exchange);
-      return to_response(*error, route->dialect);
+      return refused(*error, *route);
     }
   }
   const auto caller = caller_of(exchange);
   if (!caller) {
     if (route->scope == api::Scope::open)
       return std::nullopt;
-    return to_response(caller.error(), route->dialect);
+    return refused(caller.error(), *route);
   }
-  if (const auto error = api::may_enter(*caller, route->scope)) {
-    return to_response(*error, route->dialect);
-  }
+  if (const auto error = api::may_enter(*caller, route->scope))
+    return refused(*error, *route);
   return std::nullopt;
 }
 
@@ -261,7 +268,9 @@ void Door::take(std::shared_ptr<net::Exchange> exchange) {
     return;
   }
   std::optional<ModelId> model;
-  const bool resident = route->endpoint == api::Endpoint::openai_model && route->model == kResident;
+  const bool limited = caller.rule != nullptr && !caller.rule->models.empty();
+  const bool resident =
+      route->endpoint == api::Endpoint::openai_model && route->model == kResident && !limited;
   const bool names_model = route->endpoint != api::Endpoint::memory_request;
   if (!route->model.empty() && !resident && names_model) {
     model = resolve(*exchange, *route, caller, route->model);
@@ -273,24 +282,45 @@ void Door::take(std::shared_ptr<net::Exchange> exchange) {
 
 // Answers the request itself where the name means nothing, or nothing for this caller.
 std::optional<ModelId> Door::resolve(net::Exchange& exchange, const api::Route& route,
-                                     const api::Caller& caller, std::string_view name) const {
+                                     const api::Caller& caller, std::string_view name) {
   const auto model = directory_.find(name);
   if (model && caller.may_use(directory_.id(*model)))
     return model;
   // A model that the key must not use looks like one that is not there.
-  std::vector<std::string> known;
-  for (const std::string& candidate : directory_.names()) {
-    if (caller.may_use(directory_.id(*directory_.find(candidate))))
-      known.push_back(candidate);
-  }
-  answer_error(exchange, api::unknown_model(name, known), route.dialect);
+  refuse(exchange, api::unknown_model(name, names_for(directory_, caller)), route);
   return std::nullopt;
+}
+
+// True where the model's kind can never do what the door is for. `resident` is a language model.
+bool Door::refuse_unfit(net::Exchange& exchange, const api::Route& route,
+                        std::optional<ModelId> model, std::string_view name) {
+  const ModelType type = model ? config_.policy.models[model->value].type : ModelType::llm;
+  const std::string_view door =
+      route.endpoint == api::Endpoint::upstream ? std::string_view(route.rest) : exchange.path();
+  const auto error = api::unfit_model(name, type, route.work, door);
+  if (error)
+    refuse(exchange, *error, route);
+  return error.has_value();
+}
+
+// An error of the door itself: counted, as no desk hears of the request.
+void Door::refuse(net::Exchange& exchange, const api::ApiError& error, const api::Route& route) {
+  count_refusal(error.code, error.status, &route);
+  answer_error(exchange, error, route.dialect);
+}
+
+void Door::count_refusal(std::string_view code, int status, const api::Route* route) const {
+  metrics_.refusal(code);
+  const bool for_models = route != nullptr && (route->endpoint == api::Endpoint::inference ||
+                                               route->endpoint == api::Endpoint::upstream);
+  if (for_models)
+    metrics_.request({.status = status});
 }
 
 void Door::infer(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
                  const api::Caller& caller, const api::ApiResult<api::BodyFacts>& facts) {
   if (!facts)
-    return answer_error(*exchange, facts.error(), route.dialect);
+    return refuse(*exchange, facts.error(), route);
   RequestOrder order;
   // `resident` may be any model, so a key that is limited to some cannot ask for it.
   const bool limited = caller.rule != nullptr && !caller.rule->models.empty();
@@ -299,6 +329,8 @@ void Door::infer(std::shared_ptr<net::Exchange> exchange, const api::Route& rout
     if (!order.model)
       return;
   }
+  if (refuse_unfit(*exchange, route, order.model, facts->model))
+    return;
   order.target = exchange->path();
   if (!exchange->query().empty())
     order.target.append("?").append(exchange->query());
@@ -329,6 +361,8 @@ void Door::upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& r
                         .target = route.rest,
                         .dialect = route.dialect});
   }
+  if (refuse_unfit(*exchange, route, order.model, route.model))
+    return;
   order.target = route.rest;
   order.dialect = route.dialect;
   order.replayable = route.replayable;

@@ -20,6 +20,7 @@
 #include "daemon/directory.h"
 #include "daemon/look_desk.h"
 #include "daemon/request_desk.h"
+#include "metrics/metrics.h"
 #include "net/server.h"
 
 namespace tonnage {
@@ -31,7 +32,7 @@ inline constexpr int kControlListener = 1;
 class Door {
  public:
   Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
-       RequestDesk& requests, LookDesk& looks, ControlDesk& control);
+       RequestDesk& requests, LookDesk& looks, ControlDesk& control, Metrics& metrics);
   ~Door();
 
   // Refuses what needs no body to be refused: keys, scopes, foreign sites, unknown paths.
@@ -56,7 +57,12 @@ class Door {
   void upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
                 const api::Caller& caller);
   std::optional<ModelId> resolve(net::Exchange& exchange, const api::Route& route,
-                                 const api::Caller& caller, std::string_view name) const;
+                                 const api::Caller& caller, std::string_view name);
+  bool refuse_unfit(net::Exchange& exchange, const api::Route& route, std::optional<ModelId> model,
+                    std::string_view name);
+  void refuse(net::Exchange& exchange, const api::ApiError& error, const api::Route& route);
+  net::Response refused(const api::ApiError& error, const api::Route& route) const;
+  void count_refusal(std::string_view code, int status, const api::Route* route) const;
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool reader_{1};  // parses bodies that are too large for the loop
@@ -65,6 +71,7 @@ class Door {
   RequestDesk& requests_;
   LookDesk& looks_;
   ControlDesk& control_;
+  Metrics& metrics_;
   std::deque<api::Keys> keys_;  // the last ones hold; requests under way point into earlier ones
   api::SiteRules site_;
   mutable std::set<std::string> strangers_;  // origins whose refusal was logged

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -81,6 +82,11 @@ bool EngineRoom::file_changed(ModelId model) const {
   return !file || *file != known->second;
 }
 
+std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
+  const auto known = trained_contexts_.find(model);
+  return known == trained_contexts_.end() ? std::nullopt : std::optional(known->second);
+}
+
 LlamaModel EngineRoom::llama_model(ModelId id) const {
   const ModelConfig& config = config_.models[id.value];
   LlamaModel model;
@@ -127,6 +133,9 @@ void EngineRoom::profile(const Profile& action) {
       profiling->placements = placements(id, profiling->gguf);
       if (file)
         profiled_[id] = *file;
+      if (const auto trained = profiling->gguf.of("context_length"))
+        trained_contexts_[id] = static_cast<std::int32_t>(
+            std::clamp<std::int64_t>(*trained, 0, std::numeric_limits<std::int32_t>::max()));
       dry_run_next(profiling);
     });
   });

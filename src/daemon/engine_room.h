@@ -51,6 +51,8 @@ class EngineRoom final : public ServerObserver {
   std::optional<std::filesystem::path> socket(Generation generation) const;
   // Whether the file of a model is another one than the one its footprint was worked out from.
   bool file_changed(ModelId model) const;
+  // How many tokens the model was trained for, as its file says; empty until that was read.
+  std::optional<std::int32_t> trained_context(ModelId model) const;
   // Unix time of a model file's last change; zero when it cannot be seen.
   static std::int64_t created_s(const std::filesystem::path& gguf);
   Supervisor& supervisor() { return supervisor_; }
@@ -84,6 +86,7 @@ class EngineRoom final : public ServerObserver {
   Supervisor supervisor_;
   std::vector<std::string> environment_;
   std::shared_ptr<Profiling> between_dry_runs_;
+  std::map<ModelId, std::int32_t> trained_contexts_;
   std::map<ModelId, FileId> profiled_;  // which content the model's rows speak of
   std::map<Generation, std::filesystem::path> sockets_;
 };

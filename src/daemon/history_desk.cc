@@ -36,7 +36,7 @@ api::ApiError unavailable(int status, std::string code, std::string message) {
 }  // namespace
 
 void answer_history(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
-                    const Directory& directory, HistoryKeeper& history) {
+                    const api::Caller& caller, const Directory& directory, HistoryKeeper& history) {
   const auto order = api::read_history_order(route);
   if (!order)
     return answer_error(*exchange, order.error(), route.dialect);
@@ -46,10 +46,15 @@ void answer_history(const std::shared_ptr<net::Exchange>& exchange, const api::R
         unavailable(404, "history_disabled", "No history is kept: history.enabled is false."),
         route.dialect);
   }
-  const bool known = directory.find(order->model).has_value() || order->model.empty();
+  const auto model = directory.find(order->model);
+  if (!order->model.empty() && !caller.may_use(model ? directory.id(*model) : order->model)) {
+    return answer_error(*exchange, api::unknown_model(order->model, names_for(directory, caller)),
+                        route.dialect);
+  }
+  const bool known = model.has_value() || order->model.empty();
   const bool taken = history.query(
       query_of(*order, directory), [exchange, dialect = route.dialect, name = order->model, known,
-                                    &directory](Result<HistoryKeeper::Found> found) {
+                                    caller, &directory](Result<HistoryKeeper::Found> found) {
         if (!found) {
           return answer_error(
               *exchange,
@@ -58,8 +63,9 @@ void answer_history(const std::shared_ptr<net::Exchange>& exchange, const api::R
               dialect);
         }
         if (!known && !found->model_known)
-          return answer_error(*exchange, api::unknown_model(name, directory.names()), dialect);
-        respond_json(*exchange, 200, std::move(found->json));
+          return answer_error(*exchange, api::unknown_model(name, names_for(directory, caller)),
+                              dialect);
+        respond_json(*exchange, 200, api::history_for(std::move(found->json), caller));
       });
   if (!taken) {
     answer_error(*exchange,

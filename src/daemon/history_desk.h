@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "api/auth.h"
 #include "api/route.h"
 #include "daemon/directory.h"
 #include "daemon/history_keeper.h"
@@ -11,6 +12,6 @@
 namespace tonnage {
 
 void answer_history(const std::shared_ptr<net::Exchange>& exchange, const api::Route& route,
-                    const Directory& directory, HistoryKeeper& history);
+                    const api::Caller& caller, const Directory& directory, HistoryKeeper& history);
 
 }  // namespace tonnage

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/view.h"
 #include "engine/failure_class.h"
 
 namespace tonnage {
@@ -29,6 +30,15 @@ int status_of(RefusalStatus status) {
 
 Duration since(Clock::time_point then) {
   return std::chrono::duration_cast<Duration>(Clock::now() - then);
+}
+
+// What the server says of the tokens, and when they began to come.
+void add_answer_figures(RequestMetrics& metrics, bool stream, const net::RelayResult& result) {
+  if (result.status != 200)
+    return;
+  metrics.tokens = read_token_counts(result.body_begin, result.body_end);
+  if (stream && result.first_byte_time && result.body_bytes > 0)
+    metrics.first_token = metrics.wait + *result.first_byte_time;
 }
 
 std::string whole_ms(Duration duration) {
@@ -73,6 +83,9 @@ void RequestDesk::take(RequestOrder order) {
   const api::KeyRule* key = order.key;
   if (key != nullptr && key->in_flight_max) {
     if (per_key_[key] >= *key->in_flight_max) {
+      metrics_.refusal("too_many_requests");
+      metrics_.request(
+          {.model = order.model ? std::optional(order.model->value) : std::nullopt, .status = 429});
       answer_error(*order.exchange, api::too_many_requests(key->name, *key->in_flight_max),
                    order.dialect);
       return;
@@ -266,6 +279,11 @@ void RequestDesk::end(RequestId id, RequestOutcome outcome, int status,
   metrics.total = since(open.arrived);
   metrics.bytes_up = open.order.exchange->body()->size();
   metrics.bytes_down = result.body_bytes;
+  add_answer_figures(metrics, open.order.stream, result);
+  if (outcome == RequestOutcome::broken && result.body_bytes > 0) {
+    metrics.status = result.status;
+    metrics.aborted = EndedBy::server;
+  }
   metrics_.request(metrics);
   const Generation generation = *open.generation;
   forget(id);
@@ -282,8 +300,17 @@ void RequestDesk::end_when_idle(RequestId id, RequestOutcome outcome,
   const Generation generation = *found->second.generation;
   RequestMetrics metrics;
   metrics.model = found->second.model.value;
-  metrics.status = outcome == RequestOutcome::client_gone ? 499 : 504;
-  metrics.total = since(found->second.arrived);
+  const Open& open = found->second;
+  const bool left = outcome == RequestOutcome::client_gone;
+  metrics.wait = std::chrono::duration_cast<Duration>(*open.admitted - open.arrived);
+  metrics.total = since(open.arrived);
+  // What an answer began with stays true, whoever ended it; without one there is no status.
+  metrics.status = result.body_bytes > 0 ? result.status : left ? 0 : 504;
+  metrics.bytes_up = open.order.exchange->body()->size();
+  metrics.bytes_down = result.body_bytes;
+  add_answer_figures(metrics, open.order.stream, result);
+  if (result.body_bytes > 0)
+    metrics.aborted = left ? EndedBy::client : EndedBy::timeout;
   metrics_.request(metrics);
   const bool counted = found->second.order.counted;
   forget(id);
@@ -333,7 +360,9 @@ void RequestDesk::refuse(const Refuse& action) {
   metrics.wait = metrics.total = since(open.arrived);
   metrics_.request(metrics);
   open.order.exchange->on_client_gone({});
-  answer_error(*open.order.exchange, api::refusal(action.decision, status, loop_.policy()),
+  // A key that is limited to models is not told which others are in its way.
+  const api::View view(loop_.policy(), {open.order.key, api::Scopes{}});
+  answer_error(*open.order.exchange, api::refusal(action.decision, status, view.policy()),
                open.order.dialect, action.request);
   forget(action.request);
 }
@@ -354,6 +383,12 @@ void RequestDesk::client_gone(RequestId id) {
   loop_.post(ClientGone{id});
   if (found->second.relaying)
     return;
+  RequestMetrics metrics;
+  if (found->second.order.model)
+    metrics.model = found->second.order.model->value;
+  metrics.status = 0;
+  metrics.wait = metrics.total = since(found->second.arrived);
+  metrics_.request(metrics);
   forget(id);
 }
 

@@ -1,5 +1,6 @@
 #include "metrics/metrics.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <limits>
@@ -86,6 +87,9 @@ struct ModelCells {
   Counter* bytes_up;
   Counter* bytes_down;
   Counter* replays;
+  std::array<Counter*, 3> tokens;
+  Histogram* first_token;
+  std::array<Counter*, 3> aborted;
   Histogram* loads;
   std::vector<Gauge*> states;
   Gauge* leases;
@@ -122,6 +126,17 @@ class WordCounters {
   std::set<std::string, std::less<>> words_;
 };
 
+// Series that carry the name of a model that may not be seen.
+void leave_out(std::vector<prometheus::MetricFamily>& families, const Metrics::MaySee& may_see) {
+  for (prometheus::MetricFamily& family : families) {
+    std::erase_if(family.metric, [&](const prometheus::ClientMetric& metric) {
+      return std::ranges::any_of(metric.label, [&](const prometheus::ClientMetric::Label& label) {
+        return label.name == "model" && !label.value.empty() && !may_see(label.value);
+      });
+    });
+  }
+}
+
 }  // namespace
 
 struct Metrics::Cells {
@@ -151,7 +166,7 @@ Metrics::Cells::Cells(const MetricsSetup& setup)
     : pool_names(setup.pools),
       states(setup.states),
       refusals(counters(registry, "tonnage_refusals_total",
-                        "Requests answered with an error by tonnage itself, by reason."),
+                        "Requests answered with an error by Tonnage itself, by reason."),
                "reason"),
       evictions(counters(registry, "tonnage_evictions_total",
                          "Models stopped to make room or for another reason."),
@@ -254,6 +269,25 @@ void Metrics::Cells::add_models(std::span<const std::string> names) {
     }
     return cells;
   };
+  auto& tokens = counters(registry, "tonnage_tokens_total",
+                          "Tokens of answered requests: of prompts, the part of these that was "
+                          "kept from an earlier request, and generated.");
+  const auto by_kind = [&](const std::string& model) {
+    const auto of = [&](const char* kind) {
+      return &tokens.Add({{"model", model}, {"kind", kind}});
+    };
+    return std::array<Counter*, 3>{of("prompt"), of("kept"), of("generated")};
+  };
+  auto& first_token = histograms(registry, "tonnage_time_to_first_token_seconds",
+                                 "Of streams: from a request's arrival to the first byte of its "
+                                 "answer from the server.");
+  auto& aborted = counters(registry, "tonnage_aborted_answers_total",
+                           "Answers that had begun and did not come to their end, by who ended "
+                           "them.");
+  const auto by_end = [&](const std::string& model) {
+    const auto of = [&](const char* who) { return &aborted.Add({{"model", model}, {"by", who}}); };
+    return std::array<Counter*, 3>{of("client"), of("server"), of("timeout")};
+  };
   for (const std::string& model : names) {
     model_names.push_back(model);
     const Labels labels{{"model", model}};
@@ -263,6 +297,9 @@ void Metrics::Cells::add_models(std::span<const std::string> names) {
                      &relayed.Add({{"model", model}, {"direction", "up"}}),
                      &relayed.Add({{"model", model}, {"direction", "down"}}),
                      &replays.Add(labels),
+                     by_kind(model),
+                     &first_token.Add(labels, kWaitBuckets),
+                     by_end(model),
                      &loads.Add(labels, kLoadBuckets),
                      {},
                      &leases.Add(labels),
@@ -302,6 +339,16 @@ void Metrics::request(const RequestMetrics& request) {
   model.total->Observe(seconds(request.total));
   model.bytes_up->Increment(static_cast<double>(request.bytes_up));
   model.bytes_down->Increment(static_cast<double>(request.bytes_down));
+  const std::array<std::uint64_t, 3> counts{request.tokens.prompt, request.tokens.kept,
+                                            request.tokens.generated};
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] > 0)
+      model.tokens[i]->Increment(static_cast<double>(counts[i]));
+  }
+  if (request.first_token)
+    model.first_token->Observe(seconds(*request.first_token));
+  if (request.aborted)
+    model.aborted[static_cast<std::size_t>(*request.aborted)]->Increment();
 }
 
 void Metrics::replay(std::uint32_t model) {
@@ -342,8 +389,8 @@ void Metrics::level_change(std::uint32_t pool, std::string_view level) {
 void Metrics::connections(std::uint64_t open) {
   cells_->connections->Set(static_cast<double>(open));
 }
-std::string Metrics::scrape(std::span<const PoolGauges> pools,
-                            std::span<const ModelGauges> models) {
+std::string Metrics::scrape(std::span<const PoolGauges> pools, std::span<const ModelGauges> models,
+                            const MaySee& may_see) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   for (const PoolGauges& row : pools) {
     const PoolCells& pool = cells_->pools.at(row.pool);
@@ -379,7 +426,10 @@ std::string Metrics::scrape(std::span<const PoolGauges> pools,
     model.pinned->Set(row.pinned ? 1 : 0);
     model.degraded->Set(row.degraded ? 1 : 0);
   }
-  return prometheus::TextSerializer().Serialize(cells_->registry.Collect());
+  std::vector<prometheus::MetricFamily> families = cells_->registry.Collect();
+  if (may_see)
+    leave_out(families, may_see);
+  return prometheus::TextSerializer().Serialize(families);
 }
 
 }  // namespace tonnage

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/tick.h"
+#include "metrics/token_counts.h"
 
 namespace tonnage {
 
@@ -60,14 +62,20 @@ struct MetricsSetup {
   std::string version;
 };
 
+// Who ended an answer before its end.
+enum class EndedBy : std::uint8_t { client, server, timeout };
+
 // Everything about one finished request. Counting it costs under 100 ns.
 struct RequestMetrics {
-  std::optional<std::uint32_t> model;  // empty: it never got as far as a model
-  int status = 200;                    // as sent to the client
-  Duration wait{};                     // from arrival to admission
-  Duration total{};                    // from arrival to the last byte
-  std::uint64_t bytes_up = 0;          // relayed to the server
-  std::uint64_t bytes_down = 0;        // relayed to the client
+  std::optional<std::uint32_t> model;   // empty: it never got as far as a model
+  int status = 200;                     // as sent to the client; 0 where it left before an answer
+  Duration wait{};                      // from arrival to admission
+  Duration total{};                     // from arrival to the last byte
+  std::uint64_t bytes_up = 0;           // relayed to the server
+  std::uint64_t bytes_down = 0;         // relayed to the client
+  TokenCounts tokens;                   // as its answer says
+  std::optional<Duration> first_token;  // of a stream: from arrival to the first byte of the answer
+  std::optional<EndedBy> aborted;       // its answer had begun and did not come to its end
 };
 
 // For one thread: the daemon's loop. Indexes must be within the setup.
@@ -100,7 +108,10 @@ class Metrics {
   void connections(std::uint64_t open);
 
   // Sets the gauges and returns Prometheus' text format, version 0.0.4.
-  std::string scrape(std::span<const PoolGauges> pools, std::span<const ModelGauges> models);
+  // With `may_see`, series of models for which it says no are left out.
+  using MaySee = std::function<bool(const std::string& model)>;
+  std::string scrape(std::span<const PoolGauges> pools, std::span<const ModelGauges> models,
+                     const MaySee& may_see = {});
 
   static constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";
 

@@ -125,5 +125,35 @@ TEST(Metrics, UnboundedWordsDoNotGrowIt) {
   EXPECT_TRUE(has_line(text, R"(tonnage_refusals_total{reason="other"} 936)")) << text;
 }
 
+TEST(Metrics, TokensFirstTokensAndAbortedAnswersAreCounted) {
+  Metrics metrics({.pools = {"host"}, .models = {"a", "b"}, .states = {"absent"}, .version = "1"});
+  metrics.request({.model = 0, .status = 200, .tokens = {20, 12, 8}, .first_token = 30ms});
+  metrics.request({.model = 0, .status = 200, .aborted = EndedBy::client});
+  metrics.request({.model = 1, .status = 200, .aborted = EndedBy::server});
+  metrics.request({.model = 1, .status = 0});
+  const std::string page = metrics.scrape({}, {});
+  for (const char* line : {"tonnage_tokens_total{kind=\"prompt\",model=\"a\"} 20",
+                           "tonnage_tokens_total{kind=\"kept\",model=\"a\"} 12",
+                           "tonnage_tokens_total{kind=\"generated\",model=\"a\"} 8",
+                           "tonnage_time_to_first_token_seconds_count{model=\"a\"} 1",
+                           "tonnage_aborted_answers_total{by=\"client\",model=\"a\"} 1",
+                           "tonnage_aborted_answers_total{by=\"server\",model=\"b\"} 1",
+                           "tonnage_requests_total{model=\"b\",status=\"none\"} 1",
+                           "tonnage_requests_total{model=\"a\",status=\"2xx\"} 2"}) {
+    EXPECT_NE(page.find(line), std::string::npos) << line << "\n" << page;
+  }
+}
+
+TEST(Metrics, AKeyThatMaySeeOneModelGetsItsSeriesOnly) {
+  Metrics metrics(
+      {.pools = {"host"}, .models = {"mine", "other"}, .states = {"absent"}, .version = "1"});
+  metrics.request({.model = 1, .status = 200});
+  metrics.failure(1, "crashed");
+  const std::string page =
+      metrics.scrape({}, {}, [](const std::string& model) { return model == "mine"; });
+  EXPECT_NE(page.find("model=\"mine\""), std::string::npos);
+  EXPECT_EQ(page.find("other"), std::string::npos) << page;
+}
+
 }  // namespace
 }  // namespace tonnage

@@ -43,6 +43,9 @@ struct RelayTarget {
   std::move_only_function<std::string(int status, std::string_view body)> in_band_event;
 };
 
+// How much of an answer's body is kept at each end for whoever reads its figures.
+inline constexpr std::size_t kKeptEndBytes = 2048;
+
 struct RelayResult {
   enum class End : std::uint8_t {
     complete,          // the whole answer went to the client
@@ -58,7 +61,10 @@ struct RelayResult {
   End end = End::complete;
   int status = 0;                // of the server's answer, when its head arrived
   std::uint64_t body_bytes = 0;  // of the answer's body, sent towards the client
-  std::string why;               // what the system or the parser said, when something failed
+  // The body's first and last bytes, up to kKeptEndBytes of each; they may overlap.
+  std::string body_begin;
+  std::string body_end;
+  std::string why;  // what the system or the parser said, when something failed
 
   Duration connect_time{};                  // zero for a pooled connection
   std::optional<Duration> first_byte_time;  // relay() -> first body byte

@@ -243,6 +243,7 @@ void Relay::forward(std::string_view payload, bool last) {
     return collect(payload, last);
 
   result_.body_bytes += payload.size();
+  keep_ends(payload);
   Gather out;
   if (!head_sent_ && !target_.stream_already_begun)
     out.add(client_head_);
@@ -271,6 +272,18 @@ void Relay::forward(std::string_view payload, bool last) {
   // this.
   sending_ = true;
   set_deadline(0s);
+}
+
+// A token is a payload of some 200 bytes, so that copying it costs next to nothing.
+void Relay::keep_ends(std::string_view payload) {
+  std::string& begin = result_.body_begin;
+  begin.append(payload.substr(0, kKeptEndBytes - std::min(begin.size(), kKeptEndBytes)));
+  std::string& end = result_.body_end;
+  payload.remove_prefix(payload.size() - std::min(payload.size(), kKeptEndBytes));
+  // Twice the size, so that what is old is moved out only now and then.
+  if (end.size() + payload.size() > 2 * kKeptEndBytes)
+    end.erase(0, end.size() - std::min(end.size(), kKeptEndBytes - payload.size()));
+  end.append(payload);
 }
 
 void Relay::on_sent() {

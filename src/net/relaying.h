@@ -60,6 +60,7 @@ class Relay final : public UpstreamUser,
   void forward(std::string_view payload, bool last);
   void collect(std::string_view payload, bool last);
   void hold(std::string_view payload, bool last);
+  void keep_ends(std::string_view payload);
   void went_out();
   void await_more();
   void complete();
