@@ -67,6 +67,7 @@ verify: setup build
 	@tools/build tsan $(THREADED_TESTS)
 	@tools/step "tests of the threaded modules with ThreadSanitizer" -- tools/unit tsan $(THREADED_TESTS)
 	@tools/step "10,000 simulated seeds" -- tools/seeds 10000
+	@tools/step -v "the daemon against its OpenAPI document" -- tests/contract/run
 
 bench: setup build
 	@tools/step -v "benchmarks" -- bench/run
