@@ -147,7 +147,7 @@ Bytes parse_reclaimable(CgroupVersion version, std::string_view memory_stat) {
   std::string_view line;
   while (next_line(memory_stat, line)) {
     const std::string_view name = next_word(line);
-    if (name != inactive && name != active)
+    if (name != inactive && name != active && (v1 || name != "slab_reclaimable"))
       continue;
     const std::int64_t count = std::max<std::int64_t>(0, parse_count(line).value_or(0));
     if (__builtin_add_overflow(sum, count, &sum))

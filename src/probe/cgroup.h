@@ -26,7 +26,7 @@ struct CgroupLevel {
   std::string path;
   Bytes limit;
   Bytes used;         // what the kernel charges to it, with its children
-  Bytes reclaimable;  // file cache in `used`, which goes away before anything is killed
+  Bytes reclaimable;  // cache in `used`, which goes away before anything is killed
   // limit - (used - reclaimable), never below zero.
   Bytes available() const;
 };
@@ -50,9 +50,11 @@ std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo);
 // pages. Fails on anything else.
 Result<std::optional<Bytes>> parse_limit(std::string_view text);
 
-// Sum of the file pages on the kernel's reclaim lists, from memory.stat. With children: version 1
-// says total_inactive_file and total_active_file; version 2 counts them always. Shared memory and
-// locked pages are on other lists, so they are rightly not in it.
+// What the kernel takes back before it kills anything, from memory.stat: the file pages on its
+// reclaim lists, and in version 2 the caches of file names and inodes (slab_reclaimable; version 1
+// does not report them). With children: version 1 says total_inactive_file and total_active_file;
+// version 2 counts them always. Shared memory and locked pages are on other lists, so they are
+// rightly not in it.
 Bytes parse_reclaimable(CgroupVersion version, std::string_view memory_stat);
 
 // Finds the memory cgroup of the process itself. Version 1 wins where its memory controller is

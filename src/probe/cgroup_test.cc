@@ -37,6 +37,14 @@ TEST(Cgroup, ReadsLimits) {
   EXPECT_EQ(limit("18446744073709551615"), "error");
 }
 
+TEST(Cgroup, TheCacheOfFileNamesCanBeReclaimedToo) {
+  EXPECT_EQ(parse_reclaimable(CgroupVersion::v2,
+                              "inactive_file 100\nslab_reclaimable 30\nslab_unreclaimable 9\n"),
+            130_B);
+  EXPECT_EQ(parse_reclaimable(CgroupVersion::v1, "total_inactive_file 100\nslab_reclaimable 3\n"),
+            100_B);
+}
+
 TEST(Cgroup, ReclaimableIsTheFileCacheOfTheWholeSubtree) {
   EXPECT_EQ(parse_reclaimable(CgroupVersion::v2,
                               "anon 5\nfile 900\ninactive_file 100\nactive_file 20\n"

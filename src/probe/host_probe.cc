@@ -23,6 +23,14 @@ std::string without_root(const std::string& path, const std::string& root) {
   return path.starts_with(prefix) ? path.substr(prefix.size()) : path;
 }
 
+// Named wherever there is one: it explains why a machine that looks full is not.
+std::string arc_text(const MemInfo& memory) {
+  if (!memory.arc_size)
+    return {};
+  return ", ZFS ARC " + to_text(*memory.arc_size) + " of which " + to_text(memory.arc) +
+         " can be reclaimed";
+}
+
 }  // namespace
 
 HostProbe::HostProbe(std::string root) : root_(std::move(root)) {
@@ -56,6 +64,7 @@ Result<HostSample> HostProbe::sample(Bytes ours) {
   sample.source = "machine " + to_text(memory->total);
   if (memory->available_estimated)
     sample.source += " (MemAvailable estimated)";
+  sample.source += arc_text(*memory);
   std::vector<std::string> skipped;
   const CgroupLevel* tightest = nullptr;
   std::vector<CgroupLevel> levels;
@@ -77,8 +86,15 @@ Result<HostSample> HostProbe::sample(Bytes ours) {
   }
   if (!cgroup_problem_.empty())
     sample.source += ", " + cgroup_problem_;
+  if (!memory->arc_problem.empty()) {
+    skipped.push_back(memory->arc_problem);
+  } else if (arc_seen_ && !memory->arc_size) {
+    skipped.emplace_back("the ARC of ZFS, which is no longer reported");
+  }
+  arc_seen_ = arc_seen_ || memory->arc_size.has_value();
   for (const std::string& problem : skipped)
     sample.source += ", left out: " + problem;
+  sample.left_out = std::move(skipped);
   sample.available = std::clamp(sample.available, 0_B, sample.capacity);
   sample.foreign = std::max(0_B, sample.capacity - sample.available - std::max(0_B, ours));
   return sample;

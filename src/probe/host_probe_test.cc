@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "probe/arc.h"
 #include "probe/fixture_tree.h"
 #include "probe/meminfo.h"
 
@@ -65,6 +66,93 @@ TEST(HostProbe, TheMachineAloneWithoutACgroup) {
   EXPECT_EQ(sample->foreign, 4_GiB);
   EXPECT_NE(sample->source.find("machine 16.00 GiB"), std::string::npos) << sample->source;
   EXPECT_NE(sample->source.find("cgroup unknown"), std::string::npos) << sample->source;
+}
+
+std::string arcstats(Bytes size, Bytes c_min) {
+  return "13 1 0x01 147 39984 0 0\nname                            type data\n"
+         "hits                            4    100\nc                               4    7\n"
+         "c_min                           4    " +
+         std::to_string(c_min.count) + "\nsize                            4    " +
+         std::to_string(size.count) + "\n";
+}
+constexpr std::string_view kArc = "/proc/spl/kstat/zfs/arcstats";
+
+TEST(Arc, ReadsWhatMatters) {
+  const auto stats = parse_arcstats(arcstats(5_GiB, 1_GiB));
+  ASSERT_TRUE(stats);
+  EXPECT_EQ(*stats, (ArcStats{5_GiB, 1_GiB}));
+  EXPECT_EQ(stats->reclaimable(), 4_GiB);
+  EXPECT_EQ((ArcStats{1_GiB, 2_GiB}.reclaimable()), 0_B);
+}
+
+TEST(Arc, InventsNothing) {
+  for (const char* text : {"", "size 4 12\n", "c_min 4 12\n", "size 4 nonsense\nc_min 4\n",
+                           "size 4 12\nc_min 4 -1\n", "size 4 12\nsize 4 13\nc_min 4 1\n",
+                           "size 4 99999999999999999999\nc_min 4 1\n", "size 12\nc_min 4 1\n"})
+    EXPECT_FALSE(parse_arcstats(text)) << text;
+}
+
+TEST(HostProbe, WhatZfsGivesBackIsAvailableAndNamed) {
+  FixtureTree tree;
+  tree.file("/proc/meminfo", meminfo(16_GiB, 2_GiB)).file(kArc, arcstats(10_GiB, 1_GiB));
+  const auto sample = HostProbe(tree.root()).sample(1_GiB);
+  ASSERT_TRUE(sample);
+  EXPECT_EQ(sample->available, 11_GiB);
+  EXPECT_EQ(sample->foreign, 4_GiB);
+  EXPECT_NE(sample->source.find("ZFS ARC 10.00 GiB of which 9.00 GiB can be reclaimed"),
+            std::string::npos)
+      << sample->source;
+  EXPECT_TRUE(sample->left_out.empty());
+}
+
+TEST(HostProbe, AnArcAtItsLeastAddsNothingAndIsNamed) {
+  FixtureTree tree;
+  tree.file("/proc/meminfo", meminfo(16_GiB, 2_GiB)).file(kArc, arcstats(10_GiB, 10_GiB));
+  const auto sample = HostProbe(tree.root()).sample(0_B);
+  EXPECT_EQ(sample->available, 2_GiB);
+  EXPECT_NE(sample->source.find("ZFS ARC 10.00 GiB of which 0 B"), std::string::npos)
+      << sample->source;
+}
+
+TEST(HostProbe, AnArcLargerThanTheMachineIsNotBelieved) {
+  FixtureTree tree;
+  tree.file("/proc/meminfo", meminfo(16_GiB, 2_GiB)).file(kArc, arcstats(8192_GiB, 0_B));
+  const auto sample = HostProbe(tree.root()).sample(0_B);
+  EXPECT_EQ(sample->available, 16_GiB);
+  EXPECT_EQ(sample->foreign, 0_B);
+}
+
+TEST(HostProbe, TheMachinesArcAddsNothingBeyondACgroupsLimit) {
+  FixtureTree tree;
+  tree.file("/proc/meminfo", meminfo(16_GiB, 2_GiB))
+      .file(kArc, arcstats(10_GiB, 1_GiB))
+      .file("/proc/self/cgroup", "0::/job\n")
+      .file("/proc/self/mountinfo", kUnifiedMount);
+  add_v2_level(tree, "/job", 4_GiB, 3_GiB, 0_B);
+  const auto sample = HostProbe(tree.root()).sample(0_B);
+  EXPECT_EQ(sample->capacity, 4_GiB);
+  EXPECT_EQ(sample->available, 1_GiB);
+  EXPECT_EQ(sample->foreign, 3_GiB);
+}
+
+TEST(HostProbe, AnArcThatCannotBeReadChangesNothingAndIsNamed) {
+  FixtureTree tree;
+  tree.file("/proc/meminfo", meminfo(16_GiB, 2_GiB)).file(kArc, "size 4 nonsense\nc_min 4\n");
+  HostProbe probe(tree.root());
+  auto sample = probe.sample(0_B);
+  ASSERT_TRUE(sample);
+  EXPECT_EQ(sample->available, 2_GiB);
+  ASSERT_EQ(sample->left_out.size(), 1U);
+  EXPECT_NE(sample->left_out[0].find("arcstats"), std::string::npos) << sample->left_out[0];
+  tree.file(kArc, arcstats(10_GiB, 1_GiB));
+  sample = probe.sample(0_B);
+  EXPECT_EQ(sample->available, 11_GiB);
+  EXPECT_TRUE(sample->left_out.empty());
+  tree.remove(kArc);
+  sample = probe.sample(0_B);
+  EXPECT_EQ(sample->available, 2_GiB);
+  EXPECT_EQ(sample->left_out,
+            std::vector<std::string>{"the ARC of ZFS, which is no longer reported"});
 }
 
 TEST(HostProbe, ForeignUseIsNeverNegative) {

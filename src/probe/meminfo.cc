@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "probe/arc.h"
 #include "probe/proc_file.h"
 
 namespace tonnage {
@@ -54,7 +55,18 @@ Result<MemInfo> read_meminfo(const std::string& root) {
   const auto text = read_proc_file(under_root(root, "/proc/meminfo"));
   if (!text)
     return std::unexpected(text.error());
-  return parse_meminfo(*text);
+  auto info = parse_meminfo(*text);
+  if (!info)
+    return info;
+  const auto arc = read_arcstats(root);
+  if (!arc) {
+    info->arc_problem = arc.error().text();
+  } else if (*arc) {
+    info->arc_size = std::min((*arc)->size, info->total);
+    info->arc = std::min((*arc)->reclaimable(), info->total - info->available);
+    info->available += info->arc;
+  }
+  return info;
 }
 
 }  // namespace tonnage

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "probe/arc.h"
 #include "probe/cgroup.h"
 #include "probe/cgroup_events.h"
 #include "probe/gpu/device_probe.h"
@@ -23,6 +24,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto events = tonnage::parse_memory_events(text))
     TONNAGE_CHECK(events->oom_kills.value_or(0) >= 0, "less than nothing was counted");
+  if (const auto arc = tonnage::parse_arcstats(text)) {
+    TONNAGE_CHECK(arc->size >= tonnage::Bytes{} && arc->c_min >= tonnage::Bytes{},
+                  "an ARC below zero");
+    TONNAGE_CHECK(arc->reclaimable() >= tonnage::Bytes{} && arc->reclaimable() <= arc->size,
+                  "more is given back than there is");
+  }
   (void)tonnage::parse_oom_control(text);
   (void)tonnage::parse_proc_cgroup(text);
   (void)tonnage::parse_cgroup_mounts(text);
