@@ -37,6 +37,15 @@ std::optional<Bytes> bytes_of(const DeviceSample& sample, const OwnTree& tree) {
   return sum;
 }
 
+Bytes host_bytes_of(const DeviceSample& sample, const OwnTree& tree) {
+  Bytes sum;
+  for (const DeviceProcess& process : sample.processes) {
+    if (std::ranges::find(tree.pids, process.pid) != tree.pids.end())
+      sum += process.host_bytes;
+  }
+  return sum;
+}
+
 // Every process with its bytes.
 bool tells_all(const DeviceSample& sample) {
   return sample.processes_known && std::ranges::all_of(sample.processes, [](const auto& process) {
@@ -153,7 +162,7 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
       if (!states_[i].lost)
         truth.lost.push_back(
             {PoolId(static_cast<std::uint32_t>(i + 1)),
-             (device.name.empty() ? device.id : device.name) + " can be seen no more"});
+             (device.name.empty() ? device.id : device.name) + " is no longer visible"});
       states_[i].lost = true;
     }
     // Without its numbers a pool keeps its last sample, whose age is shown, and what servers hold
@@ -173,17 +182,28 @@ DeviceTruth DeviceAccount::judge(const DeviceSurvey& survey, std::span<const Own
     for (auto& [generation, bytes] : truth.servers)
       bytes.clear();
   }
-  for (const GovernedDevice& device : pools_.unified()) {
+  add_in_host(survey, own, truth);
+  return truth;
+}
+
+void DeviceAccount::add_in_host(const DeviceSurvey& survey, std::span<const OwnTree> own,
+                                DeviceTruth& truth) const {
+  const auto add = [&](const GovernedDevice& device, bool unified) {
     const DeviceSample* sample = find_sample(survey, device.id);
     if (sample == nullptr)
-      continue;
+      return;
     for (const OwnTree& tree : own) {
-      const auto bytes = bytes_of(*sample, tree);
-      if (bytes && tree.generation)
-        truth.unified[*tree.generation] += *bytes;
+      auto bytes = host_bytes_of(*sample, tree);
+      if (const auto all = bytes_of(*sample, tree); unified && all)
+        bytes = *all;
+      if (bytes > Bytes(0) && tree.generation)
+        truth.in_host[*tree.generation] += bytes;
     }
-  }
-  return truth;
+  };
+  for (const GovernedDevice& device : pools_.devices())
+    add(device, false);
+  for (const GovernedDevice& device : pools_.unified())
+    add(device, true);
 }
 
 }  // namespace tonnage

@@ -33,7 +33,7 @@ struct DeviceCharge {
 
 std::vector<DeviceCharge> charges_of(const Snapshot& snapshot);
 
-// A GPU that is there and tells no numbers now.
+// A GPU that is there and reports no data now.
 struct SilentPool {
   PoolId pool;
   std::string why;  // what each source answered
@@ -47,8 +47,9 @@ struct DeviceTruth {
   std::vector<PoolLost> lost;  // pools that were not lost before
   // What each server holds, by pool. Empty where no source tells.
   std::map<Generation, std::vector<Bytes>> servers;
-  // What each server holds on GPUs that share the host's memory, where a source tells.
-  std::map<Generation, Bytes> unified;
+  // Memory of the host that a driver holds for each server, where a source reports it: on GPUs
+  // that share the host's memory, and in buffers beside a GPU's own.
+  std::map<Generation, Bytes> in_host;
 
   friend bool operator==(const DeviceTruth&, const DeviceTruth&) = default;
 };
@@ -75,6 +76,8 @@ class DeviceAccount {
   PoolSampled judge_pool(std::size_t index, const DeviceSample& sample,
                          std::span<const OwnTree> own, std::span<const DeviceCharge> charges,
                          Tick now, DeviceTruth& truth, bool& processes_told);
+  void add_in_host(const DeviceSurvey& survey, std::span<const OwnTree> own,
+                   DeviceTruth& truth) const;
   bool tells_of_us(const DeviceSample& sample, std::size_t index, std::span<const OwnTree> own,
                    std::span<const DeviceCharge> charges);
 

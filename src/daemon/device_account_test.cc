@@ -181,8 +181,16 @@ TEST(DeviceAccountUnified, WhatAServerHoldsThereIsTheHosts) {
   const std::vector<OwnTree> own = {{kOne, {7}}, {kTwo, {8}}};
   const auto truth = account.judge(survey_of_one(sample), own, {});
   EXPECT_THAT(truth.pools, IsEmpty());
-  EXPECT_EQ(truth.unified.at(kOne), 1_GiB);
-  EXPECT_FALSE(truth.unified.contains(kTwo));
+  EXPECT_EQ(truth.in_host.at(kOne), 1_GiB);
+  EXPECT_FALSE(truth.in_host.contains(kTwo));
+}
+
+TEST_F(DeviceAccountTest, WhatADriverHoldsInTheHostIsTheServersAndNotTheCards) {
+  const auto truth = judge(card(3_GiB, {{7, 2_GiB, 300_MiB}, {50, 1_GiB, 1_GiB}}), {{kOne, {7}}});
+  EXPECT_EQ(truth.pools.at(0).foreign, 1_GiB);
+  EXPECT_THAT(truth.servers.at(kOne), ElementsAre(2_GiB));
+  EXPECT_EQ(truth.in_host.at(kOne), 300_MiB);
+  EXPECT_THAT(truth.in_host, SizeIs(1));
 }
 
 }  // namespace

@@ -92,7 +92,8 @@ std::string unusable_gpus(const DeviceSurvey& survey,
   std::string names;
   for (const SurveyedDevice& device : survey.devices) {
     const DeviceSample& sample = device.sample;
-    if (!sample.complete() || (sample.unified && !has_uuid(sample)))
+    const bool part_of_processor = (sample.unified || sample.integrated) && !has_uuid(sample);
+    if (!sample.complete() || part_of_processor)
       continue;
     names += (names.empty() ? "" : ", ") + (sample.name.empty() ? sample.id : sample.name);
   }
@@ -100,7 +101,7 @@ std::string unusable_gpus(const DeviceSurvey& survey,
     return {};
   return "there is a GPU (" + names + "), but the engine " +
          (engine_devices ? "offers no GPU device"
-                         : "does not tell which it can use: " + engine_devices.error().text());
+                         : "did not list its GPU devices: " + engine_devices.error().text());
 }
 
 Result<GpuStart> start_gpus(const Config& config, const LlamaPrograms& programs,

@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+
 namespace tonnage {
 namespace {
 
@@ -140,7 +141,7 @@ void MemoryWatch::look_for_release() {
 // source tells what a process holds there.
 Bytes MemoryWatch::unseen_on_unified(const std::map<Generation, Bytes>& seen) const {
   Bytes unseen;
-  if (pools_.unified().empty() || !on_unified_.empty())
+  if (pools_.unified().empty() || !in_host_.empty())
     return unseen;
   for (const DeviceCharge& charge : core_.charges()) {
     const auto found = seen.find(charge.generation);
@@ -157,8 +158,8 @@ Result<void> MemoryWatch::sample() {
     const auto memory = processes_.tree(server.pid);
     if (!memory)
       continue;  // it ended meanwhile; its exit is on the way
-    const auto unified = on_unified_.find(server.generation);
-    const Bytes shared = unified == on_unified_.end() ? Bytes(0) : unified->second;
+    const auto by_driver = in_host_.find(server.generation);
+    const Bytes shared = by_driver == in_host_.end() ? Bytes(0) : by_driver->second;
     ours += memory->unreclaimable() + shared;
     seen[server.generation] = memory->held() + shared;
   }
@@ -170,6 +171,7 @@ Result<void> MemoryWatch::sample() {
   if (!host)
     return std::unexpected(host.error());
   source_ = host->source;
+  note_left_out(host->left_out);
   std::erase_if(told_, [&seen](const auto& entry) { return !seen.contains(entry.first); });
   for (const auto& [generation, held] : seen) {
     const auto devices = on_devices_.find(generation);
@@ -205,33 +207,41 @@ std::vector<HealthProblem> MemoryWatch::problems() const {
   std::vector<HealthProblem> problems;
   for (const SilentPool& silent : silent_) {
     problems.push_back({"probe_failed", config_.policy.pools[silent.pool.value].name +
-                                            " tells no numbers: " + silent.why});
+                                            " reports no data: " + silent.why});
   }
   return problems;
+}
+
+// Once each, however often it comes and goes.
+void MemoryWatch::note_left_out(const std::vector<std::string>& left_out) {
+  constexpr std::size_t kSaidMax = 32;
+  for (const std::string& problem : left_out) {
+    if (said_.size() < kSaidMax && said_.insert(problem).second)
+      spdlog::warn("left out of the host's available memory: {}", problem);
+  }
 }
 
 // Each change is said once in the log.
 void MemoryWatch::note_silence(std::vector<SilentPool> silent) {
   for (const SilentPool& now : silent) {
     if (std::ranges::find(silent_, now.pool, &SilentPool::pool) == silent_.end()) {
-      spdlog::warn("{} tells no numbers, its last ones stand: {}",
+      spdlog::warn("{} reports no data; its last sample is used: {}",
                    config_.policy.pools[now.pool.value].name, now.why);
     }
   }
   for (const SilentPool& before : silent_) {
     if (std::ranges::find(silent, before.pool, &SilentPool::pool) == silent.end())
-      spdlog::info("{} tells its numbers again", config_.policy.pools[before.pool.value].name);
+      spdlog::info("{} reports data again", config_.policy.pools[before.pool.value].name);
   }
   silent_ = std::move(silent);
 }
 
 void MemoryWatch::take(const DeviceSurvey& survey) {
-  const Tick now(
-      std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+  const Tick now(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
   DeviceTruth truth = account_.judge(survey, own_trees(), core_.charges(), now);
   note_silence(std::move(truth.silent));
   on_devices_ = std::move(truth.servers);
-  on_unified_ = std::move(truth.unified);
+  in_host_ = std::move(truth.in_host);
   for (const auto& [generation, bytes] : on_devices_) {
     if (const auto known = told_.find(generation); known != told_.end())
       tell({generation, known->second.host_anon, bytes});

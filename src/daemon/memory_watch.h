@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,7 @@ class MemoryWatch {
   Result<void> sample();
   void take(const DeviceSurvey& survey);
   void note_silence(std::vector<SilentPool> silent);
+  void note_left_out(const std::vector<std::string>& left_out);
   void tell(const ServerSampled& event);
   void look_for_release();
   std::vector<OwnTree> own_trees() const;
@@ -89,13 +91,14 @@ class MemoryWatch {
   DeviceWatch devices_;
   StallWatch stalls_;
   std::string source_;
+  std::set<std::string> said_;  // what the host's probe left out, and the log has named
   std::map<Generation, ServerSampled> told_;  // what the core was last told of each server
   std::map<Generation, std::vector<Bytes>> on_devices_;
-  std::map<Generation, Bytes> on_unified_;
+  std::map<Generation, Bytes> in_host_;  // held there by drivers
   std::vector<SilentPool> silent_;
-  std::vector<Bytes> foreign_;                        // of each device pool, as last seen
+  std::vector<Bytes> foreign_;        // of each device pool, as last seen
   std::chrono::steady_clock::time_point moved_at_{};  // foreign use of a device, by much
-  bool tight_ = false;                                // a device is nearly as full as it may be
+  bool tight_ = false;                // a device is nearly as full as it may be
   bool releasing_ = false;
   Duration release_pause_{};
 };

@@ -89,7 +89,7 @@ class BadInput(unittest.TestCase):
             rig.control("fault nvmlDeviceGetMemoryInfo_v2 999 -1",
                         "fault nvmlDeviceGetMemoryInfo 999 -1", "smi 3")
             named = wait_until(problems, 15, "the silence is named")
-            self.assertIn("gpu0 tells no numbers", named[0]["text"])
+            self.assertIn("gpu0 reports no data", named[0]["text"])
             self.assertIn("nvidia-smi", named[0]["text"])
             self.assertEqual(daemon.chat("two")[0], 200, "it goes on")
             rig.control("heal", "smi 0")

@@ -113,6 +113,7 @@ void DeviceProbe::take(DeviceReading reading, std::string_view source, Candidate
   DeviceSample& next = reading.sample;
   candidate.not_supported |= reading.memory_not_supported;
   best.unified |= next.unified;
+  best.integrated |= next.integrated;
   if (best.name.empty())
     best.name = next.name;
   if (best.pci.empty())

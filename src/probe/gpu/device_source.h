@@ -18,6 +18,9 @@ struct DeviceProcess {
   std::int32_t pid = 0;  // as the driver numbers it: in the namespace of the host
   // Empty where the driver lists the process but does not tell its bytes (WDDM, WSL2).
   std::optional<Bytes> bytes;
+  // Memory of the host that the driver holds for it beside `bytes`, where that is reported (AMD's
+  // GTT). It is in no process' resident set.
+  Bytes host_bytes{};
 
   friend bool operator==(const DeviceProcess&, const DeviceProcess&) = default;
 };
@@ -47,6 +50,8 @@ struct DeviceSample {
   bool processes_known = false;
   // Device and host are one memory: this device must alias the host pool, not add to it.
   bool unified = false;
+  // Part of the processor, whether or not its memory is apart (an AMD APU with a large carve-out).
+  bool integrated = false;
   std::string source;  // name() of the source that the numbers come from
   // Something to know about this device or its numbers: a sentence each.
   std::vector<std::string> notes;

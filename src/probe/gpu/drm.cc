@@ -92,6 +92,39 @@ bool clients_of(const fs::path& process, std::int32_t pid, std::vector<Holding>&
   return !error || error == std::errc::no_such_file_or_directory;
 }
 
+Bytes saturated(Bytes a, Bytes b) {
+  return a + std::min(b, Bytes(std::numeric_limits<std::int64_t>::max()) - a);
+}
+
+void add_holdings(const std::vector<Holding>& holdings, const std::vector<KfdHolding>& compute,
+                  DeviceSample& sample) {
+  std::set<std::int64_t> counted;
+  std::map<std::int32_t, DeviceProcess> processes;
+  const auto of = [&](std::int32_t pid) -> DeviceProcess& {
+    return processes.try_emplace(pid, DeviceProcess{pid, 0_B}).first->second;
+  };
+  for (const Holding& holding : holdings) {
+    const DrmClient& client = holding.client;
+    if (client.pci != sample.pci || !counted.insert(client.client).second)
+      continue;
+    const auto region = client.regions.find("gtt");
+    const Bytes gtt = region == client.regions.end() ? 0_B : region->second;
+    DeviceProcess& process = of(holding.pid);
+    // On a unified one the carve-out is not the pool's memory, and the GTT is.
+    process.bytes = saturated(*process.bytes, sample.unified ? gtt : client.device_bytes());
+    if (!sample.unified)
+      process.host_bytes = saturated(process.host_bytes, gtt);
+  }
+  // Both report the same memory, and each some that the other leaves out.
+  for (const KfdHolding& holding : compute) {
+    if (holding.pci == sample.pci)
+      of(holding.pid).bytes = std::max(*of(holding.pid).bytes, holding.bytes);
+  }
+  for (const auto& [pid, process] : processes)
+    sample.processes.push_back(process);
+  sample.processes_known = true;
+}
+
 }  // namespace
 
 void DrmSource::read_amdgpu(const std::string& folder, DeviceReading& reading) const {
@@ -105,19 +138,32 @@ void DrmSource::read_amdgpu(const std::string& folder, DeviceReading& reading) c
   sample.total = *total;
   sample.used = *used;
   sample.free = *total - *used;
-  sample.unified = is_apu(folder);
-  if (!sample.unified)
-    return;
+  sample.integrated = is_apu(folder);
+  if (sample.integrated)
+    read_apu(folder, *total, sample);
+}
+
+void DrmSource::read_apu(const std::string& folder, Bytes carve_out, DeviceSample& sample) const {
   const auto gtt = read_bytes(folder + "/mem_info_gtt_total");
   const auto gtt_used = read_bytes(folder + "/mem_info_gtt_used");
   const auto host = read_meminfo(root_);
   if (!gtt || !gtt_used || !host) {
-    sample.notes.emplace_back("only its carve-out is counted, nothing tells its share of the host");
+    sample.notes.emplace_back(
+        "only its carve-out is counted: its share of the host's memory is not reported");
     return;
   }
+  const std::string size = to_text(carve_out);
+  if (carve_out >= *gtt) {
+    sample.notes.push_back("an APU: models use its carve-out of " + size +
+                           ", which is not part of the host's memory");
+    return;
+  }
+  sample.unified = true;
+  sample.notes.push_back("an APU: models use the host's memory; its carve-out of " + size +
+                         " is not counted");
   const Bytes gtt_free = std::max(0_B, *gtt - *gtt_used);
-  sample.total = *total + std::min(*gtt, host->total);
-  sample.free = *total - *used + std::min(gtt_free, host->available);
+  sample.total = std::min(*gtt, host->total);
+  sample.free = std::min({gtt_free, host->available, *sample.total});
   sample.used = *sample.total - *sample.free;
 }
 
@@ -136,9 +182,10 @@ DeviceReading DrmSource::read_card(const std::string& folder) const {
   if (driver == "amdgpu")
     read_amdgpu(folder, reading);
   else if (driver == "xe" || driver == "i915")
-    sample.notes.push_back(driver + " tells no total in files: only what processes hold is known");
+    sample.notes.push_back(driver +
+                           " reports no total in files: only what processes hold is known");
   else
-    reading.problem = driver + " tells no memory in files";
+    reading.problem = driver + " reports no memory in files";
   return reading;
 }
 
@@ -157,30 +204,9 @@ void DrmSource::add_processes(std::vector<DeviceReading>& readings) const {
     complete = clients_of(process, pid, holdings) && complete;
   const std::vector<KfdHolding> compute = read_kfd(root_);
   for (DeviceReading& reading : readings) {
-    DeviceSample& sample = reading.sample;
-    std::set<std::int64_t> counted;
-    std::map<std::int32_t, Bytes> bytes;
-    for (const Holding& holding : holdings) {
-      const DrmClient& client = holding.client;
-      if (client.pci != sample.pci || !counted.insert(client.client).second)
-        continue;
-      Bytes held = client.device_bytes();
-      if (const auto gtt = client.regions.find("gtt");
-          sample.unified && gtt != client.regions.end())
-        held += std::min(gtt->second, Bytes(std::numeric_limits<std::int64_t>::max()) - held);
-      Bytes& sum = bytes[holding.pid];
-      sum += std::min(held, Bytes(std::numeric_limits<std::int64_t>::max()) - sum);
-    }
-    // Both tell of the same memory, and each of some that the other leaves out.
-    for (const KfdHolding& holding : compute) {
-      if (holding.pci == sample.pci)
-        bytes[holding.pid] = std::max(bytes[holding.pid], holding.bytes);
-    }
-    for (const auto& [pid, held] : bytes)
-      sample.processes.push_back({pid, held});
-    sample.processes_known = true;
+    add_holdings(holdings, compute, reading.sample);
     if (!complete)
-      sample.notes.emplace_back("processes of other users may not be looked at, and are left out");
+      reading.sample.notes.emplace_back("processes of other users cannot be read and are left out");
   }
 }
 

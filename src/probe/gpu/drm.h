@@ -11,11 +11,17 @@
 namespace tonnage {
 
 // Cards of /sys/class/drm, by PCI address.
-//  - amdgpu tells mem_info_vram_total and _used. An APU is known by its gpu_metrics, whose format
-//    is 2 or 3 where a discrete card's is 1; models lie in its GTT then, so
-//      total = vram + min(gtt, MemTotal), free = vram free + min(gtt free, MemAvailable).
-//  - xe and i915 tell no totals in files; what processes hold is summed, the rest stays unknown.
-//  - nouveau and radeon tell nothing here, nvidia by NVML: the card is listed without numbers.
+//  - amdgpu reports mem_info_vram_total and _used. An APU is known by its gpu_metrics, whose format
+//    is 2 or 3 where a discrete card's is 1. It has two memories: the carve-out (VRAM), which the
+//    firmware took and MemTotal lacks, and the GTT, which is memory of the host. They are never one
+//    sum, because the carve-out is not the host's, and the host is counted already. Where models go
+//    follows the driver, which prefers the larger of the two (apu_prefer_gtt in amdgpu_ttm.c):
+//      carve-out < GTT: unified; total = min(gtt, MemTotal), free = min(gtt free, MemAvailable),
+//                       and the carve-out is left out;
+//      otherwise: memory of its own, which is the carve-out.
+//  - xe and i915 report no totals in files; what processes hold is summed, the rest stays unknown.
+//  - nouveau and radeon report nothing here, nvidia by NVML: the card is listed without numbers.
+// Of a process with memory of its own, `host_bytes` is its GTT.
 // Processes come from /proc/PID/fdinfo; a client that several files or processes share is counted
 // once, for the process with the lowest pid. What may not be read is left out and noted. For ROCm
 // the larger of that and of the compute driver's number counts (probe/gpu/kfd.h).
@@ -34,6 +40,7 @@ class DrmSource final : public DeviceSource {
  private:
   DeviceReading read_card(const std::string& folder) const;
   void read_amdgpu(const std::string& folder, DeviceReading& reading) const;
+  void read_apu(const std::string& folder, Bytes carve_out, DeviceSample& sample) const;
   void add_processes(std::vector<DeviceReading>& readings) const;
 
   std::string root_;

@@ -114,19 +114,78 @@ TEST(Drm, AnAmdCardWithWhoHoldsWhat) {
   EXPECT_EQ(sample.used, 1_GiB);
   EXPECT_EQ(sample.free, 7_GiB);
   EXPECT_FALSE(sample.unified);
-  EXPECT_EQ(sample.processes, (std::vector<DeviceProcess>{{70, 1536_KiB}}));
+  EXPECT_EQ(sample.processes, (std::vector<DeviceProcess>{{70, 1536_KiB, 4_KiB}}));
 }
 
-TEST(Drm, AnApuMayTakeWhatTheHostHas) {
+// A laptop's APU: a small carve-out, and the driver puts models into the host's memory.
+FixtureTree& with_apu(FixtureTree& tree, Bytes carve_out, Bytes gtt, Bytes total, Bytes available) {
+  const std::string header("\x88\x00\x03\x04", 4);
+  const std::string folder = "/sys/class/drm/card0/device";
+  const auto bytes = [](Bytes amount) { return std::to_string(amount.count) + "\n"; };
+  const auto kib = [](Bytes amount) { return std::to_string(amount.count / 1024) + " kB\n"; };
+  return with_amd(tree)
+      .file(folder + "/gpu_metrics", header)
+      .file(folder + "/mem_info_vram_total", bytes(carve_out))
+      .file(folder + "/mem_info_vram_used", bytes(256_MiB))
+      .file(folder + "/mem_info_gtt_total", bytes(gtt))
+      .file(folder + "/mem_info_gtt_used", bytes(3_GiB))
+      .file("/proc/meminfo", "MemTotal: " + kib(total) + "MemAvailable: " + kib(available));
+}
+
+TEST(Drm, AnApuWithASmallCarveOutUsesTheHostsMemoryAndNothingIsCountedTwice) {
   FixtureTree tree;
-  const std::string header("\x88\x00\x02\x04", 4);
-  with_amd(tree).file("/sys/class/drm/card0/device/gpu_metrics", header);
-  add_client(tree, 70, 4, 1, "drm-memory-vram: 1 MiB\ndrm-memory-gtt: 2 MiB\n");
+  with_apu(tree, 512_MiB, 112_GiB, 124_GiB, 100_GiB);
+  add_client(tree, 70, 4, 1, "drm-memory-vram: 64 MiB\ndrm-memory-gtt: 2048 MiB\n");
   const DeviceSample sample = DrmSource(tree.root()).read()->front().sample;
   EXPECT_TRUE(sample.unified);
-  EXPECT_EQ(sample.total, 24_GiB);
-  EXPECT_EQ(sample.free, 7_GiB + 4_GiB);
-  EXPECT_EQ(sample.processes, (std::vector<DeviceProcess>{{70, 3_MiB}}));
+  EXPECT_TRUE(sample.integrated);
+  EXPECT_EQ(sample.total, 112_GiB) << "not with the carve-out";
+  EXPECT_EQ(sample.free, 100_GiB);
+  EXPECT_EQ(sample.used, 12_GiB);
+  EXPECT_EQ(sample.processes, (std::vector<DeviceProcess>{{70, 2_GiB}}))
+      << "the carve-out is not the host's memory";
+  EXPECT_THAT(sample.notes.at(0),
+              HasSubstr("carve-out of " + to_text(512_MiB) + " is not counted"));
+}
+
+// Strix Halo with 128 GiB, of which the firmware gave 96 GiB to the GPU.
+TEST(Drm, AnApuWithALargeCarveOutHasMemoryOfItsOwn) {
+  FixtureTree tree;
+  with_apu(tree, 96_GiB, 15_GiB, 31_GiB, 20_GiB);
+  add_client(tree, 70, 4, 1, "drm-memory-vram: 40960 MiB\ndrm-memory-gtt: 300 MiB\n");
+  const DeviceSample sample = DrmSource(tree.root()).read()->front().sample;
+  EXPECT_FALSE(sample.unified);
+  EXPECT_TRUE(sample.integrated);
+  EXPECT_EQ(sample.total, 96_GiB) << "without the host's memory, which is a pool already";
+  EXPECT_EQ(sample.used, 256_MiB);
+  EXPECT_EQ(sample.free, 96_GiB - 256_MiB);
+  EXPECT_EQ(sample.processes, (std::vector<DeviceProcess>{{70, 40_GiB, 300_MiB}}));
+}
+
+TEST(Drm, AnApusShareOfTheHostIsBoundByTheHost) {
+  FixtureTree tree;
+  with_apu(tree, 512_MiB, 200_GiB, 31_GiB, 20_GiB);
+  const DeviceSample sample = DrmSource(tree.root()).read()->front().sample;
+  EXPECT_EQ(sample.total, 31_GiB);
+  EXPECT_EQ(sample.free, 20_GiB);
+}
+
+TEST(Drm, AnApuCountsTheArcAsFree) {
+  FixtureTree tree;
+  with_apu(tree, 512_MiB, 112_GiB, 124_GiB, 2_GiB)
+      .file("/proc/spl/kstat/zfs/arcstats",
+            "c_min 4 1073741824\nsize 4 " + std::to_string((60_GiB).count) + "\n");
+  EXPECT_EQ(DrmSource(tree.root()).read()->front().sample.free, 61_GiB);
+}
+
+TEST(Drm, AnApuWhoseShareIsNotReportedHasItsCarveOut) {
+  FixtureTree tree;
+  with_apu(tree, 4_GiB, 15_GiB, 31_GiB, 20_GiB)
+      .remove("/sys/class/drm/card0/device/mem_info_gtt_total");
+  const DeviceSample sample = DrmSource(tree.root()).read()->front().sample;
+  EXPECT_FALSE(sample.unified);
+  EXPECT_EQ(sample.total, 4_GiB);
+  EXPECT_THAT(sample.notes.at(0), HasSubstr("only its carve-out is counted"));
 }
 
 TEST(Drm, AFileThatCannotBeReadIsNamed) {
