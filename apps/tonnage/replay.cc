@@ -13,6 +13,7 @@ namespace {
 
 struct ReplayOptions {
   std::vector<std::string> files;
+  std::string config;
   bool json = false;
 };
 
@@ -44,28 +45,56 @@ Json to_json(const ReplayReport& report) {
   return json;
 }
 
-std::vector<std::filesystem::path> files_of(const ReplayOptions& options) {
+// Where this user's daemon keeps its journal: as its configuration says.
+CommandResult<std::filesystem::path> usual_journal(const ReplayOptions& options) {
+  const ConfigInputs process = inputs_of_process();
+  std::filesystem::path file = options.config;
+  std::error_code error;
+  if (file.empty() && (process.environment.contains("TONNAGE_CONFIG") ||
+                       std::filesystem::exists(default_config_file(process.environment), error)))
+    file = default_config_file(process.environment);
+  if (file.empty()) {
+    return journal::journal_folder(default_state_dir(
+        process.environment, default_runtime_dir(process.environment, process.uid)));
+  }
+  const auto config = load_config(file, process);
+  if (!config) {
+    return std::unexpected(
+        CommandError{ExitCode::usage, file.string() +
+                                          " cannot be used, so its state_dir is not "
+                                          "known; name the journal\n" +
+                                          config.error().text()});
+  }
+  return journal::journal_folder(config->state_dir);
+}
+
+CommandResult<std::vector<std::filesystem::path>> files_of(const ReplayOptions& options) {
   std::vector<std::filesystem::path> files;
+  if (options.files.empty()) {
+    const auto folder = usual_journal(options);
+    if (!folder)
+      return std::unexpected(folder.error());
+    files = journal::segments_in(*folder);
+    if (files.empty())
+      return std::unexpected(CommandError{
+          ExitCode::usage, "there is no journal in " + folder->string() +
+                               ": name a file, or the folder STATE_DIR/journal of a daemon"});
+  }
   for (const std::string& name : options.files) {
     for (std::filesystem::path& file : journal_files(name))
       files.push_back(std::move(file));
   }
-  if (options.files.empty()) {
-    const ConfigInputs process = inputs_of_process();
-    return journal::segments_in(journal::journal_folder(default_state_dir(
-        process.environment, default_runtime_dir(process.environment, process.uid))));
-  }
+  if (files.empty())
+    return std::unexpected(
+        CommandError{ExitCode::usage, "there are no segments in " + options.files.front()});
   return files;
 }
 
 ExitCode run(const ReplayOptions& options) {
   const auto files = files_of(options);
-  if (files.empty()) {
-    return complain({ExitCode::usage,
-                     "there is no journal to replay: name a file, or the folder STATE_DIR/journal "
-                     "of a daemon"});
-  }
-  const auto report = replay_journal(files);
+  if (!files)
+    return complain(files.error());
+  const auto report = replay_journal(*files);
   if (!report)
     return complain({ExitCode::usage, report.error().text()});
   if (options.json) {
@@ -92,8 +121,13 @@ void add_replay(CLI::App& app, ExitCode& exit_code) {
   auto options = std::make_shared<ReplayOptions>();
   command
       ->add_option("files", options->files,
-                   "Segments, or a folder of them; the default is the journal of this user's "
-                   "daemon")
+                   "Segments, or a folder of them; the default is the journal in the configured "
+                   "state_dir")
+      ->type_name("FILE");
+  command
+      ->add_option("--config", options->config,
+                   "Configuration that names state_dir ($TONNAGE_CONFIG, "
+                   "~/.config/tonnage/tonnage.yaml)")
       ->type_name("FILE");
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([options, &exit_code] { exit_code = run(*options); });

@@ -353,11 +353,10 @@ void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api
 void ControlDesk::request_story(const std::shared_ptr<net::Exchange>& exchange,
                                 const api::Route& route, const api::Caller& caller) {
   const RequestId request(number_or(route.model, 0));
-  journal_.tell_request(
+  const auto question = journal_.tell_request(
       request, loop_.policy(),
       [this, exchange, request, caller, name = route.model](std::vector<journal::StoryLine> lines) {
-        if (exchange->client_is_gone())
-          return;
+        exchange->on_client_gone({});
         const api::View view = view_of(caller);
         std::vector<api::StoryRow> rows;
         for (journal::StoryLine& line : lines)
@@ -368,6 +367,15 @@ void ControlDesk::request_story(const std::shared_ptr<net::Exchange>& exchange,
           row.text = view.without_others(std::move(row.text));
         respond_json(*exchange, 200, api::story_json(request, rows, context()));
       });
+  if (!question) {
+    api::ApiError error;
+    error.status = 503;
+    error.code = "overloaded";
+    error.message = "Limit of " + std::to_string(JournalKeeper::kAskedMax) +
+                    " concurrent reads of request records reached; retry in a second.";
+    return answer_error(*exchange, error, api::Dialect::openai);
+  }
+  exchange->on_client_gone([this, number = *question] { journal_.forget_story(number); });
 }
 
 void ControlDesk::reload(const std::shared_ptr<net::Exchange>& exchange) {

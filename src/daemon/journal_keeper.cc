@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <utility>
@@ -19,14 +20,19 @@ constexpr auto kFlushEvery = std::chrono::milliseconds(200);
 // A disk that refused is tried again after this.
 constexpr auto kRetryAfter = std::chrono::seconds(30);
 
-// "20261121T104500Z-4711": sorts by time.
-std::string name_of_run(std::int64_t unix_us) {
+// "000007-20261121T104500Z-4711". The number tells runs apart whose clock begins anew with each
+// boot, and whose process has the same number each time, as in a container.
+std::string new_run(const Config& config, std::int64_t unix_us) {
   const std::time_t seconds = unix_us / 1'000'000;
   std::tm utc{};
   ::gmtime_r(&seconds, &utc);
   std::array<char, 32> text{};
   std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &utc);
-  return std::string(text.data()) + "-" + std::to_string(::getpid());
+  const std::string name = std::string(text.data()) + "-" + std::to_string(::getpid());
+  if (!config.journal.enabled)
+    return name;
+  return journal::name_of_run(journal::next_run_number(journal::journal_folder(config.state_dir)),
+                              name);
 }
 
 }  // namespace
@@ -35,13 +41,14 @@ JournalKeeper::JournalKeeper(boost::asio::io_context& io, const Config& config,
                              std::int64_t unix_us_at_zero)
     : io_(io),
       enabled_(config.journal.enabled),
-      recorder_({TONNAGE_VERSION, name_of_run(unix_us_at_zero), unix_us_at_zero},
+      recorder_({TONNAGE_VERSION, new_run(config, unix_us_at_zero), unix_us_at_zero},
                 {.segment_max = config.journal.segment_max}),
       files_(journal::journal_folder(config.state_dir), recorder_.identity().run,
              config.journal.segment_max, config.journal.total_max),
       timer_(io) {}
 
 JournalKeeper::~JournalKeeper() {
+  reader_.join();
   // The worker must be idle before this thread touches the files.
   worker_.join();
   for (const journal::Chunk& chunk : recorder_.take()) {
@@ -102,19 +109,57 @@ void JournalKeeper::written(const Result<void>& result) {
     arm();
 }
 
-void JournalKeeper::tell_request(RequestId request, const Policy& policy, Told done) {
-  const auto& latest = recorder_.latest();
-  std::vector<std::string> lines(latest.begin(), latest.end());
-  boost::asio::post(worker_, [this, request, policy = Policy(policy), done = std::move(done),
-                              lines = std::move(lines)]() mutable {
-    journal::Story story = journal::Story::of_request(request, std::move(policy));
-    for (const std::string& line : lines) {
-      if (const auto step = journal::decode_step(line))
-        story.take(*step);
+std::optional<std::uint64_t> JournalKeeper::tell_request(RequestId request, const Policy& policy,
+                                                         Told done) {
+  if (asked_.size() >= kAskedMax)
+    return std::nullopt;
+  policy_ = &policy;
+  const std::uint64_t number = next_question_++;
+  asked_.emplace(number, Question{request, std::move(done)});
+  if (!reading_)
+    read_stories();
+  return number;
+}
+
+void JournalKeeper::forget_story(std::uint64_t question) {
+  asked_.erase(question);
+}
+
+// The blocks are shared with the recorder, which changes none of them.
+void JournalKeeper::read_stories() {
+  Stories stories;
+  for (const auto& [number, question] : asked_)
+    stories.emplace(number, journal::Story::of_request(question.request, *policy_));
+  reading_ = !stories.empty();
+  if (!reading_)
+    return;
+  boost::asio::post(reader_, [this, blocks = recorder_.latest().blocks(),
+                              stories = std::move(stories)]() mutable {
+    for (auto& block : blocks) {
+      std::string_view rest = *block;
+      while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size() - 1);
+        const auto step = journal::decode_step(rest.substr(0, end + 1));
+        rest.remove_prefix(end + 1);
+        if (!step)
+          continue;
+        for (auto& [number, story] : stories)
+          story.take(*step);
+      }
+      block.reset();
     }
-    boost::asio::post(
-        io_, [done = std::move(done), told = story.lines()]() mutable { done(std::move(told)); });
+    boost::asio::post(io_,
+                      [this, stories = std::move(stories)]() mutable { told(std::move(stories)); });
   });
+}
+
+void JournalKeeper::told(Stories stories) {
+  for (const auto& [number, story] : stories) {
+    auto question = asked_.extract(number);
+    if (!question.empty())
+      question.mapped().done(story.lines());
+  }
+  read_stories();
 }
 
 }  // namespace tonnage

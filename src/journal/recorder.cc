@@ -9,15 +9,10 @@ std::size_t size_of(Bytes bytes) {
   return static_cast<std::size_t>(bytes.count);
 }
 
-// Memory that a line takes: its text, the string in the queue, and what the allocator adds.
-std::size_t held_for(const std::string& line) {
-  return line.size() + sizeof(std::string) + 2 * sizeof(void*);
-}
-
 }  // namespace
 
 Recorder::Recorder(Identity identity, RecorderLimits limits)
-    : identity_(std::move(identity)), limits_(limits) {}
+    : identity_(std::move(identity)), limits_(limits), latest_(limits.memory_max) {}
 
 void Recorder::begin_segment(const GovernorState& state) {
   SegmentHeader header;
@@ -45,12 +40,12 @@ void Recorder::record(Tick at, const Event& event, const Actions& actions) {
     if (segment_bytes_ >= size_of(limits_.segment_max))
       needs_segment_ = true;
   }
-  latest_bytes_ += held_for(line_);
-  latest_.push_back(line_);  // a copy, which takes no more than it needs
-  while (latest_bytes_ > size_of(limits_.memory_max) && latest_.size() > 1) {
-    latest_bytes_ -= held_for(latest_.front());
-    latest_.pop_front();
-  }
+  latest_.append(line_);
+}
+
+void Recorder::clock_moved(std::int64_t unix_us_at_zero) {
+  identity_.unix_us_at_zero = unix_us_at_zero;
+  needs_segment_ = true;
 }
 
 void Recorder::append(std::string_view line) {

@@ -4,12 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "journal/codec.h"
+#include "journal/latest_steps.h"
 
 namespace tonnage::journal {
 
@@ -49,8 +49,10 @@ class Recorder {
   // The disk did not take what it was given: the next step begins a segment that says so.
   void lost();
 
-  // The latest steps, oldest first, each a line.
-  const std::deque<std::string>& latest() const { return latest_; }
+  // From the next step on, Tick zero is another time of day: it begins a segment that says so.
+  void clock_moved(std::int64_t unix_us_at_zero);
+
+  const LatestSteps& latest() const { return latest_; }
   const Identity& identity() const { return identity_; }
   std::uint64_t steps() const { return next_step_ - 1; }
 
@@ -59,8 +61,7 @@ class Recorder {
 
   Identity identity_;
   RecorderLimits limits_;
-  std::deque<std::string> latest_;
-  std::size_t latest_bytes_ = 0;
+  LatestSteps latest_;
   std::string line_;  // the one that is being written; keeps its memory
   std::vector<Chunk> pending_;
   std::size_t pending_bytes_ = 0;

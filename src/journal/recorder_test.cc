@@ -109,12 +109,54 @@ TEST(Recorder, MemoryKeepsTheLatestStepsWhateverTheDiskDoes) {
   for (int i = 0; i < 100; ++i)
     r.record(Tick{}, Timer{}, {});
   EXPECT_EQ(r.steps(), 100U);
+  const auto blocks = r.latest().blocks();
+  ASSERT_FALSE(blocks.empty());
   std::size_t bytes = 0;
-  for (const std::string& line : r.latest())
-    bytes += line.size();
+  for (const auto& block : blocks) {
+    bytes += block->size();
+    EXPECT_THAT(*block, StartsWith("{\"step\":")) << "blocks hold whole lines";
+  }
   EXPECT_LE(bytes, 200U);
-  EXPECT_THAT(r.latest().back(), StartsWith("{\"step\":100,"));
+  EXPECT_EQ(bytes, r.latest().bytes());
+  EXPECT_THAT(*blocks.back(), HasSubstr("{\"step\":100,"));
   EXPECT_FALSE(r.has_pending());
+}
+
+TEST(LatestSteps, ABlockThatWasHandedOutStays) {
+  LatestSteps steps(1_KiB);
+  steps.append("a\n");
+  const auto before = steps.blocks();
+  for (int i = 0; i < 1000; ++i)
+    steps.append("another line of some length\n");
+  ASSERT_THAT(before, SizeIs(1));
+  EXPECT_EQ(*before[0], "a\n");
+  EXPECT_LE(steps.bytes(), 1024U);
+}
+
+TEST(LatestSteps, ALineLargerThanTheBoundIsKeptAlone) {
+  LatestSteps steps(100_B);
+  steps.append("small\n");
+  steps.append(std::string(500, 'x') + "\n");
+  const auto blocks = steps.blocks();
+  ASSERT_THAT(blocks, SizeIs(1));
+  EXPECT_EQ(blocks[0]->size(), 501U);
+}
+
+TEST(Recorder, ATimeOfDayThatMovedBeginsASegment) {
+  Recorder r = recorder();
+  record(r);
+  r.clock_moved(4711);
+  EXPECT_TRUE(r.needs_segment());
+  record(r);
+  record(r);
+  const auto chunks = r.take();
+  ASSERT_THAT(chunks, SizeIs(2));
+  const auto header = decode_header(chunks[1].text.substr(0, chunks[1].text.find('\n')));
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->unix_us_at_zero, 4711);
+  EXPECT_EQ(header->run, "run");
+  EXPECT_EQ(header->first_step, 2U);
+  EXPECT_FALSE(header->gap);
 }
 
 }  // namespace

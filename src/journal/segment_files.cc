@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 namespace tonnage::journal {
@@ -21,6 +23,16 @@ std::string name_of(const std::string& run, std::uint64_t segment) {
   char number[24];
   std::snprintf(number, sizeof number, "-%06llu", static_cast<unsigned long long>(segment));
   return run + number + std::string(kExtension);
+}
+
+constexpr int kRunDigits = 6;
+
+std::optional<std::uint64_t> number_of(std::string_view digits) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc{} || end != digits.data() + digits.size())
+    return std::nullopt;
+  return number;
 }
 
 std::unexpected<Error> failed(const fs::path& file, int error) {
@@ -42,8 +54,41 @@ std::vector<fs::path> segments_in(const fs::path& folder) {
     if (entry->path().extension() == kExtension)
       files.push_back(entry->path());
   }
-  std::ranges::sort(files);
+  std::ranges::sort(files, {}, [](const fs::path& file) {
+    const std::string name = file.filename().string();
+    return std::pair(parse_segment_name(name), name);
+  });
   return files;
+}
+
+SegmentName parse_segment_name(std::string_view file_name) {
+  if (file_name.ends_with(kExtension))
+    file_name.remove_suffix(kExtension.size());
+  SegmentName name{.run = std::string(file_name)};
+  const std::size_t last = file_name.rfind('-');
+  if (last == std::string_view::npos)
+    return name;
+  const auto segment = number_of(file_name.substr(last + 1));
+  if (!segment)
+    return name;
+  name.segment = *segment;
+  name.run = file_name.substr(0, last);
+  name.run_number = number_of(file_name.substr(0, file_name.find('-'))).value_or(0);
+  return name;
+}
+
+std::string name_of_run(std::uint64_t run_number, std::string_view name) {
+  std::string digits = std::to_string(run_number);
+  digits.insert(
+      0, static_cast<std::size_t>(std::max(0, kRunDigits - static_cast<int>(digits.size()))), '0');
+  return digits + "-" + std::string(name);
+}
+
+std::uint64_t next_run_number(const fs::path& folder) {
+  std::uint64_t newest = 0;
+  for (const fs::path& file : segments_in(folder))
+    newest = std::max(newest, parse_segment_name(file.filename().string()).run_number);
+  return newest + 1;
 }
 
 SegmentFiles::SegmentFiles(fs::path folder, std::string run, Bytes segment_max, Bytes total_max)

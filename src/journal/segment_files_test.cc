@@ -87,6 +87,28 @@ TEST_F(SegmentFilesTest, TheOldestFilesGoFirstAndThoseOfOthersStay) {
   EXPECT_TRUE(fs::exists(folder_ / "notes.txt"));
 }
 
+TEST_F(SegmentFilesTest, RunsFollowEachOtherByNumberWhateverTheClockSaid) {
+  fs::create_directories(folder_);
+  const std::vector<std::string> names = {
+      "20261121T104500Z-9-000001.jsonl",           // without a number: before all others
+      "000002-20261121T104500Z-7-000001.jsonl",    //
+      "000002-20261121T104500Z-7-1000000.jsonl",   // more digits than usual
+      "000003-19700101T000012Z-7-000001.jsonl",    // a machine whose clock began anew
+      "000010-19700101T000012Z-7-000001.jsonl",    // and once more
+      "1000000-19700101T000012Z-7-000001.jsonl"};  //
+  for (const std::string& name : names)
+    std::ofstream(folder_ / name) << "x";
+  std::vector<std::string> found;
+  for (const fs::path& file : segments_in(folder_))
+    found.push_back(file.filename().string());
+  EXPECT_EQ(found, names);
+  EXPECT_EQ(next_run_number(folder_), 1'000'001U);
+  EXPECT_EQ(next_run_number(folder_ / "none"), 1U);
+  EXPECT_EQ(name_of_run(7, "a-b"), "000007-a-b");
+  const SegmentName parsed = parse_segment_name("000007-a-b-000012.jsonl");
+  EXPECT_EQ(parsed, (SegmentName{7, "000007-a-b", 12}));
+}
+
 TEST_F(SegmentFilesTest, AFileThatSomebodyDeletedIsSaidAndBegunAnew) {
   SegmentFiles files(folder_, "r", 1_MiB, 4_MiB);
   ASSERT_TRUE(files.write({1, true, header()}));

@@ -146,7 +146,7 @@ class Journal(unittest.TestCase):
             self.assertEqual(daemon.chat("demo-large")[0], 200)
             self.assertEqual(daemon.chat("demo-medium")[0], 200)
             wait_until(lambda: list(folder.glob("*.jsonl")), 10, "a new journal")
-            self.assertIn("somebody deleted it", daemon.log)
+            wait_until(lambda: "somebody deleted it" in daemon.log, 10, "the log says so")
             self.stop(daemon)
             told = replay(folder)
             self.assertEqual(told.returncode, 0, told.stdout + told.stderr)
