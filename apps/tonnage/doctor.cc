@@ -97,6 +97,7 @@ ExitCode run(DoctorOptions options) {
   if (config.cpu)
     add({{"gpu", Health::ok, "left alone, because cpu is set: models run in host memory", {}}});
   add({diagnose_runtime_dir(config.runtime_dir)});
+  add({diagnose_state_dir(config.state_dir)});
   // The folder of the configuration, where neither a flag nor a URL says otherwise.
   if (options.client.runtime_dir.empty())
     options.client.runtime_dir = config.runtime_dir;

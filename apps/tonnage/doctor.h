@@ -41,6 +41,7 @@ std::optional<Result<std::vector<LlamaDevice>>> ask_engine_devices(const Config&
 Json gpus_json(const DeviceSurvey& survey);
 std::vector<Diagnosis> diagnose_memory(const Config& config);
 Diagnosis diagnose_runtime_dir(const std::filesystem::path& folder);
+Diagnosis diagnose_state_dir(const std::filesystem::path& folder);
 // `running` is whether a daemon answers: then its own port is in use and all is well.
 Diagnosis diagnose_port(const Listen& listen, bool running);
 Diagnosis diagnose_file_limit(std::int32_t connections_max);

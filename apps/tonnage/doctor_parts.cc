@@ -13,6 +13,7 @@
 #include "engine/llama.h"
 #include "net/resolve.h"
 #include "probe/host_probe.h"
+#include "probe/memory_folder.h"
 #include "tonnage/doctor.h"
 #include "tonnage/fields.h"
 
@@ -150,6 +151,23 @@ Diagnosis diagnose_runtime_dir(const fs::path& folder) {
             remedy};
   }
   return {"runtime", Health::ok, folder.string() + (there == folder ? "" : ", not made yet"), {}};
+}
+
+Diagnosis diagnose_state_dir(const fs::path& folder) {
+  const std::string remedy = "set state_dir to a folder on a disk";
+  const fs::path there = existing_parent(folder);
+  if (::access(there.c_str(), W_OK | X_OK) != 0) {
+    return {"state", Health::warn, there.string() + " cannot be written: " + std::strerror(errno),
+            remedy};
+  }
+  if (lies_in_memory(folder)) {
+    return {"state", Health::warn,
+            folder.string() +
+                " is in memory (tmpfs): journal, history and large request bodies "
+                "take memory there, and are lost with it",
+            remedy};
+  }
+  return {"state", Health::ok, folder.string() + (there == folder ? "" : ", not made yet"), {}};
 }
 
 Diagnosis diagnose_port(const Listen& listen, bool running) {

@@ -91,6 +91,7 @@ struct Limits {
   Bytes body_max;                    // of one request
   Bytes header_max;                  // of one request, start line included
   Bytes bodies_max_total;            // kept in memory for replay, over all requests
+  Bytes bodies_disk_max;             // kept in files of state_dir beyond that, over all requests
   std::int32_t connections_max{};    // from clients
   Duration connect_timeout{};        // to a model server
   Duration header_timeout{};         // from the first byte of a request to the end of its head

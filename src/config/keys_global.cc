@@ -185,8 +185,14 @@ const KeySpec kWorkRows[] = {
         [](T& t, V v) { set(t.config->limits.header_max, v); })
         .within(kKiB, 16 * kMiB),
     row("limits.bodies_max_total", ValueType::bytes, "256MiB",
-        "Memory for request bodies kept for replay; more go to unlinked files.",
+        "Memory for request bodies, which are kept for replay; more go to unlinked files in "
+        "`state_dir`.",
         [](T& t, V v) { set(t.config->limits.bodies_max_total, v); })
+        .within(0, 1024 * kGiB),
+    row("limits.bodies_disk_max", ValueType::bytes, "4GiB",
+        "Disk space for request bodies beyond `limits.bodies_max_total`; requests beyond it are "
+        "answered 503.",
+        [](T& t, V v) { set(t.config->limits.bodies_disk_max, v); })
         .within(0, 1024 * kGiB),
     row("limits.connections_max", ValueType::integer, "8192", "Connections from clients at once.",
         [](T& t, V v) { set(t.config->limits.connections_max, v); })

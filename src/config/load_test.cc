@@ -43,6 +43,7 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   limits.body_max = 64_MiB;
   limits.header_max = 64_KiB;
   limits.bodies_max_total = 256_MiB;
+  limits.bodies_disk_max = 4_GiB;
   limits.connections_max = 8192;
   limits.connect_timeout = 5s;
   limits.header_timeout = 10s;
@@ -77,8 +78,8 @@ residency: { grace: 1s, grace_on_demand: 2s, min_residency: 100ms, ttl: 3h, heav
              single_model: yes, eviction: lru }
 load: { stall_after: 4s, timeout: 5m, attempts: 3, retry_backoff_min: 6s, retry_backoff_max: 7s,
         profile_reservation: 8MiB, profile_ahead: false, stop_timeout: 9s, drain_timeout: 10s }
-limits: { body_max: 1MiB, header_max: 2KiB, bodies_max_total: 3MiB, connections_max: 4,
-          connect_timeout: 5ms, header_timeout: 6ms, client_read_timeout: 7ms,
+limits: { body_max: 1MiB, header_max: 2KiB, bodies_max_total: 3MiB, bodies_disk_max: 7MiB,
+          connections_max: 4, connect_timeout: 5ms, header_timeout: 6ms, client_read_timeout: 7ms,
           client_idle_timeout: 8ms, client_write_timeout: 9ms, upstream_idle_timeout: 10ms,
           request_timeout: 11ms }
 engine: { llama_server: ~/bin/llama-server, spin_count: 12 }
@@ -116,7 +117,8 @@ log: { level: debug, format: json }
                                             .profile_reservation = 8_MiB,
                                             .stop_timeout = 9s,
                                             .drain_timeout = 10s}));
-  EXPECT_EQ(config.limits, (Limits{1_MiB, 2_KiB, 3_MiB, 4, 5ms, 6ms, 7ms, 8ms, 9ms, 10ms, 11ms}));
+  EXPECT_EQ(config.limits,
+            (Limits{1_MiB, 2_KiB, 3_MiB, 7_MiB, 4, 5ms, 6ms, 7ms, 8ms, 9ms, 10ms, 11ms}));
   EXPECT_EQ(config.llama_server, "/ada/bin/llama-server");
   EXPECT_EQ(config.spin_count, 12);
   EXPECT_EQ(config.log_level, LogLevel::debug);

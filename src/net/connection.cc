@@ -192,7 +192,7 @@ bool Connection::begin_request(std::size_t head_bytes) {
   auto made = std::make_shared<Made>();
   Exchange& exchange = *made;
   exchange.head_.assign(unread().substr(0, head_bytes));
-  exchange.received_at_ = std::chrono::steady_clock::now();
+  exchange.received_at_ = LoopClock::now();
   consume(head_bytes);
   scanned_ = 0;
   head_begun_ = false;
@@ -313,8 +313,8 @@ bool Connection::step_body() {
       refuse(413, "the request body is larger than this server takes", path);
       return false;
     }
-    if (!builder_->append(piece)) {
-      refuse(503, "this server holds as many request bodies as it can; retry later", path);
+    if (const auto kept = builder_->append(piece); !kept) {
+      refuse(503, kept.error().what, path);
       return false;
     }
   }

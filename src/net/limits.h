@@ -22,8 +22,11 @@ struct Limits {
   Bytes body_bytes_max = 64_MiB;
 
   // All request bodies held in memory together (they are kept for replay). A body that would cross
-  // it moves to an unlinked file in spill_folder; without a folder the request is answered 503.
+  // it moves to an unlinked file in spill_folder, which has to be on a disk: on tmpfs it would be
+  // memory again. Without a folder, and beyond bodies_file_max in files, the request is answered
+  // 503. 4 GiB are 64 bodies of the largest size.
   Bytes bodies_memory_max = 256_MiB;
+  Bytes bodies_file_max = 4_GiB;
   std::string spill_folder;
 
   // Open client connections; one more is answered 503 and closed. Each costs about 3 KiB here and

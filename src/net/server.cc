@@ -22,6 +22,7 @@ ServerCore::ServerCore(boost::asio::io_context& context, Limits bounds, Server::
       bodies(std::make_shared<BodyBudget>()),
       stop_timer_(TimerWheel::Timer::calling<&ServerCore::stop_deadline>(wheel, this)) {
   bodies->max_bytes = limits.bodies_memory_max.count;
+  bodies->file_max_bytes = limits.bodies_file_max.count;
 }
 
 ServerCore::~ServerCore() = default;
@@ -161,6 +162,7 @@ ServerStats Server::stats() const {
   ServerStats stats = core_->stats;
   stats.connections_open = core_->connections_open();
   stats.upstream_idle = core_->upstreams.idle();
+  stats.bodies_file_bytes = core_->bodies->file_used_bytes.load(std::memory_order_relaxed);
   stats.bodies_memory_bytes = core_->bodies->used_bytes.load(std::memory_order_relaxed);
   return stats;
 }

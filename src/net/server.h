@@ -29,6 +29,7 @@ struct ServerStats {
   std::uint64_t upstream_connects = 0;
   std::uint64_t upstream_idle = 0;
   std::int64_t bodies_memory_bytes = 0;
+  std::int64_t bodies_file_bytes = 0;
 };
 
 // Everything runs on the thread that runs `io`; no call blocks. Destroying the server cuts what is
