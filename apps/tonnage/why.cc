@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
+#include "api/memory_api.h"
 #include "config/load.h"
 #include "journal/reader.h"
 #include "journal/segment_files.h"
@@ -51,12 +53,11 @@ std::optional<journal::Story> story_of(const WhyOptions& options, const Policy& 
   return std::nullopt;
 }
 
-Json to_json(const journal::Story& story, std::int64_t unix_us_at_zero, std::size_t limit) {
+Json to_json(const journal::Story& story, const api::WallClock& clock, std::size_t limit) {
   Json data = Json::array();
   const auto& lines = story.lines();
   for (std::size_t i = lines.size() - std::min(limit, lines.size()); i < lines.size(); ++i) {
-    const std::int64_t us = unix_us_at_zero + lines[i].at.time_since_epoch().count();
-    data.push_back({{"time_ms", us / 1000}, {"explain", lines[i].text}});
+    data.push_back({{"time_ms", clock.unix_ms(lines[i].at)}, {"explain", lines[i].text}});
   }
   return {{"object", "list"}, {"data", std::move(data)}};
 }
@@ -66,10 +67,11 @@ CommandResult<Json> from_journal(const WhyOptions& options) {
   Json told = {{"object", "list"}, {"data", Json::array()}};
   std::optional<journal::Story> story;
   std::string run;
-  std::int64_t zero = 0;
+  api::WallClock clock;
+  std::int64_t zero = 0;  // of the segment before
   const auto keep = [&] {
     if (story && !story->lines().empty())
-      told = to_json(*story, zero, static_cast<std::size_t>(options.limit));
+      told = to_json(*story, clock, static_cast<std::size_t>(options.limit));
   };
   for (const auto& file : journal_files(options.journal)) {
     auto reader = journal::SegmentReader::open(file);
@@ -81,13 +83,17 @@ CommandResult<Json> from_journal(const WhyOptions& options) {
       story = story_of(options, header.state.policy);
       run = header.run;
       zero = header.unix_us_at_zero;
+      clock = {zero, {}};
     }
+    bool first = true;
     while (true) {
       const auto step = reader->next();
       if (!step)
         return std::unexpected(CommandError{ExitCode::usage, step.error().text()});
       if (!*step)
         break;
+      if (std::exchange(first, false) && zero != header.unix_us_at_zero)
+        clock.moved((*step)->at, zero = header.unix_us_at_zero);
       const auto* changed = std::get_if<PolicyChanged>(&(*step)->event);
       if (!story && changed != nullptr)
         story = story_of(options, changed->policy);

@@ -99,8 +99,19 @@ OrderedJson moved_json(const Snapshot& before, const Snapshot& after) {
 
 }  // namespace
 
+void WallClock::moved(Tick from, std::int64_t unix_us) {
+  if (moves.size() == kMovesMax)
+    moves.erase(moves.begin());
+  moves.push_back({from, unix_us});
+}
+
 std::int64_t WallClock::unix_ms(Tick tick) const {
-  return (unix_us_at_zero + tick.time_since_epoch().count()) / 1000;
+  std::int64_t zero = unix_us_at_zero;
+  for (const WallMove& move : moves) {
+    if (move.from <= tick)
+      zero = move.unix_us_at_zero;
+  }
+  return (zero + tick.time_since_epoch().count()) / 1000;
 }
 
 std::string status_json(const Snapshot& snapshot, const ApiContext& context,

@@ -24,10 +24,21 @@ struct ModelFace {
   std::optional<std::int32_t> trained_context;  // what the file says; empty until it was read
 };
 
-// Turns the core's ticks into the time of day: Unix microseconds at Tick zero.
-struct WallClock {
+// From `from` on, another time of day belongs to Tick zero.
+struct WallMove {
+  Tick from;
   std::int64_t unix_us_at_zero = 0;
+};
 
+// Turns the core's ticks into the time of day: Unix microseconds at Tick zero. The two go apart
+// when the machine was suspended, the process paused or the clock set.
+struct WallClock {
+  std::int64_t unix_us_at_zero = 0;  // at the start; names the run
+  std::vector<WallMove> moves;       // in their order; the latest kMovesMax
+
+  static constexpr std::size_t kMovesMax = 64;
+
+  void moved(Tick from, std::int64_t unix_us);
   std::int64_t unix_ms(Tick tick) const;
 };
 

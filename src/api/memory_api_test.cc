@@ -216,5 +216,19 @@ TEST_F(MemoryApi, SurvivesTextThatIsNotUtf8) {
       json::parse(memory_models_json(snapshot_, context()), nullptr, false).is_discarded());
 }
 
+TEST(WallClock, EachTickHasTheTimeOfDayThatHeldThen) {
+  WallClock clock{1'000'000, {}};
+  EXPECT_EQ(clock.unix_ms(Tick(5s)), 6'000);
+  clock.moved(Tick(10s), 3'601'000'000);  // an hour of suspend
+  EXPECT_EQ(clock.unix_ms(Tick(5s)), 6'000) << "what was decided before stays where it was";
+  EXPECT_EQ(clock.unix_ms(Tick(10s)), 3'611'000);
+  clock.moved(Tick(20s), 0);
+  EXPECT_EQ(clock.unix_ms(Tick(19s)), 3'620'000);
+  EXPECT_EQ(clock.unix_ms(Tick(20s)), 20'000);
+  for (int i = 0; i < 1000; ++i)
+    clock.moved(Tick(30s), i);
+  EXPECT_EQ(clock.moves.size(), WallClock::kMovesMax);
+}
+
 }  // namespace
 }  // namespace tonnage::api

@@ -49,6 +49,8 @@ class ControlDesk {
 
   // The configuration was replaced by another one, in place.
   void reconfigured();
+  // From `from` on, Tick zero is another time of day.
+  void clock_moved(Tick from, std::int64_t unix_us_at_zero) { clock_.moved(from, unix_us_at_zero); }
 
   // How many client connections are open now.
   void count_connections(std::function<std::uint64_t()> count) { connections_ = std::move(count); }

@@ -33,6 +33,7 @@
 #include "daemon/listening.h"
 #include "daemon/logging.h"
 #include "daemon/look_desk.h"
+#include "daemon/loop_pulse.h"
 #include "daemon/memory_watch.h"
 #include "daemon/reloader.h"
 #include "daemon/request_desk.h"
@@ -43,6 +44,7 @@
 #include "footprint/gguf.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
+#include "probe/memory_folder.h"
 
 namespace tonnage {
 namespace {
@@ -57,6 +59,11 @@ int complain(const Error& error) {
   return 1;
 }
 
+// For request bodies that memory has no room for.
+std::filesystem::path spill_folder(const Config& config) {
+  return config.state_dir / "bodies";
+}
+
 net::Limits net_limits(const Config& config) {
   net::Limits limits;
   limits.header_bytes_max = config.limits.header_max;
@@ -67,7 +74,8 @@ net::Limits net_limits(const Config& config) {
   limits.body_idle_timeout = config.limits.client_read_timeout;
   limits.keepalive_timeout = config.limits.client_idle_timeout;
   limits.write_stall_timeout = config.limits.client_write_timeout;
-  limits.spill_folder = config.runtime_dir.string();
+  limits.bodies_file_max = config.limits.bodies_disk_max;
+  limits.spill_folder = spill_folder(config).string();
   return limits;
 }
 
@@ -175,6 +183,12 @@ class Daemon final : public ActionSink {
         resume_(io_, config_.state_dir / "ready.json", [this] { return loop_.snapshot(); }),
         signals_(io_, SIGTERM, SIGINT),
         hangup_(io_, SIGHUP),
+        pulse_(
+            io_, [this] { return loop_.now(); }, loop_.unix_us_at_zero(),
+            [this](Tick from, std::int64_t unix_us_at_zero) {
+              control_.clock_moved(from, unix_us_at_zero);
+              journal_.clock_moved(unix_us_at_zero);
+            }),
         service_(io_, service,
                  {[this] { return scheduler_moves(loop_.now(), loop_.governor().next_deadline()); },
                   [this] { return service_status(loop_.snapshot(), to_text(listen_)); }}) {
@@ -189,6 +203,12 @@ class Daemon final : public ActionSink {
   }
 
   Result<void> open() {
+    if (const auto bodies = spill_folder(config_); lies_in_memory(bodies)) {
+      spdlog::warn(
+          "{} is in memory (tmpfs): request bodies beyond limits.bodies_max_total take "
+          "memory there; set state_dir to a folder on a disk",
+          bodies.string());
+    }
     raise_file_limit(server_.limits().file_descriptors_needed());
     if (auto sampled = memory_.start(gpus_.survey); !sampled)
       return sampled;
@@ -201,6 +221,7 @@ class Daemon final : public ActionSink {
   }
 
   int run(const ServeOptions& options) {
+    pulse_.start();
     wait_for_signal();
     wait_for_hangup();
     for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
@@ -254,6 +275,7 @@ class Daemon final : public ActionSink {
     service_.end();
     history_.stop();
     reports_.stop();
+    pulse_.stop();
     memory_.stop();
     server_.stop(kCloseGrace, [this] { io_.stop(); });
   }
@@ -385,6 +407,7 @@ class Daemon final : public ActionSink {
   ResumeList resume_;
   boost::asio::signal_set signals_;
   boost::asio::signal_set hangup_;
+  LoopPulse pulse_;
   ServiceWatch service_;
   std::vector<Listen> listen_;  // as configured, with the ports that the kernel chose
   bool stopping_ = false;

@@ -2,10 +2,12 @@
 
 #include <utility>
 
+#include "base/loop_clock.h"
+
 namespace tonnage {
 
 GovernorLoop::GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSink& sink)
-    : origin_(std::chrono::steady_clock::now()),
+    : origin_(LoopClock::now()),
       unix_us_at_zero_(
           std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
               .count()),
@@ -14,7 +16,7 @@ GovernorLoop::GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSin
       sink_(sink) {}
 
 Tick GovernorLoop::now() const {
-  return Tick{std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - origin_)};
+  return Tick{std::chrono::duration_cast<Duration>(LoopClock::now() - origin_)};
 }
 
 void GovernorLoop::post(Event event) {

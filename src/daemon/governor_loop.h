@@ -7,9 +7,9 @@
 #include <memory>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "core/governor.h"
+#include "engine/loop_timer.h"
 
 namespace tonnage {
 
@@ -29,8 +29,9 @@ class StepObserver {
   virtual void stepped(Tick now, const Event& event, const Actions& actions) = 0;
 };
 
-// Stamps events with a Tick, feeds them to the Governor one at a time, hands the actions to the
-// sink and keeps one timer for the core's next deadline. One thread.
+// Stamps events with a Tick of LoopClock, which stands still while the process does not run, feeds
+// them to the Governor one at a time, hands the actions to the sink and keeps one timer for the
+// core's next deadline. One thread.
 class GovernorLoop {
  public:
   GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSink& sink);
@@ -51,9 +52,9 @@ class GovernorLoop {
   void drain();
   void arm();
 
-  std::chrono::steady_clock::time_point origin_;
+  LoopClock::time_point origin_;
   std::int64_t unix_us_at_zero_;
-  boost::asio::steady_timer timer_;
+  LoopTimer timer_;
   Governor governor_;
   ActionSink& sink_;
   StepObserver* observer_ = nullptr;

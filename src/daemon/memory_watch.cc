@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/loop_clock.h"
 
 namespace tonnage {
 namespace {
@@ -75,7 +76,7 @@ void MemoryWatch::wait() {
 Duration MemoryWatch::pace() const {
   const bool active = core_.active();
   Duration pause = active ? config_.probe.active_interval : config_.probe.interval;
-  if (std::chrono::steady_clock::now() - moved_at_ < kMovingFor)
+  if (LoopClock::now() - moved_at_ < kMovingFor)
     pause = std::min(pause, kMovingPause);
   if (active && tight_)
     pause = std::min(pause, kTightPause);
@@ -83,7 +84,7 @@ Duration MemoryWatch::pace() const {
 }
 
 void MemoryWatch::judge_pace(const std::vector<PoolSampled>& pools) {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = LoopClock::now();
   foreign_.resize(pools_.devices().size());
   tight_ = false;
   for (const PoolSampled& pool : pools) {
@@ -110,7 +111,7 @@ void MemoryWatch::refresh() {
 }
 
 void MemoryWatch::server_starts() {
-  if (timer_.expiry() > std::chrono::steady_clock::now() + config_.probe.active_interval)
+  if (timer_.expiry() > LoopClock::now() + config_.probe.active_interval)
     wait();
 }
 
@@ -237,7 +238,7 @@ void MemoryWatch::note_silence(std::vector<SilentPool> silent) {
 }
 
 void MemoryWatch::take(const DeviceSurvey& survey) {
-  const Tick now(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+  const Tick now(std::chrono::duration_cast<Duration>(LoopClock::now().time_since_epoch()));
   DeviceTruth truth = account_.judge(survey, own_trees(), core_.charges(), now);
   note_silence(std::move(truth.silent));
   on_devices_ = std::move(truth.servers);

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/tick.h"
 #include "config/config.h"
@@ -21,6 +20,7 @@
 #include "daemon/device_watch.h"
 #include "daemon/engine_room.h"
 #include "daemon/stall_watch.h"
+#include "engine/loop_timer.h"
 #include "probe/host_probe.h"
 #include "probe/process_probe.h"
 
@@ -79,8 +79,8 @@ class MemoryWatch {
   std::vector<OwnTree> own_trees() const;
   Bytes unseen_on_unified(const std::map<Generation, Bytes>& seen) const;
 
-  boost::asio::steady_timer timer_;
-  boost::asio::steady_timer release_timer_;
+  LoopTimer timer_;
+  LoopTimer release_timer_;
   const Config& config_;
   EngineRoom& engines_;
   const DevicePools& pools_;
@@ -97,7 +97,7 @@ class MemoryWatch {
   std::map<Generation, Bytes> in_host_;  // held there by drivers
   std::vector<SilentPool> silent_;
   std::vector<Bytes> foreign_;        // of each device pool, as last seen
-  std::chrono::steady_clock::time_point moved_at_{};  // foreign use of a device, by much
+  LoopClock::time_point moved_at_{};  // foreign use of a device, by much
   bool tight_ = false;                // a device is nearly as full as it may be
   bool releasing_ = false;
   Duration release_pause_{};

@@ -3,12 +3,13 @@
 #include <utility>
 
 #include "api/view.h"
+#include "base/loop_clock.h"
 #include "engine/failure_class.h"
 
 namespace tonnage {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = LoopClock;
 
 // A streaming request that waits longer than this is told its place, and again this often.
 constexpr Duration kFirstPlace = 2s;

@@ -11,7 +11,6 @@
 #include <unordered_map>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "api/auth.h"
 #include "api/errors.h"
@@ -21,6 +20,7 @@
 #include "daemon/directory.h"
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
+#include "engine/loop_timer.h"
 #include "metrics/metrics.h"
 #include "net/exchange.h"
 
@@ -58,8 +58,8 @@ class RequestDesk {
  private:
   struct Open {
     RequestOrder order;
-    std::chrono::steady_clock::time_point arrived;
-    std::optional<std::chrono::steady_clock::time_point> admitted;
+    LoopClock::time_point arrived;
+    std::optional<LoopClock::time_point> admitted;
     std::optional<Generation> generation;
     ModelId model;              // valid once admitted
     bool stream_begun = false;  // queue comments were sent
@@ -89,7 +89,7 @@ class RequestDesk {
   Metrics& metrics_;
   std::unordered_map<std::uint64_t, Open> open_;
   std::map<const api::KeyRule*, std::int32_t> per_key_;
-  boost::asio::steady_timer places_;
+  LoopTimer places_;
   bool places_armed_ = false;
   std::uint64_t next_request_ = 1;
 };

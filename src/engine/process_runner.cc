@@ -15,8 +15,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
+#include "engine/loop_timer.h"
 #include "engine/spawn.h"
 
 namespace tonnage {
@@ -140,7 +140,7 @@ class Run : public std::enable_shared_from_this<Run> {
   stream_descriptor exit_;  // a duplicate of the pidfd
   stream_descriptor out_;
   stream_descriptor err_;
-  boost::asio::steady_timer timer_;
+  LoopTimer timer_;
   RunOutput output_;
   bool cancelled_ = false;
   bool timed_out_ = false;

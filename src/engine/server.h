@@ -6,11 +6,11 @@
 #include <vector>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/tick.h"
 #include "engine/http_get.h"
 #include "engine/log_ring.h"
+#include "engine/loop_timer.h"
 #include "engine/server_spec.h"
 #include "engine/slot_wait.h"
 #include "engine/spawn.h"
@@ -48,7 +48,7 @@ class Server : public std::enable_shared_from_this<Server> {
   bool told_to_stop() const { return told_to_stop_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Clock = LoopClock;
 
   void wait_for_exit();
   void wait_for_output();
@@ -70,8 +70,8 @@ class Server : public std::enable_shared_from_this<Server> {
 
   boost::asio::posix::stream_descriptor exit_;  // a duplicate of the pidfd
   boost::asio::posix::stream_descriptor output_;
-  boost::asio::steady_timer poll_timer_;
-  boost::asio::steady_timer stop_timer_;
+  LoopTimer poll_timer_;
+  LoopTimer stop_timer_;
   std::shared_ptr<HttpGet> get_;  // the health probe on its way
   std::vector<std::shared_ptr<SlotWait>> slot_waits_;
 

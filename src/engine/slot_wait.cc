@@ -5,6 +5,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/loop_clock.h"
 #include "engine/slots.h"
 
 namespace tonnage {
@@ -30,22 +31,21 @@ SlotWait::SlotWait(boost::asio::io_context& loop, Target target, std::function<i
       busy_at_most_(std::move(busy_at_most)),
       done_(std::move(done)),
       timer_(loop),
-      deadline_(std::chrono::steady_clock::now() + target_.wait_max),
+      deadline_(LoopClock::now() + target_.wait_max),
       pause_(target_.notices || target_.answering ? kFirstPause : kQuietPause),
-      quick_until_(std::chrono::steady_clock::now() + kQuickFor) {}
+      quick_until_(LoopClock::now() + kQuickFor) {}
 
 void SlotWait::start() {
   look_later();
 }
 
 Duration SlotWait::left() const {
-  return std::chrono::duration_cast<Duration>(deadline_ - std::chrono::steady_clock::now());
+  return std::chrono::duration_cast<Duration>(deadline_ - LoopClock::now());
 }
 
 void SlotWait::look_later() {
   timer_.expires_after(std::min(pause_, left()));
-  const bool quick =
-      target_.notices || (target_.answering && std::chrono::steady_clock::now() < quick_until_);
+  const bool quick = target_.notices || (target_.answering && LoopClock::now() < quick_until_);
   pause_ = quick ? std::min(pause_ * 3 / 2, kPauseMax) : kQuietPause;
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (!error && !self->finished())

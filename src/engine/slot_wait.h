@@ -6,10 +6,9 @@
 #include <memory>
 #include <string>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "base/tick.h"
 #include "engine/http_get.h"
+#include "engine/loop_timer.h"
 
 namespace tonnage {
 
@@ -43,10 +42,10 @@ class SlotWait : public std::enable_shared_from_this<SlotWait> {
   Target target_;
   std::function<int()> busy_at_most_;
   std::function<void(bool)> done_;
-  boost::asio::steady_timer timer_;
-  std::chrono::steady_clock::time_point deadline_;
+  LoopTimer timer_;
+  LoopClock::time_point deadline_;
   Duration pause_;
-  std::chrono::steady_clock::time_point quick_until_;
+  LoopClock::time_point quick_until_;
   std::shared_ptr<HttpGet> get_;
 };
 

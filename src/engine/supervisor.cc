@@ -8,10 +8,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/check.h"
 #include "engine/failure_class.h"
+#include "engine/loop_timer.h"
 #include "engine/oom_watch.h"
 #include "engine/server.h"
 
@@ -23,7 +23,7 @@ namespace {
 constexpr std::size_t kLastLines = 300;
 
 Tick now_tick() {
-  const auto since = std::chrono::steady_clock::now().time_since_epoch();
+  const auto since = LoopClock::now().time_since_epoch();
   return Tick(std::chrono::duration_cast<Duration>(since));
 }
 
@@ -60,7 +60,8 @@ class Supervisor::State : public std::enable_shared_from_this<State> {
   const SupervisorOptions options_;
   ServerObserver& observer_;
   OomWatch oom_;
-  boost::asio::steady_timer tick_timer_;
+  LoopTimer tick_timer_;
+  std::chrono::steady_clock::time_point tick_due_;
   bool ticking_ = false;
   std::map<ModelId, LogRing> logs_;
 };
@@ -152,6 +153,7 @@ void Supervisor::State::exited(Generation generation, ExitStatus status) {
 
 void Supervisor::State::tick_later() {
   ticking_ = true;
+  tick_due_ = std::chrono::steady_clock::now() + options_.probe_interval;
   tick_timer_.expires_after(options_.probe_interval);
   tick_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
@@ -161,7 +163,8 @@ void Supervisor::State::tick_later() {
 }
 
 void Supervisor::State::tick() {
-  const auto late = std::chrono::steady_clock::now() - tick_timer_.expiry();
+  // By the clock that counts pauses: what servers said meanwhile is still to be read.
+  const auto late = std::chrono::steady_clock::now() - tick_due_;
   ticking_ = !servers.empty();
   if (!ticking_)
     return;

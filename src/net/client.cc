@@ -9,6 +9,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/post.hpp>
 
+#include "base/loop_clock.h"
 #include "net/client_message.h"
 #include "net/upstream.h"
 
@@ -50,8 +51,7 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
   }
 
  private:
-  using Timer = asio::basic_waitable_timer<std::chrono::steady_clock,
-                                           asio::wait_traits<std::chrono::steady_clock>,
+  using Timer = asio::basic_waitable_timer<LoopClock, asio::wait_traits<LoopClock>,
                                            asio::io_context::executor_type>;
 
   void connect() {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/loop_clock.h"
 #include "net/body.h"
 #include "net/message.h"
 #include "net/relay.h"
@@ -50,7 +51,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::optional<std::uint32_t> peer_uid() const;
   // The tag that was given to listen_tcp() or listen_unix().
   int listener_tag() const;
-  std::chrono::steady_clock::time_point received_at() const { return received_at_; }
+  LoopClock::time_point received_at() const { return received_at_; }
 
   bool client_is_gone() const { return gone_; }
   // True once any byte of an answer was handed to the connection.
@@ -98,7 +99,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   std::vector<HeaderView> headers_;
   std::string_view method_, target_, path_, query_, host_;
   std::shared_ptr<const Body> body_;
-  std::chrono::steady_clock::time_point received_at_;
+  LoopClock::time_point received_at_;
   std::move_only_function<void()> on_gone_;
   std::vector<Header> answer_headers_;
   std::string peer_;

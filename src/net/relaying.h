@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/loop_clock.h"
 #include "net/connection.h"
 #include "net/relay.h"
 #include "net/server_core.h"
@@ -36,7 +37,7 @@ class Relay final : public UpstreamUser,
   bool finish_broken(std::string_view last_event);
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Clock = LoopClock;
   enum class Stage : std::uint8_t { connecting, waiting, streaming, ended };
   enum class Mode : std::uint8_t { pass, hold, one_event };
 

@@ -9,6 +9,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "base/loop_clock.h"
 #include "base/tick.h"
 
 namespace tonnage::net {
@@ -16,7 +17,7 @@ namespace tonnage::net {
 // Loop thread only. Deadlines are met up to two steps late, never early.
 class TimerWheel {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = LoopClock;
 
  private:
   struct Link {
