@@ -126,6 +126,29 @@ void warn_of_large_models(const Config& config, Bytes budget, std::vector<std::s
   }
 }
 
+Json problem_json(const Problem& problem) {
+  const Origin& origin = problem.origin;
+  const auto number = [](int value) { return value > 0 ? Json(value) : Json(); };
+  return {{"source", origin.name.empty() ? Json() : Json(origin.name)},
+          {"line", number(origin.line)},
+          {"column", number(origin.column)},
+          {"text", problem.text}};
+}
+
+// One object each. `errors` are those that were not found while reading.
+Json problems_json(const CommandResult<Config>& config, const std::vector<std::string>& errors) {
+  Json problems = Json::array();
+  if (!config) {
+    for (const Problem& problem : config.error().problems)
+      problems.push_back(problem_json(problem));
+  }
+  if (problems.empty()) {
+    for (const std::string& error : errors)
+      problems.push_back(problem_json({{}, error}));
+  }
+  return problems;
+}
+
 ExitCode run(const CheckOptions& options) {
   if (options.schema)
     std::fputs(config_schema().c_str(), stdout);
@@ -141,7 +164,8 @@ ExitCode run(const CheckOptions& options) {
         complain({ExitCode::usage, error});
       return ExitCode::usage;
     }
-    std::printf("%s\n", Json{{"ok", false}, {"errors", errors}}.dump(2).c_str());
+    std::printf("%s\n",
+                Json{{"ok", false}, {"problems", problems_json(config, errors)}}.dump(2).c_str());
     return ExitCode::usage;
   }
   Report report{*config, config->warnings, {}, {}};

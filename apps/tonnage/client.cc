@@ -12,10 +12,12 @@ std::string first_of(std::string first, std::string second) {
   return first.empty() ? std::move(second) : std::move(first);
 }
 
-CommandError no_daemon(const net::Address& address, const Error& error) {
+CommandError no_daemon(const DaemonUrl& url, const Error& error) {
+  const std::string remedy = error.remedy.empty() ? "start one with 'tonnage serve', or name it "
+                                                    "with --url or --runtime-dir"
+                                                  : error.remedy;
   return {ExitCode::unreachable,
-          "no daemon answers at " + net::to_text(address) + ": " + error.why +
-              "\nstart one with 'tonnage serve', or name it with --url or --runtime-dir"};
+          "no daemon answers at " + to_text(url) + ": " + error.why + "\n" + remedy};
 }
 
 }  // namespace
@@ -28,10 +30,14 @@ ExitCode complain(const CommandError& error) {
 void add_client_options(CLI::App& command, ClientOptions& options) {
   command
       .add_option("--url", options.url,
-                  "Talk to http://HOST:PORT instead of the control socket ($TONNAGE_URL)")
+                  "Talk to http://HOST:PORT or https://HOST instead of the control socket "
+                  "($TONNAGE_URL)")
       ->type_name("URL");
   command.add_option("--api-key", options.api_key, "Key for --url ($TONNAGE_API_KEY)")
       ->type_name("KEY");
+  command.add_flag(
+      "--insecure-tls", options.insecure_tls,
+      "Accept any certificate of an https URL; the key can be read by anyone in between");
   command
       .add_option("--runtime-dir", options.runtime_dir,
                   "The daemon's runtime folder ($TONNAGE_RUNTIME_DIR)")
@@ -52,18 +58,14 @@ CommandResult<DaemonClient> DaemonClient::open(const ClientOptions& options,
         first_of(options.runtime_dir, variable(environment, "TONNAGE_RUNTIME_DIR"));
     const std::filesystem::path folder =
         named.empty() ? default_runtime_dir(environment, uid) : std::filesystem::path(named);
-    client.address_ = net::unix_address(control_socket(folder).string());
+    client.url_.address = net::unix_address(control_socket(folder).string());
     return client;
   }
-  if (url.starts_with("https://")) {
-    return std::unexpected(
-        CommandError{ExitCode::usage, "--url " + url + ": TLS is not spoken here; use http://"});
-  }
-  auto address = net::parse_address(url);
-  if (!address) {
-    return std::unexpected(CommandError{ExitCode::usage, "--url: " + address.error().text()});
-  }
-  client.address_ = *address;
+  auto parsed = parse_daemon_url(url);
+  if (!parsed)
+    return std::unexpected(CommandError{ExitCode::usage, "--url: " + parsed.error().text()});
+  client.url_ = std::move(*parsed);
+  client.verify_ = !options.insecure_tls;
   return client;
 }
 
@@ -81,21 +83,29 @@ CommandResult<DaemonClient> DaemonClient::open(const ClientOptions& options) {
   return open(options, environment, process.uid);
 }
 
+net::ClientRequest DaemonClient::request(const std::string& method, const std::string& target,
+                                         Duration timeout) const {
+  net::ClientRequest request;
+  request.address = url_.address;
+  request.method = method;
+  request.target = url_.prefix + target;
+  request.timeout = timeout;
+  if (!api_key_.empty())
+    request.headers.push_back({"Authorization", "Bearer " + api_key_});
+  return request;
+}
+
 CommandResult<void> DaemonClient::stream(
     const std::string& target, const std::string& last_event_id,
     std::move_only_function<bool(std::string_view piece)> on_piece) const {
-  net::ClientRequest request;
-  request.address = address_;
-  request.target = target;
-  request.timeout = Duration{0};  // silence means that nothing was decided
+  // Without a time-out: silence means that nothing was decided.
+  net::ClientRequest request = this->request("GET", target, Duration{0});
   request.headers.push_back({"Accept", "text/event-stream"});
   if (!last_event_id.empty())
     request.headers.push_back({"Last-Event-ID", last_event_id});
-  if (!api_key_.empty())
-    request.headers.push_back({"Authorization", "Bearer " + api_key_});
-  const auto reply = net::fetch_stream(request, std::move(on_piece));
+  const auto reply = net::fetch_stream(request, std::move(on_piece), {url_.tls, verify_});
   if (!reply)
-    return std::unexpected(no_daemon(address_, reply.error()));
+    return std::unexpected(no_daemon(url_, reply.error()));
   if (reply->status < 200 || reply->status >= 300)
     return std::unexpected(error_of(reply->status, reply->body));
   return {};
@@ -107,28 +117,22 @@ CommandResult<Answer> DaemonClient::get(const std::string& target, Duration time
 
 CommandResult<Answer> DaemonClient::send(const std::string& method, const std::string& target,
                                          Duration timeout, std::string body) const {
-  net::ClientRequest request;
-  request.address = address_;
-  request.method = method;
-  request.target = target;
-  request.timeout = timeout;
+  net::ClientRequest request = this->request(method, target, timeout);
   request.reply_max = 64_MiB;  // thousands of models
   if (!body.empty())
     request.headers.push_back({"Content-Type", "application/json"});
   request.body = std::move(body);
-  if (!api_key_.empty())
-    request.headers.push_back({"Authorization", "Bearer " + api_key_});
-  const auto reply = net::fetch(request);
+  const auto reply = net::fetch(request, {url_.tls, verify_});
   if (!reply)
-    return std::unexpected(no_daemon(address_, reply.error()));
+    return std::unexpected(no_daemon(url_, reply.error()));
   const bool good = (reply->status >= 200 && reply->status < 300) || reply->status == 409;
   if (!good)
     return std::unexpected(error_of(reply->status, reply->body));
   Answer answer{reply->status, Json::parse(reply->body, nullptr, false)};
   if (answer.body.is_discarded()) {
-    return std::unexpected(CommandError{ExitCode::failed, net::to_text(address_) +
-                                                              " does not speak like tonnage; is "
-                                                              "another program at that address?"});
+    return std::unexpected(CommandError{
+        ExitCode::failed, "the answer of " + to_text(url_) +
+                              " is not one of Tonnage's; is another program at that address?"});
   }
   return answer;
 }

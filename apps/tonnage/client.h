@@ -10,7 +10,8 @@
 
 #include "base/tick.h"
 #include "config/load.h"
-#include "net/address.h"
+#include "net/client.h"
+#include "tonnage/daemon_url.h"
 #include "tonnage/exit_code.h"
 
 namespace tonnage {
@@ -23,9 +24,10 @@ struct ClientOptions {
   std::string api_key;
   std::string runtime_dir;
   bool json = false;
+  bool insecure_tls = false;
 };
 
-// --url, --api-key, --runtime-dir and --json.
+// --url, --api-key, --insecure-tls, --runtime-dir and --json.
 void add_client_options(CLI::App& command, ClientOptions& options);
 
 struct Answer {
@@ -55,11 +57,15 @@ class DaemonClient {
   CommandResult<void> stream(const std::string& target, const std::string& last_event_id,
                              std::move_only_function<bool(std::string_view piece)> on_piece) const;
 
-  const net::Address& address() const { return address_; }
+  const DaemonUrl& url() const { return url_; }
 
  private:
-  net::Address address_;
+  net::ClientRequest request(const std::string& method, const std::string& target,
+                             Duration timeout) const;
+
+  DaemonUrl url_;
   std::string api_key_;
+  bool verify_ = true;
 };
 
 // One path segment: everything but letters, digits and -._~ becomes %XX.

@@ -7,7 +7,7 @@ namespace {
 
 std::string address_of(const ClientOptions& options, const Environment& environment) {
   const auto client = DaemonClient::open(options, environment, 1000);
-  return client ? net::to_text(client->address()) : client.error().text;
+  return client ? to_text(client->url()) : client.error().text;
 }
 
 TEST(Client, TheDaemonIsFoundByTheMostParticularWord) {
@@ -23,11 +23,32 @@ TEST(Client, TheDaemonIsFoundByTheMostParticularWord) {
 }
 
 TEST(Client, AnAddressThatCannotBeIsWrongUsage) {
-  for (const char* url : {"https://127.0.0.1:1", "http://nowhere", "::"}) {
+  for (const char* url :
+       {"ftp://127.0.0.1:1", "http://", "::", "a b", "http://a:0", "http://u@a"}) {
     const auto client = DaemonClient::open({.url = url}, {}, 1);
     ASSERT_FALSE(client) << url;
     EXPECT_EQ(client.error().code, ExitCode::usage) << url;
   }
+}
+
+TEST(DaemonUrl, NamesSchemesPortsAndPaths) {
+  const auto parsed = [](std::string_view text) {
+    const auto url = parse_daemon_url(text);
+    return url ? to_text(*url) : url.error().text();
+  };
+  EXPECT_EQ(parsed("http://127.0.0.1:7"), "127.0.0.1:7");
+  EXPECT_EQ(parsed("gpubox"), "gpubox:8726");
+  EXPECT_EQ(parsed("localhost:9"), "localhost:9");
+  EXPECT_EQ(parsed("http://gpubox.example.org"), "gpubox.example.org:80");
+  EXPECT_EQ(parsed("https://gpubox/"), "https://gpubox:443");
+  EXPECT_EQ(parsed("https://gpubox:8443/tonnage/"), "https://gpubox:8443/tonnage");
+  EXPECT_EQ(parsed("https://[::1]:8443"), "https://[::1]:8443");
+  EXPECT_EQ(parsed("[::1]"), "[::1]:8726");
+  EXPECT_EQ(parsed("unix:/run/x.sock"), "unix:/run/x.sock");
+  EXPECT_EQ(parsed("/run/x.sock"), "unix:/run/x.sock");
+  for (const char* text : {"", "http://", "https://:1", "a:", "a:65536", "a:1x", "http://a/?b",
+                           "::", "[::1", "[::1]8726", "ws://a", "http://u:p@a", "a b", "-\n"})
+    EXPECT_FALSE(parse_daemon_url(text)) << text;
 }
 
 TEST(Client, NoDaemonIsAnExitCodeOfItsOwn) {

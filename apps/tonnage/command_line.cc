@@ -1,6 +1,8 @@
 // run_command_line: the subcommands as one program.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +10,7 @@
 
 #include "config/problem.h"
 #include "tonnage/command_doc.h"
+#include "tonnage/output.h"
 #include "tonnage/subcommands.h"
 
 namespace tonnage {
@@ -94,9 +97,50 @@ ExitCode wrong_usage(const CLI::App& app, const std::string& why) {
                      name);
 }
 
-}  // namespace
+// What people type who know other programs.
+struct OtherWord {
+  std::string_view word;
+  const char* remedy;
+};
+constexpr OtherWord kOtherWords[] = {
+    {"run",
+     "models answer POST /v1/chat/completions and are loaded for it; 'tonnage load MODEL' loads "
+     "one "
+     "ahead"},
+    {"chat", "models answer POST /v1/chat/completions"},
+    {"pull",
+     "put a .gguf file into the folder of --models, or name it under 'models' in the "
+     "configuration"},
+    {"push", "Tonnage publishes no models"},
+    {"create", "name a .gguf file under 'models' in the configuration"},
+    {"rm",
+     "remove it from the configuration and 'tonnage reload'; 'tonnage unload MODEL' frees its "
+     "memory"},
+    {"stop",
+     "'tonnage unload MODEL' frees a model's memory; Ctrl-C or 'systemctl stop' ends the daemon"},
+    {"kill", "'tonnage unload MODEL' frees a model's memory"},
+    {"start", "'tonnage serve' runs the daemon, 'tonnage load MODEL' loads a model"},
+    {"restart", "'tonnage reload' applies a changed configuration"},
+    {"list", "'tonnage status' shows all models, 'tonnage ps' the running ones"},
+    {"ls", "'tonnage status' shows all models, 'tonnage ps' the running ones"},
+    {"models", "'tonnage status' shows all models, 'tonnage ps' the running ones"},
+    {"show", "'tonnage status' shows all models, 'tonnage why MODEL' what was decided about one"},
+    {"info", "'tonnage status' shows all models, 'tonnage why MODEL' what was decided about one"},
+    {"top", "'tonnage status' shows memory now, 'tonnage history' over time"},
+    {"logs",
+     "GET /logs/MODEL of the daemon has a model server's output; 'tonnage events' shows what was "
+     "decided"},
+    {"config", "'tonnage check' shows what a configuration amounts to"},
+    {"validate", "'tonnage check' checks a configuration"},
+};
 
-int run_command_line(int argc, const char* const* argv) {
+std::string hint_for(const std::string& word, const std::vector<std::string>& known) {
+  const auto other = std::ranges::find(kOtherWords, std::string_view(word), &OtherWord::word);
+  return other != std::end(kOtherWords) ? "; " + std::string(other->remedy)
+                                        : did_you_mean(word, known);
+}
+
+ExitCode run(int argc, const char* const* argv) {
   CLI::App app("The memory governor for local AI: many models, one memory budget.", "tonnage");
   app.require_subcommand(1);
   app.footer(kExitCodes);
@@ -106,26 +150,36 @@ int run_command_line(int argc, const char* const* argv) {
   auto arguments = arguments_of(argc, argv);
   if (arguments.empty()) {
     std::fputs(app.help().c_str(), stderr);
-    return static_cast<int>(ExitCode::usage);
+    return ExitCode::usage;
   }
   if (const std::string& first = arguments.front();
       !first.starts_with('-') && subcommand(app, first) == nullptr) {
     const auto known = names_of(command_doc(app), false);
-    return static_cast<int>(wrong_usage(
-        "there is no command " + in_quotes(first) + did_you_mean(first, known), "tonnage"));
+    return wrong_usage("there is no command " + in_quotes(first) + hint_for(first, known),
+                       "tonnage");
   }
   try {
     // CLI11 takes them from the end.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::Success& e) {  // --help and --version
-    return app.exit(e);
+    return app.exit(e) == 0 ? ExitCode::ok : ExitCode::failed;
   } catch (const CLI::ParseError& e) {
-    return static_cast<int>(wrong_usage(app, e.what()));
+    return wrong_usage(app, e.what());
   } catch (const std::exception& e) {
     // Out of memory, or a defect; nothing of ours throws.
-    return static_cast<int>(complain({ExitCode::failed, e.what()}));
+    return complain({ExitCode::failed, e.what()});
   }
-  return static_cast<int>(exit_code);
+  return exit_code;
+}
+
+}  // namespace
+
+int run_command_line(int argc, const char* const* argv) {
+  // The daemon's words are in its log, and how that is written is its own affair.
+  if (argc > 1 && std::string_view(argv[1]) == "serve")
+    return static_cast<int>(run(argc, argv));
+  prepare_output();
+  return static_cast<int>(finish_output(run(argc, argv)));
 }
 
 }  // namespace tonnage

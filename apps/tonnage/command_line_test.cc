@@ -1,8 +1,10 @@
+#include <fstream>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "config/schema.h"
+#include "tonnage/client.h"
 #include "tonnage/subcommands.h"
 
 namespace tonnage {
@@ -47,6 +49,38 @@ TEST(CommandLine, WrongUsageIsTwo) {
   const Outcome json = run({"check", "/nonexistent", "--json"});
   EXPECT_EQ(json.code, 2);
   EXPECT_NE(json.out.find("\"ok\": false"), std::string::npos);
+}
+
+TEST(CommandLine, WordsOfOtherProgramsAreAnsweredWithOurs) {
+  EXPECT_EQ(run({"logs"}).err,
+            "tonnage: there is no command 'logs'; GET /logs/MODEL of the daemon has a model "
+            "server's output; 'tonnage events' shows what was decided\n"
+            "'tonnage --help' says what there is\n");
+  for (const char* word : {"run", "logs", "pull", "stop", "list", "ls", "rm", "show", "start"}) {
+    const Outcome outcome = run({word});
+    EXPECT_EQ(outcome.code, 2) << word;
+    EXPECT_EQ(outcome.err.find("did you mean"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("there is no command '" + std::string(word) + "'; "),
+              std::string::npos)
+        << outcome.err;
+  }
+}
+
+TEST(CommandLine, ProblemsOfAConfigurationAreAListOfObjects) {
+  const std::string file = testing::TempDir() + "problems.yaml";
+  std::ofstream(file) << "models:\n  m:\n    gguf: /m.gguf\n    ctx: 1\n    slots: many\n";
+  const Outcome outcome = run({"check", file.c_str(), "--json"});
+  EXPECT_EQ(outcome.code, 2);
+  const Json json = Json::parse(outcome.out, nullptr, false);
+  ASSERT_EQ(json["problems"].size(), 2U) << outcome.out;
+  EXPECT_EQ(json["problems"][0]["source"], file);
+  EXPECT_EQ(json["problems"][0]["line"], 4);
+  EXPECT_EQ(json["problems"][0]["column"], 5);
+  EXPECT_EQ(json["problems"][0]["text"], "unknown key 'ctx' in models.m; did you mean 'context'?");
+  EXPECT_EQ(json["problems"][1]["line"], 5);
+  const Json missing = Json::parse(run({"check", "/nonexistent", "--json"}).out, nullptr, false);
+  ASSERT_EQ(missing["problems"].size(), 1U);
+  EXPECT_TRUE(missing["problems"][0]["text"].is_string());
 }
 
 TEST(CommandLine, WhatIsMistypedIsNamedWithWhatWasMeant) {

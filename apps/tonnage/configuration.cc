@@ -41,7 +41,9 @@ CommandError usage(std::string text) {
 }
 
 CommandError wrong_configuration(const Problems& problems) {
-  return usage("the configuration cannot be used:\n" + problems.text());
+  CommandError error = usage("the configuration cannot be used:\n" + problems.text());
+  error.problems.assign(problems.kept().begin(), problems.kept().end());
+  return error;
 }
 
 // The demo's folder and budget count as flags, so that they win over a file.

@@ -10,6 +10,7 @@
 #include "tonnage/client.h"
 #include "tonnage/event_stream.h"
 #include "tonnage/fields.h"
+#include "tonnage/output.h"
 #include "tonnage/subcommands.h"
 #include "tonnage/terminal.h"
 #include "tonnage/views.h"
@@ -36,16 +37,14 @@ class Printer {
  public:
   explicit Printer(bool json) : json_(json), terminal_(Terminal::of_stdout()) {}
 
-  // One event of a stream.
-  void print(const StreamEvent& event) const {
+  // One event of a stream; false when nobody can read it any more.
+  bool print(const StreamEvent& event) const {
     const Json decision = Json::parse(event.data, nullptr, false);
     if (decision.is_discarded())
-      return;
+      return true;
     const std::int64_t now_s = std::time(nullptr);
-    std::fputs(json_ ? (decision.dump() + "\n").c_str()
-                     : event_line(decision, now_s, system_local_time, terminal_).c_str(),
-               stdout);
-    std::fflush(stdout);
+    return print_now(json_ ? decision.dump() + "\n"
+                           : event_line(decision, now_s, system_local_time, terminal_));
   }
 
   void print_list(const Json& list) const {
@@ -77,6 +76,7 @@ ExitCode follow(const EventsOptions& options, const DaemonClient& client, const 
   EventStreamReader reader;
   bool seen = false;
   bool waiting = false;
+  bool open = true;
   for (;;) {
     reader.restart();
     const auto ended =
@@ -85,9 +85,11 @@ ExitCode follow(const EventsOptions& options, const DaemonClient& client, const 
             std::fprintf(stderr, "tonnage: the daemon is back\n");
           seen = true;
           for (const StreamEvent& event : reader.feed(piece))
-            printer.print(event);
-          return true;
+            open = open && printer.print(event);
+          return open;
         });
+    if (!open)
+      return ExitCode::failed;
     // An answer of another status, or nobody there from the beginning.
     if (!ended && (ended.error().code != ExitCode::unreachable || !seen))
       return complain(ended.error());

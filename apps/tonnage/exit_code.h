@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <vector>
+
+#include "config/problem.h"
 
 namespace tonnage {
 
@@ -36,6 +39,8 @@ inline constexpr const char* kExitCodes =
 struct CommandError {
   ExitCode code = ExitCode::failed;
   std::string text;  // a whole sentence or more, without a newline at the end
+  // Of a configuration: what `text` says, one by one.
+  std::vector<Problem> problems{};
 };
 
 template <typename T>

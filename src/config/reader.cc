@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "config/other_names.h"
 
 namespace tonnage {
 namespace {
@@ -62,6 +63,27 @@ std::string elsewhere(std::string_view name, const MapPlace& place) {
     }
   }
   return {};
+}
+
+// A hint for a key that another program has, or ours written as a flag.
+std::string by_other_name(std::string_view key, const MapPlace& place) {
+  const bool top = place.scope == KeyScope::global && place.prefix.empty();
+  const bool of_model = place.scope == KeyScope::model || place.scope == KeyScope::step;
+  if (!top && !of_model && place.scope != KeyScope::global)
+    return {};
+  std::string key_path(top ? global_key_named(key) : std::string_view{});
+  if (key_path.empty()) {
+    key_path = model_key_named(key);
+    if (!key_path.empty() && !of_model)
+      key_path.insert(0, "models.ID.");
+  }
+  if (key_path.empty()) {
+    const auto names = names_at(place);
+    const auto ours = std::ranges::find(names, plain_name(key));
+    if (ours != names.end())
+      key_path = *ours;
+  }
+  return key_path.empty() ? "" : "; did you mean '" + key_path + "'?";
 }
 
 // "budgets.gpu0" is what people try first.
@@ -192,6 +214,8 @@ void KeyReader::report_unknown(const NodeEntry& entry, const MapPlace& place) {
   }
   const std::vector<std::string> names = names_at(place);
   std::string hint = single_device(path);
+  if (hint.empty())
+    hint = by_other_name(entry.key.text, place);
   if (hint.empty())
     hint = elsewhere(entry.key.text, place);
   if (hint.empty())

@@ -53,10 +53,10 @@ std::string sentence(const Error& error) {
 }
 
 Parsed parse_boolean(std::string_view text) {
-  // The YAML 1.1 words as well: people write them.
-  if (text == "true" || text == "yes" || text == "on")
+  // The YAML 1.1 words and the numbers of environment variables as well: people write them.
+  if (text == "true" || text == "yes" || text == "on" || text == "1")
     return Value(true);
-  if (text == "false" || text == "no" || text == "off")
+  if (text == "false" || text == "no" || text == "off" || text == "0")
     return Value(false);
   return std::unexpected(in_quotes(text) + " is not a yes or no; write true or false");
 }

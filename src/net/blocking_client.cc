@@ -1,5 +1,6 @@
 #include "net/blocking_client.h"
 
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +17,7 @@
 
 #include "net/client_message.h"
 #include "net/stream_socket.h"
+#include "net/tls_stream.h"
 
 namespace tonnage::net {
 
@@ -25,13 +28,14 @@ using Clock = std::chrono::steady_clock;
 // One connection for one request, waiting in poll(2).
 class Fetch {
  public:
-  Fetch(const ClientRequest& request, std::move_only_function<bool(std::string_view)>* on_piece)
-      : request_(request), on_piece_(on_piece) {
+  Fetch(const ClientRequest& request, const FetchOptions& options,
+        std::move_only_function<bool(std::string_view)>* on_piece)
+      : request_(request), options_(options), on_piece_(on_piece) {
     extend();
   }
   ~Fetch() {
-    if (socket_ >= 0)
-      ::close(socket_);
+    tls_.reset();
+    close();
   }
   Fetch(const Fetch&) = delete;
   Fetch& operator=(const Fetch&) = delete;
@@ -39,6 +43,13 @@ class Fetch {
   Result<Reply> run() {
     if (auto connected = connect(); !connected)
       return std::unexpected(connected.error());
+    if (options_.tls) {
+      auto tls = TlsStream::connect(socket_, {request_.address.host, options_.verify},
+                                    [this](short events) { return wait(events); });
+      if (!tls)
+        return std::unexpected(tls.error());
+      tls_ = std::move(*tls);
+    }
     if (auto sent = send(); !sent)
       return std::unexpected(sent.error());
     parser_.reset(request_.method == "HEAD");
@@ -88,16 +99,64 @@ class Fetch {
     }
   }
 
+  void close() {
+    if (socket_ >= 0)
+      ::close(socket_);
+    socket_ = -1;
+  }
+
+  // Every address of a host name; the one that was given otherwise.
+  Result<std::vector<SystemAddress>> resolve() const {
+    const Address& address = request_.address;
+    if (auto direct = system_address(address))
+      return std::vector{*direct};
+    else if (address.is_unix())
+      return std::unexpected(direct.error());
+    addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV;
+    addrinfo* found = nullptr;
+    const int error =
+        ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
+    if (error != 0)
+      return failed(error == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(error),
+                    "check the name of the host");
+    std::vector<SystemAddress> addresses;
+    for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
+      SystemAddress system;
+      if (one->ai_addrlen > sizeof(system.storage))
+        continue;
+      std::memcpy(&system.storage, one->ai_addr, one->ai_addrlen);
+      system.length = one->ai_addrlen;
+      system.family = one->ai_family;
+      addresses.push_back(system);
+    }
+    ::freeaddrinfo(found);
+    return addresses;
+  }
+
   Result<void> connect() {
-    const auto where = system_address(request_.address);
-    if (!where)
-      return std::unexpected(where.error());
-    socket_ = ::socket(where->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const auto addresses = resolve();
+    if (!addresses)
+      return std::unexpected(addresses.error());
+    Result<void> result = failed("the host has no address");
+    for (const SystemAddress& address : *addresses) {
+      close();
+      result = connect_to(address);
+      if (result)
+        break;
+    }
+    return result;
+  }
+
+  Result<void> connect_to(const SystemAddress& where) {
+    socket_ = ::socket(where.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (socket_ < 0)
       return failed(std::strerror(errno));
     if (!request_.address.is_unix())
       set_no_delay(socket_);
-    while (::connect(socket_, where->get(), where->length) != 0) {
+    while (::connect(socket_, where.get(), where.length) != 0) {
       if (errno == EINPROGRESS) {
         if (auto writable = wait(POLLOUT); !writable)
           return writable;
@@ -113,15 +172,15 @@ class Fetch {
         ::poll(nullptr, 0, 5);
         continue;
       }
-      const bool absent = errno == ECONNREFUSED || errno == ENOENT;
-      return failed(std::strerror(errno),
-                    absent ? "is tonnage running? `tonnage serve` starts it" : "");
+      return failed(std::strerror(errno));
     }
     return {};
   }
 
   Result<void> send() {
     const std::string head = client_request_text(request_);
+    if (tls_)
+      return tls_->write(head + request_.body);
     Gather out;
     out.add(head);
     out.add(request_.body);
@@ -142,10 +201,16 @@ class Fetch {
 
   // False at the end of the stream.
   Result<bool> receive() {
+    constexpr std::size_t kRead = std::size_t{16} * 1024;
+    if (tls_) {
+      auto more = tls_->read(buffer_, kRead);
+      if (more && on_piece_ != nullptr)
+        extend();
+      return more;
+    }
     if (auto readable = wait(POLLIN); !readable)
       return std::unexpected(readable.error());
     const std::size_t held = buffer_.size();
-    constexpr std::size_t kRead = std::size_t{16} * 1024;
     buffer_.resize(held + kRead);
     const ssize_t n = ::recv(socket_, buffer_.data() + held, kRead, 0);
     const int error = errno;
@@ -198,9 +263,11 @@ class Fetch {
   static constexpr std::size_t kHeadMax = std::size_t{64} * 1024;
 
   const ClientRequest& request_;
+  const FetchOptions& options_;
   std::move_only_function<bool(std::string_view)>* on_piece_;
   std::optional<Clock::time_point> deadline_;
   int socket_ = -1;
+  std::unique_ptr<TlsStream> tls_;
   ResponseParser parser_;
   std::string buffer_;
   std::vector<HeaderView> fields_;
@@ -212,13 +279,14 @@ class Fetch {
 
 }  // namespace
 
-Result<Reply> fetch(const ClientRequest& request) {
-  return Fetch(request, nullptr).run();
+Result<Reply> fetch(const ClientRequest& request, const FetchOptions& options) {
+  return Fetch(request, options, nullptr).run();
 }
 
 Result<Reply> fetch_stream(const ClientRequest& request,
-                           std::move_only_function<bool(std::string_view piece)> on_piece) {
-  return Fetch(request, &on_piece).run();
+                           std::move_only_function<bool(std::string_view piece)> on_piece,
+                           const FetchOptions& options) {
+  return Fetch(request, options, &on_piece).run();
 }
 
 }  // namespace tonnage::net

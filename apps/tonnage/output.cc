@@ -1,0 +1,55 @@
+#include "tonnage/output.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+namespace tonnage {
+namespace {
+
+// Of the first write that failed: later calls say something else.
+int first_error = 0;
+
+bool flush() {
+  errno = 0;
+  const bool good = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!good && first_error == 0)
+    first_error = errno != 0 ? errno : EIO;
+  return good;
+}
+
+}  // namespace
+
+void prepare_output() {
+  first_error = 0;
+  std::clearerr(stdout);
+  std::signal(SIGPIPE, SIG_IGN);
+  // open() gives the lowest free number, which is that of the stream. It may not be written to.
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) [[maybe_unused]]
+      const int held = ::open("/dev/null", O_RDONLY);
+  }
+}
+
+bool print_now(std::string_view text) {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() && first_error == 0)
+    first_error = errno != 0 ? errno : EIO;
+  return flush();
+}
+
+ExitCode finish_output(ExitCode code) {
+  flush();
+  if (first_error == 0)
+    return code;
+  if (first_error != EPIPE)
+    complain({ExitCode::failed,
+              std::string("standard output cannot be written: ") + std::strerror(first_error)});
+  return code == ExitCode::ok ? ExitCode::failed : code;
+}
+
+}  // namespace tonnage
