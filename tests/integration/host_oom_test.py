@@ -198,8 +198,8 @@ class HostOutOfMemory(unittest.TestCase):
                 GovernedDaemon(group, {"models": models}) as daemon:
             for name in MODELS:
                 self.assertIsNone(ask(daemon.port, name))
-            self.assertEqual(len(daemon.server_pids()), case.fit,
-                             "models that fit before the other program comes")
+            wait_until(lambda: len(daemon.server_pids()) == case.fit, 10,
+                       "models that fit before the other program comes")
             with Hog(group, case) as hog:
                 results, numbers = counted(group, dict.fromkeys(MODELS, daemon.port), hog)
                 self.assertGreaterEqual(hog.cycles, CYCLES, "the other program was killed")
