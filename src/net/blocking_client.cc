@@ -1,6 +1,5 @@
 #include "net/blocking_client.h"
 
-#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "net/client_message.h"
+#include "net/resolve.h"
 #include "net/stream_socket.h"
 #include "net/tls_stream.h"
 
@@ -106,42 +106,30 @@ class Fetch {
   }
 
   // Every address of a host name; the one that was given otherwise.
-  Result<std::vector<SystemAddress>> resolve() const {
-    const Address& address = request_.address;
-    if (auto direct = system_address(address))
-      return std::vector{*direct};
-    else if (address.is_unix())
-      return std::unexpected(direct.error());
-    addrinfo hints{};
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV;
-    addrinfo* found = nullptr;
-    const int error =
-        ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
-    if (error != 0)
-      return failed(error == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(error),
-                    "check the name of the host");
-    std::vector<SystemAddress> addresses;
-    for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
-      SystemAddress system;
-      if (one->ai_addrlen > sizeof(system.storage))
-        continue;
-      std::memcpy(&system.storage, one->ai_addr, one->ai_addrlen);
-      system.length = one->ai_addrlen;
-      system.family = one->ai_family;
-      addresses.push_back(system);
+  Result<std::vector<SystemAddress>> addresses() const {
+    std::vector<Address> found = {request_.address};
+    if (!request_.address.is_unix()) {
+      auto resolved = resolve(request_.address.host, request_.address.port);
+      if (!resolved)
+        return failed(resolved.error().why, "check the name of the host");
+      found = std::move(*resolved);
     }
-    ::freeaddrinfo(found);
-    return addresses;
+    std::vector<SystemAddress> system;
+    for (const Address& address : found) {
+      const auto one = system_address(address);
+      if (!one)
+        return std::unexpected(one.error());
+      system.push_back(*one);
+    }
+    return system;
   }
 
   Result<void> connect() {
-    const auto addresses = resolve();
-    if (!addresses)
-      return std::unexpected(addresses.error());
+    const auto found = addresses();
+    if (!found)
+      return std::unexpected(found.error());
     Result<void> result = failed("the host has no address");
-    for (const SystemAddress& address : *addresses) {
+    for (const SystemAddress& address : *found) {
       close();
       result = connect_to(address);
       if (result)

@@ -1,4 +1,5 @@
-// resolve(): the addresses behind a name, asked of the system; for the start, before the loop runs.
+// resolve(): the addresses behind a name, asked of the system; for the start, before the loop runs,
+// and for the command line.
 #pragma once
 
 #include <cstdint>
