@@ -31,15 +31,20 @@ TEST(WallWatch, AClockThatIsSetBackMovesToo) {
 
 LoopClock::duration fake_now{};
 
-class PausedLoop : public testing::Test, public ActionSink {
- protected:
-  PausedLoop() {
+// Stands for the system's clock as long as it lives.
+struct FakeClock {
+  FakeClock() {
     fake_now = 1000s;
     LoopClock::replace_source([] { return fake_now; });
     LoopClock::follow();
   }
-  ~PausedLoop() override { LoopClock::replace_source(nullptr); }
+  ~FakeClock() { LoopClock::replace_source(nullptr); }
+  FakeClock(const FakeClock&) = delete;
+  FakeClock& operator=(const FakeClock&) = delete;
+};
 
+class PausedLoop : public testing::Test, public ActionSink {
+ protected:
   void carry_out(Action action) override {
     if (const auto* refuse = std::get_if<Refuse>(&action))
       refused_.push_back(refuse->decision.reason);
@@ -64,6 +69,7 @@ class PausedLoop : public testing::Test, public ActionSink {
     return policy;
   }
 
+  FakeClock clock_;  // before what reads it
   boost::asio::io_context io_;
   std::vector<ReasonCode> refused_;
   GovernorLoop loop_{io_, policy(), *this};
