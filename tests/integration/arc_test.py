@@ -91,10 +91,13 @@ class Arc(unittest.TestCase):
     def host(self, daemon):
         return daemon.get_json("/api/memory/status")["pools"][0]
 
+    def check_foreign(self, daemon, wanted):
+        # A dry run may be at work, whose memory is ours.
+        self.assertAlmostEqual(self.host(daemon)["foreign_bytes"], wanted, delta=GIB // 4)
+
     def test_what_zfs_gives_back_is_not_in_use(self):
         with self.daemon("arc") as daemon:
-            self.assertEqual(self.host(daemon)["foreign_bytes"],
-                             TOTAL - AVAILABLE - (ARC - ARC_MIN))
+            self.check_foreign(daemon, TOTAL - AVAILABLE - (ARC - ARC_MIN))
             status, _, text = daemon.chat("demo-large")
             self.assertEqual(status, 200, text)
             self.assertIsNone(self.host(daemon)["level"])
@@ -104,7 +107,7 @@ class Arc(unittest.TestCase):
 
     def check_refused(self, arc):
         with self.daemon(arc) as daemon:
-            self.assertEqual(self.host(daemon)["foreign_bytes"], TOTAL - AVAILABLE)
+            self.check_foreign(daemon, TOTAL - AVAILABLE)
             status, _, text = daemon.chat("demo-large")
             self.assertEqual(status, 503, text)
             for _ in range(5):  # each of them looks at memory
@@ -130,7 +133,7 @@ class Arc(unittest.TestCase):
         with self.daemon("vanishes") as daemon:
             os.unlink(self.folder / "vanishes")
             for _ in range(5):
-                self.assertEqual(self.host(daemon)["foreign_bytes"], TOTAL - AVAILABLE)
+                self.check_foreign(daemon, TOTAL - AVAILABLE)
         self.assertEqual(daemon.log.count("the ARC of ZFS, which is no longer reported"), 1,
                          daemon.log)
 
