@@ -30,7 +30,7 @@ ExitCode complain(const CommandError& error) {
 void add_client_options(CLI::App& command, ClientOptions& options) {
   command
       .add_option("--url", options.url,
-                  "Talk to http://HOST:PORT or https://HOST instead of the control socket "
+                  "http://HOST:PORT or https://HOST instead of the control socket "
                   "($TONNAGE_URL)")
       ->type_name("URL");
   command.add_option("--api-key", options.api_key, "Key for --url ($TONNAGE_API_KEY)")

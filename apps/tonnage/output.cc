@@ -14,11 +14,19 @@ namespace {
 // Of the first write that failed: later calls say something else.
 int first_error = 0;
 
+// Why an earlier write of the library failed, which keeps no reason: another one fails likewise.
+int error_of_another_write() {
+  errno = 0;
+  return ::write(STDOUT_FILENO, "\n", 1) < 0 && errno != 0 ? errno : EIO;
+}
+
 bool flush() {
   errno = 0;
-  const bool good = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  const bool flushed = std::fflush(stdout) == 0;
+  const int error = errno;
+  const bool good = flushed && std::ferror(stdout) == 0;
   if (!good && first_error == 0)
-    first_error = errno != 0 ? errno : EIO;
+    first_error = !flushed && error != 0 ? error : error_of_another_write();
   return good;
 }
 

@@ -79,14 +79,14 @@ class Arc(unittest.TestCase):
         (cls.folder / "garbled").write_text("size 4 nonsense\nc_min 4\n", "ascii")
         model = demo_models("demo") / "demo-large.gguf"
         cls.config = {"models": {"demo-large": {"gguf": str(model), "context": 1024}},
-                      "queue": {"queue_timeout": "1s"}, "log": {"format": "text"}}
+                      "log": {"format": "text"}}
 
-    def daemon(self, arc):
+    def daemon(self, arc, timeout="1s"):
         env = {"LD_PRELOAD": str(self.folder / "fake.so"),
                "FAKE_MEMINFO": str(self.folder / "meminfo")}
         if arc:
             env["FAKE_ARC"] = str(self.folder / arc)
-        return Daemon(self.config, env=env)
+        return Daemon({**self.config, "queue": {"queue_timeout": timeout}}, env=env)
 
     def host(self, daemon):
         return daemon.get_json("/api/memory/status")["pools"][0]
@@ -96,7 +96,7 @@ class Arc(unittest.TestCase):
         self.assertAlmostEqual(self.host(daemon)["foreign_bytes"], wanted, delta=GIB // 4)
 
     def test_what_zfs_gives_back_is_not_in_use(self):
-        with self.daemon("arc") as daemon:
+        with self.daemon("arc", timeout="60s") as daemon:
             self.check_foreign(daemon, TOTAL - AVAILABLE - (ARC - ARC_MIN))
             status, _, text = daemon.chat("demo-large")
             self.assertEqual(status, 200, text)

@@ -104,6 +104,7 @@ class CommandLine(unittest.TestCase):
         self.run_ok("load", "test-b")  # so that there are events
         for words in (["status"], many, ["events"], ["events", "--follow"]):
             self.assertEqual(self.output_to_nobody(*words), (1, ""), words)
+        self.run_ok("flush")
 
     def test_a_daemon_behind_https_with_a_name(self):
         openssl = shutil.which("openssl")
@@ -168,17 +169,24 @@ class CommandLine(unittest.TestCase):
         file = self.daemon.folder / "state.yaml"
         file.write_text(json.dumps({"state_dir": str(state), "models": {"m": {"gguf": "/m.gguf"}}}),
                         encoding="utf-8")
-        env = {"TONNAGE_STATE_DIR": "", "TONNAGE_CONFIG": str(file)}
-        missing = self.daemon.command("replay", env=env)
+        env = {name: value for name, value in self.daemon.env.items()
+               if name != "TONNAGE_STATE_DIR"}
+
+        def replay():
+            return subprocess.run([str(TONNAGE), "replay"], stdin=subprocess.DEVNULL,
+                                  env={**env, "TONNAGE_CONFIG": str(file)}, capture_output=True,
+                                  text=True, timeout=60, check=False)
+        missing = replay()
         self.assertEqual(missing.returncode, 2)
         self.assertIn(f"there is no journal in {state}/journal", missing.stderr)
         self.run_ok("load", "test-a")
         segments = self.daemon.state_dir / "journal"
         wait_until(lambda: list(segments.glob("*.jsonl")), 10, "a journal")
         shutil.copytree(segments, state / "journal")
-        told = self.daemon.command("replay", env=env)
+        told = replay()
         self.assertEqual(told.returncode, 0, told.stderr)
         self.assertIn("all the same", told.stdout)
+        self.run_ok("flush")
 
     def test_yes_and_no_as_numbers(self):
         for word, said in (("1", "true"), ("0", "false")):
