@@ -137,7 +137,9 @@ class Failures(unittest.TestCase):
                 log = daemon.request("GET", "/logs/demo-small")[2]
                 found = re.findall(r"stop processing: n_tokens = (\d+)", log)
                 return found if len(found) > len(stops) else None
-            stops = stopped() or []
+            # Looking at the slots loads nothing.
+            self.assertEqual(daemon.chat("demo-small")[0], 200)
+            stops = wait_until(stopped, 10, "the log says where the first one stopped")
             for stream, header in ((True, ""), (False, ""), (True, "X-Conversation-Id: 7\r\n")):
                 client = self.begin(daemon, header, stream=stream)
                 wait_until(lambda: self.slots(daemon)[0]["generated"] > 3, 20, "it generates")
@@ -156,6 +158,7 @@ class Failures(unittest.TestCase):
         small = config(self.folder)
         small["models"]["demo-small"]["ubatch"] = 32
         with Daemon(small) as daemon:
+            self.assertEqual(daemon.chat("demo-small")[0], 200)
             other = self.begin(daemon, stream=True)
             wait_until(lambda: any(slot["generated"] > 3 for slot in self.slots(daemon)), 20,
                        "a stream")
