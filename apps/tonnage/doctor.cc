@@ -108,6 +108,7 @@ ExitCode run(DoctorOptions options) {
   for (const Listen& listen : config.listen)
     add({diagnose_port(listen, status.has_value())});
   add({diagnose_file_limit(config.limits.connections_max)});
+  add({diagnose_spin(config)});
 
   Json json = doctor_json(parts);
   json["gpus"] = gpus_json(survey);

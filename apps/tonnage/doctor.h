@@ -44,6 +44,8 @@ Diagnosis diagnose_runtime_dir(const std::filesystem::path& folder);
 Diagnosis diagnose_state_dir(const std::filesystem::path& folder);
 // `running` is whether a daemon answers: then its own port is in use and all is well.
 Diagnosis diagnose_port(const Listen& listen, bool running);
+// How long threads of model servers spin: as configured, or as measured by a daemon before.
+Diagnosis diagnose_spin(const Config& config);
 Diagnosis diagnose_file_limit(std::int32_t connections_max);
 // From GET /api/memory/status.
 std::vector<Diagnosis> diagnose_daemon(const CommandResult<Answer>& status);

@@ -10,6 +10,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "daemon/spin_keeper.h"
 #include "engine/llama.h"
 #include "net/resolve.h"
 #include "probe/host_probe.h"
@@ -188,6 +189,25 @@ Diagnosis diagnose_port(const Listen& listen, bool running) {
   return {"port", Health::fail, to_text(listen) + ": " + std::strerror(error),
           error == EADDRINUSE ? "end the program that uses it, or listen elsewhere with --listen"
                               : "listen elsewhere with --listen"};
+}
+
+Diagnosis diagnose_spin(const Config& config) {
+  if (config.spin_count)
+    return {
+        "spinning", Health::ok, std::to_string(*config.spin_count) + " turns, as configured", {}};
+  const std::size_t cores = usable_cores().size();
+  const auto record = read_spin_record(spin_file(config.state_dir));
+  if (!record || record->machine != describe_machine(cores)) {
+    return {
+        "spinning",
+        Health::ok,
+        std::to_string(kSpinCountUnmeasured) + " turns until a daemon has measured this machine",
+        {}};
+  }
+  return {"spinning",
+          Health::ok,
+          spin_text(record->costs, static_cast<std::int32_t>(cores)) + ", as measured",
+          {}};
 }
 
 Diagnosis diagnose_file_limit(std::int32_t connections_max) {

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "daemon/spin_keeper.h"
+
 namespace tonnage {
 namespace {
 
@@ -43,6 +45,22 @@ TEST(Doctor, AMissingEngineIsAFailureWithARemedy) {
   EXPECT_EQ(parts[0].health, Health::fail);
   EXPECT_FALSE(parts[0].remedy.empty());
   EXPECT_TRUE(any_failed(parts));
+}
+
+TEST(Doctor, HowLongThreadsSpinIsConfiguredMeasuredOrNotKnownYet) {
+  Config config;
+  config.state_dir = testing::TempDir() + "tonnage-doctor-spin";
+  std::filesystem::remove_all(config.state_dir);
+  EXPECT_NE(diagnose_spin(config).finding.find("until"), std::string::npos);
+  const std::size_t cores = usable_cores().size();
+  const SpinCosts costs{.look_ps = 24'600, .sleep_ns = 14'800, .wake_ns = 0};
+  ASSERT_TRUE(write_spin_record(spin_file(config.state_dir),
+                                {.machine = describe_machine(cores), .costs = costs}));
+  const int threads = static_cast<int>(cores);
+  EXPECT_EQ(diagnose_spin(config).finding, spin_text(costs, threads) + ", as measured");
+  config.spin_count = 77;
+  EXPECT_EQ(diagnose_spin(config).finding, "77 turns, as configured");
+  std::filesystem::remove_all(config.state_dir);
 }
 
 TEST(Doctor, TheBudgetIsJudged) {

@@ -196,7 +196,7 @@ struct Config {
   HistoryConfig history;
   Resume resume = Resume::none;
   std::optional<std::filesystem::path> llama_server;  // empty: found on PATH, else the cached build
-  std::int32_t spin_count{};                          // GOMP_SPINCOUNT of model servers
+  std::optional<std::int32_t> spin_count;  // GOMP_SPINCOUNT of model servers; empty: measured
   Limits limits;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::automatic;

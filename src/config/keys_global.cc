@@ -228,9 +228,10 @@ const KeySpec kWorkRows[] = {
     row("engine.llama_server", ValueType::path, "",
         "The llama-server program. By default the one on PATH, else the build in the cache.",
         [](T& t, V v) { set(t.config->llama_server, v); }),
-    row("engine.spin_count", ValueType::integer, "2000",
-        "GOMP_SPINCOUNT of model servers: how long a thread spins before it sleeps. Without a "
-        "bound, two servers on one processor slow each other down by far.",
+    row("engine.spin_count", ValueType::integer, "",
+        "GOMP_SPINCOUNT of model servers: how long a thread spins before it sleeps. Too long, and "
+        "two models that answer at once slow each other down; too short, and one alone is slow. By "
+        "default it is measured once per machine; `tonnage doctor` shows the result.",
         [](T& t, V v) { set(t.config->spin_count, v); })
         .within(0, 1'000'000'000),
     row("log.level", ValueType::choice, "info",

@@ -28,7 +28,7 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_EQ(config.history, (HistoryConfig{.enabled = true, .every = 10s, .keep = 24h * 30}));
   EXPECT_EQ(config.resume, Resume::none);
   EXPECT_EQ(config.llama_server, std::nullopt);
-  EXPECT_EQ(config.spin_count, 2000);
+  EXPECT_EQ(config.spin_count, std::nullopt);
   EXPECT_EQ(config.log_level, LogLevel::info);
   EXPECT_EQ(config.log_format, LogFormat::automatic);
 

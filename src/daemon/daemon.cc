@@ -39,6 +39,7 @@
 #include "daemon/request_desk.h"
 #include "daemon/resume_list.h"
 #include "daemon/service_watch.h"
+#include "daemon/spin_keeper.h"
 #include "daemon/status_reports.h"
 #include "engine/runtime_folder.h"
 #include "footprint/gguf.h"
@@ -181,6 +182,11 @@ class Daemon final : public ActionSink {
         server_(io_, net_limits(config_),
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
         resume_(io_, config_.state_dir / "ready.json", [this] { return loop_.snapshot(); }),
+        spin_(io_, spin_file(config_.state_dir),
+              [this](const SpinCosts& costs, std::int32_t threads) {
+                spdlog::info("threads of model servers spin {}", spin_text(costs, threads));
+                engines_.set_spin_count(spin_count(costs, threads));
+              }),
         signals_(io_, SIGTERM, SIGINT),
         hangup_(io_, SIGHUP),
         pulse_(
@@ -224,6 +230,8 @@ class Daemon final : public ActionSink {
     pulse_.start();
     wait_for_signal();
     wait_for_hangup();
+    if (!config_.spin_count)
+      spin_.start();
     for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
       if (config_.models[i].preload) {
         loop_.post(LoadModel{control_.own_command(), ModelId(i)});
@@ -405,6 +413,7 @@ class Daemon final : public ActionSink {
   Door door_;
   net::Server server_;
   ResumeList resume_;
+  SpinKeeper spin_;
   boost::asio::signal_set signals_;
   boost::asio::signal_set hangup_;
   LoopPulse pulse_;

@@ -199,6 +199,13 @@ void EngineRoom::finish_profile(Profiling& profiling) {
                       profile_rows(profiling.gguf, profiling.placements, pools_.space())});
 }
 
+void EngineRoom::set_spin_count(std::int32_t count) {
+  constexpr std::string_view kName = "GOMP_SPINCOUNT=";
+  std::erase_if(environment_,
+                [&](const std::string& variable) { return variable.starts_with(kName); });
+  environment_.push_back(std::string(kName) + std::to_string(count));
+}
+
 std::vector<std::string> EngineRoom::environment(ModelId model) const {
   std::vector<std::string> all = environment_;
   for (const auto& [name, value] : config_.models[model.value].env)

@@ -42,6 +42,9 @@ class EngineRoom final : public ServerObserver {
 
   void on_socket_gone(SocketGone callback) { socket_gone_ = std::move(callback); }
 
+  // For servers that start from now on.
+  void set_spin_count(std::int32_t count);
+
   void profile(const Profile& action);
   void start(const StartServer& action);
   void stop(const StopServer& action);

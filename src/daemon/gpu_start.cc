@@ -10,6 +10,7 @@
 
 #include "engine/llama_devices.h"
 #include "engine/process_runner.h"
+#include "engine/spin_time.h"
 #include "probe/gpu/vulkan.h"
 
 namespace tonnage {
@@ -58,7 +59,7 @@ Result<std::vector<LlamaDevice>> ask_engine(const LlamaPrograms& programs,
 
 std::vector<std::string> engine_environment(const Config& config, const Environment& environment) {
   LlamaEnvironment engine;
-  engine.gomp_spincount = config.spin_count;
+  engine.gomp_spincount = config.spin_count.value_or(kSpinCountUnmeasured);
   engine.ld_library_path = variable(environment, "LD_LIBRARY_PATH");
   for (const char* name : kPassedOn) {
     if (const auto found = environment.find(std::string_view(name)); found != environment.end())

@@ -14,6 +14,7 @@
 #include "engine/llama_gpus.h"
 #include "engine/process_runner.h"
 #include "engine/server_spec.h"
+#include "engine/spin_time.h"
 
 namespace tonnage {
 
@@ -62,9 +63,9 @@ struct LlamaEnvironment {
   std::string path = "/usr/local/bin:/usr/bin:/bin";
   std::string home = "/";
   std::string lang = "C.UTF-8";
-  std::string ld_library_path;         // empty: not set
-  std::int32_t gomp_spincount = 2000;  // two servers that spin on every core take 2.5 times as long
-  std::vector<std::string> more;       // "NAME=value"
+  std::string ld_library_path;                         // empty: not set
+  std::int32_t gomp_spincount = kSpinCountUnmeasured;  // see spin_time.h
+  std::vector<std::string> more;                       // "NAME=value"
 };
 
 std::vector<std::string> llama_environment(const LlamaEnvironment& environment);

@@ -1,0 +1,116 @@
+#include "daemon/spin_keeper.h"
+
+#include <sys/utsname.h>
+
+#include <fstream>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace tonnage {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Duration kMeasureMax = 500ms;
+constexpr std::uintmax_t kSpinFileBytesMax = 1U << 16U;
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("model name"))
+      continue;
+    const std::size_t colon = line.find(": ");
+    if (colon != std::string::npos)
+      return line.substr(colon + 2);
+  }
+  return "a processor without a name";
+}
+
+std::int64_t number_of(const nlohmann::json& json, const char* key) {
+  return json.contains(key) && json[key].is_number_integer() ? json[key].get<std::int64_t>() : 0;
+}
+
+}  // namespace
+
+fs::path spin_file(const fs::path& state_dir) {
+  return state_dir / "spin.json";
+}
+
+std::optional<SpinRecord> read_spin_record(const fs::path& file) {
+  std::error_code error;
+  if (fs::file_size(file, error) > kSpinFileBytesMax || error)
+    return std::nullopt;
+  std::ifstream stream(file, std::ios::binary);
+  const nlohmann::json json = nlohmann::json::parse(stream, nullptr, false);
+  if (!json.is_object() || !json.contains("machine") || !json["machine"].is_string())
+    return std::nullopt;
+  SpinRecord record{.machine = json["machine"].get<std::string>(),
+                    .costs = {.look_ps = number_of(json, "look_ps"),
+                              .sleep_ns = number_of(json, "sleep_ns"),
+                              .wake_ns = number_of(json, "wake_ns")}};
+  if (record.costs.look_ps <= 0 || record.costs.sleep_ns <= 0)
+    return std::nullopt;
+  return record;
+}
+
+bool write_spin_record(const fs::path& file, const SpinRecord& record) {
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  const fs::path fresh = file.string() + ".new";
+  std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
+  stream << nlohmann::json{{"machine", record.machine},
+                           {"look_ps", record.costs.look_ps},
+                           {"sleep_ns", record.costs.sleep_ns},
+                           {"wake_ns", record.costs.wake_ns}}
+                .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
+         << "\n";
+  stream.close();
+  if (stream)
+    fs::rename(fresh, file, error);
+  return stream && !error;
+}
+
+std::string describe_machine(std::size_t cores) {
+  utsname system{};
+  ::uname(&system);
+  return fmt::format("{}, {} cores, {} {}", processor_name(), cores, system.sysname,
+                     system.release);
+}
+
+std::string spin_text(const SpinCosts& costs, std::int32_t threads) {
+  const std::int32_t count = spin_count(costs, threads);
+  const double spun_us = static_cast<double>(count) * static_cast<double>(costs.look_ps) / 1e6;
+  return fmt::format("{} turns ({:.1f} us): one turn takes {:.1f} ns, sleeping {:.1f} us", count,
+                     spun_us, static_cast<double>(costs.look_ps) / 1e3,
+                     static_cast<double>(costs.sleep_ns) / 1e3);
+}
+
+SpinKeeper::SpinKeeper(boost::asio::io_context& io, fs::path file, Found found)
+    : io_(io), file_(std::move(file)), found_(std::move(found)) {}
+
+void SpinKeeper::start() {
+  worker_ = std::jthread([this](const std::stop_token& stop) {
+    const auto cores = usable_cores();
+    if (cores.size() < 2)
+      return;
+    SpinRecord record{.machine = describe_machine(cores.size()), .costs = {}};
+    const auto kept = read_spin_record(file_);
+    if (kept && kept->machine == record.machine) {
+      record.costs = kept->costs;
+    } else {
+      const auto measured = measure_spin_costs(cores[0], cores[1], kMeasureMax, stop);
+      if (!measured)
+        return;
+      record.costs = *measured;
+      write_spin_record(file_, record);  // if not, the next start measures again
+    }
+    boost::asio::post(io_, [this, costs = record.costs, threads = cores.size()] {
+      found_(costs, static_cast<std::int32_t>(threads));
+    });
+  });
+}
+
+}  // namespace tonnage

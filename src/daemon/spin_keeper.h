@@ -1,0 +1,54 @@
+// SpinKeeper: finds out once per machine how long model servers spin, and keeps that in the state
+// folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include <boost/asio/io_context.hpp>
+
+#include "engine/spin_time.h"
+
+namespace tonnage {
+
+// What was measured, and on which machine: another processor, kernel or number of cores measures
+// anew.
+struct SpinRecord {
+  std::string machine;
+  SpinCosts costs;
+};
+
+std::filesystem::path spin_file(const std::filesystem::path& state_dir);
+std::optional<SpinRecord> read_spin_record(const std::filesystem::path& file);
+// Whole or not at all; false when it cannot be written.
+bool write_spin_record(const std::filesystem::path& file, const SpinRecord& record);
+
+// "AMD EPYC, 2 cores, Linux 6.1.0"
+std::string describe_machine(std::size_t cores);
+
+// "300 turns (7.4 us), half of what sleeping costs here"
+std::string spin_text(const SpinCosts& costs, std::int32_t threads);
+
+// Works on a thread of its own, so that neither the loop nor the first load waits for it: servers
+// that start before it is done have kSpinCountUnmeasured. `found` is called on the loop, once.
+class SpinKeeper {
+ public:
+  using Found = std::function<void(const SpinCosts& costs, std::int32_t threads)>;
+
+  SpinKeeper(boost::asio::io_context& io, std::filesystem::path file, Found found);
+
+  void start();
+
+ private:
+  boost::asio::io_context& io_;
+  std::filesystem::path file_;
+  Found found_;
+  std::jthread worker_;  // asked to stop and joined at the end
+};
+
+}  // namespace tonnage

@@ -1,0 +1,203 @@
+#include "engine/spin_time.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <thread>
+
+namespace tonnage {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr int kRounds = 100;
+constexpr int kMeetings = 20;  // of one round
+constexpr int kLooks = 2'000;
+constexpr std::size_t kQuartile = 4;
+
+std::int64_t ns_since(SteadyClock::time_point begin) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(SteadyClock::now() - begin).count();
+}
+
+bool bind_to(int processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  return ::sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
+// As libgomp's cpu_relax().
+void pause_briefly() {
+#if defined(__x86_64__) || defined(__i386__)
+  asm volatile("rep; nop" ::: "memory");
+#else
+  asm volatile("" ::: "memory");
+#endif
+}
+
+// libgomp's barrier in small: who comes first spins, then sleeps; who comes last wakes.
+class Meeting {
+ public:
+  void arrive(std::int64_t looks) {
+    const int round = round_.load();
+    if (waiting_.fetch_add(1) == 1) {
+      waiting_.store(0);
+      const auto begin = SteadyClock::now();
+      round_.store(round + 1);
+      ::syscall(SYS_futex, address(), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+      woken_ns_ += ns_since(begin);
+      ++wakes_;
+      return;
+    }
+    for (std::int64_t i = 0; i < looks; ++i) {
+      if (round_.load(std::memory_order_relaxed) != round)
+        return;
+      pause_briefly();
+    }
+    while (round_.load() == round)
+      ::syscall(SYS_futex, address(), FUTEX_WAIT_PRIVATE, round, nullptr, nullptr, 0);
+  }
+
+  // Of the wakes since the last call. Each is made by one thread while the other waits.
+  std::int64_t wake_ns() {
+    const std::int64_t mean = wakes_ > 0 ? woken_ns_ / wakes_ : 0;
+    woken_ns_ = wakes_ = 0;
+    return mean;
+  }
+
+ private:
+  int* address() { return reinterpret_cast<int*>(&round_); }
+
+  static_assert(sizeof(std::atomic<int>) == sizeof(int));
+  std::atomic<int> round_{0};
+  std::atomic<int> waiting_{0};
+  std::int64_t woken_ns_ = 0;
+  std::int64_t wakes_ = 0;
+};
+
+struct MeetingCosts {
+  std::int64_t meeting_ns = 0;
+  std::int64_t wake_ns = 0;
+};
+
+std::int64_t lower_quartile(std::vector<std::int64_t> values) {
+  std::ranges::sort(values);
+  return values[values.size() / kQuartile];
+}
+
+std::optional<MeetingCosts> cost_of_meeting(int one, int other, std::int64_t looks,
+                                            SteadyClock::time_point deadline,
+                                            const std::stop_token& stop) {
+  Meeting meeting;
+  // Which meeting is the last. Its number is said before it, so that whoever came through the one
+  // before comes to it, and nobody waits for a partner that left.
+  std::atomic<int> last{INT_MAX};
+  std::atomic<bool> bound{true};
+  std::vector<std::int64_t> meetings;
+  std::vector<std::int64_t> wakes;
+  const auto keep_company = [&] {
+    if (!bind_to(other))
+      bound.store(false);
+    for (int i = 1; i <= last.load(); ++i)
+      meeting.arrive(looks);
+  };
+  const auto measure = [&] {
+    if (!bind_to(one))
+      bound.store(false);
+    meeting.arrive(looks);
+    int made = 1;
+    for (int round = 0; round < kRounds; ++round) {
+      if (stop.stop_requested() || SteadyClock::now() > deadline)
+        break;
+      const auto begin = SteadyClock::now();
+      for (int i = 0; i < kMeetings; ++i)
+        meeting.arrive(looks);
+      meetings.push_back(ns_since(begin) / kMeetings);
+      made += kMeetings;
+    }
+    last.store(made + 1);
+    meeting.arrive(looks);
+    wakes.push_back(meeting.wake_ns());
+  };
+  {
+    const std::jthread partner(keep_company);
+    const std::jthread first(measure);  // a thread of its own: the binding ends with it
+  }
+  if (!bound.load() || stop.stop_requested() || meetings.empty())
+    return std::nullopt;
+  return MeetingCosts{lower_quartile(meetings), lower_quartile(wakes)};
+}
+
+std::int64_t look_ps() {
+  std::vector<std::int64_t> rounds;
+  std::atomic<int> never{0};
+  for (int round = 0; round < kMeetings; ++round) {
+    const auto begin = SteadyClock::now();
+    for (int i = 0; i < kLooks && never.load(std::memory_order_relaxed) == 0; ++i)
+      pause_briefly();
+    rounds.push_back(ns_since(begin) * 1'000 / kLooks);
+  }
+  return std::max<std::int64_t>(1, lower_quartile(std::move(rounds)));
+}
+
+// Whether the processor's core is another one than those of `before`: "0,4" or "0-1" are one core.
+bool is_new_core(int processor, std::vector<std::string>& before) {
+  std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(processor) +
+                     "/topology/thread_siblings_list");
+  std::string core;
+  if (!std::getline(file, core))
+    return true;
+  if (std::ranges::find(before, core) != before.end())
+    return false;
+  before.push_back(std::move(core));
+  return true;
+}
+
+}  // namespace
+
+std::int32_t spin_count(const SpinCosts& costs, std::int32_t threads) {
+  if (costs.look_ps <= 0 || costs.sleep_ns <= 0 || threads < 2)
+    return kSpinCountUnmeasured;
+  const std::int64_t sleep_ns = costs.sleep_ns + (threads - 2) * costs.wake_ns / 2;
+  const std::int64_t count = sleep_ns * 1'000 / 2 / costs.look_ps;
+  return static_cast<std::int32_t>(std::clamp<std::int64_t>(count, kSpinCountMin, kSpinCountMax));
+}
+
+std::vector<int> usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0)
+    return cores;
+  std::vector<std::string> seen;
+  for (int processor = 0; processor < CPU_SETSIZE; ++processor) {
+    if (CPU_ISSET(processor, &set) && is_new_core(processor, seen))
+      cores.push_back(processor);
+  }
+  return cores;
+}
+
+std::optional<SpinCosts> measure_spin_costs(int one, int other, Duration longest,
+                                            const std::stop_token& stop) {
+  const auto deadline = SteadyClock::now() + longest;
+  constexpr std::int64_t kForEver = std::int64_t{1} << 40;
+  const auto asleep = cost_of_meeting(one, other, 0, deadline, stop);
+  if (!asleep)
+    return std::nullopt;
+  const auto awake = cost_of_meeting(one, other, kForEver, deadline + longest, stop);
+  if (!awake)
+    return std::nullopt;
+  return SpinCosts{look_ps(), std::max<std::int64_t>(1, asleep->meeting_ns - awake->meeting_ns),
+                   asleep->wake_ns};
+}
+
+}  // namespace tonnage
