@@ -2,66 +2,107 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <optional>
-#include <span>
 
 namespace tonnage {
 namespace {
 
-using Names = std::span<const std::string_view>;
+// The objects in which a server counts are at most this long.
+constexpr std::size_t kFiguresBytesMax = 640;
 
-// The number behind the last `"name":` of the text.
-std::optional<std::uint64_t> last_number(std::string_view text, std::string_view name) {
-  for (std::size_t at = text.rfind(name); at != std::string_view::npos && at > 0;
-       at = text.rfind(name, at - 1)) {
-    std::string_view rest = text.substr(at + name.size());
-    if (text[at - 1] != '"' || !rest.starts_with('"'))
-      continue;
-    rest.remove_prefix(1);
-    rest.remove_prefix(std::min(rest.find_first_not_of(" "), rest.size()));
-    if (!rest.starts_with(':'))
-      continue;
-    rest.remove_prefix(1);
-    rest.remove_prefix(std::min(rest.find_first_not_of(" "), rest.size()));
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
-    // A number that the end of the text cuts short is not one.
-    if (error == std::errc{} && end != rest.data() + rest.size())
-      return value;
+// What was read of them; a later figure replaces an earlier one of its name.
+struct Figures {
+  std::optional<std::uint64_t> prompt;  // OpenAI: all of the prompt
+  std::optional<std::uint64_t> input;   // Anthropic: what was read; Responses: all of the prompt
+  std::optional<std::uint64_t> read;    // llama.cpp: what was read
+  std::optional<std::uint64_t> kept;    // beside any of these
+  std::optional<std::uint64_t> kept_apart;  // Anthropic: not part of the input
+  std::optional<std::uint64_t> generated;
+
+  std::optional<std::uint64_t>* place(std::string_view name) {
+    if (name == "prompt_tokens")
+      return &prompt;
+    if (name == "input_tokens")
+      return &input;
+    if (name == "prompt_n")
+      return &read;
+    if (name == "cached_tokens" || name == "cache_n")
+      return &kept;
+    if (name == "cache_read_input_tokens")
+      return &kept_apart;
+    if (name == "completion_tokens" || name == "output_tokens" || name == "predicted_n")
+      return &generated;
+    return nullptr;
   }
-  return std::nullopt;
+};
+
+std::string_view after_blanks(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of(' '), text.size()));
 }
 
-std::optional<std::uint64_t> first_of(std::string_view text, Names names) {
-  for (const std::string_view name : names) {
-    if (const auto found = last_number(text, name))
-      return found;
+// Every `"name": number` of an object's text, in one pass.
+void read_numbers(std::string_view text, Figures& figures) {
+  while (true) {
+    const std::size_t begin = text.find('"');
+    if (begin == std::string_view::npos)
+      return;
+    const std::size_t end = text.find('"', begin + 1);
+    if (end == std::string_view::npos)
+      return;
+    const std::string_view name = text.substr(begin + 1, end - begin - 1);
+    text = after_blanks(text.substr(end + 1));
+    if (!text.starts_with(':'))
+      continue;
+    text = after_blanks(text.substr(1));
+    std::uint64_t value = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    // A number that the end of the text cuts short is not one.
+    if (error != std::errc{} || stop == text.data() + text.size())
+      continue;
+    if (auto* place = figures.place(name))
+      *place = value;
   }
-  return std::nullopt;
+}
+
+// From the last `mark` on, as far as such an object goes.
+std::string_view last_object(std::string_view text, std::string_view mark) {
+  // JSON is full of quotes, at each of which find() would stop; memmem() leaps.
+  const char* last = nullptr;
+  const char* const end = text.data() + text.size();
+  for (const char* from = text.data(); from < end;) {
+    const void* const found =
+        ::memmem(from, static_cast<std::size_t>(end - from), mark.data(), mark.size());
+    if (found == nullptr)
+      break;
+    from = last = static_cast<const char*>(found) + mark.size();
+  }
+  if (last == nullptr)
+    return {};
+  return std::string_view(last, end).substr(0, kFiguresBytesMax);
 }
 
 }  // namespace
 
 TokenCounts read_token_counts(std::string_view head, std::string_view tail) {
-  constexpr std::string_view kPrompt[] = {"prompt_tokens", "input_tokens", "tokens_evaluated"};
-  constexpr std::string_view kGenerated[] = {"completion_tokens", "output_tokens",
-                                             "tokens_predicted", "predicted_n"};
-  constexpr std::string_view kKept[] = {"cached_tokens", "cache_read_input_tokens", "cache_n"};
-  const auto either = [&](Names names) {
-    const auto late = first_of(tail, names);
-    return late ? late : first_of(head, names);
-  };
-  TokenCounts counts;
-  counts.generated = either(kGenerated).value_or(0);
-  counts.kept = either(kKept).value_or(0);
-  if (const auto prompt = either(kPrompt)) {
-    counts.prompt = *prompt;
-    // Anthropic counts what was kept apart from the input.
-    if (either(std::span(kKept).subspan(1, 1)))
-      counts.prompt += counts.kept;
-  } else if (const auto read = last_number(tail, "prompt_n")) {
-    counts.prompt = *read + counts.kept;
+  constexpr std::string_view kUsage = R"("usage":)", kTimings = R"("timings":)";
+  Figures figures;
+  // llama.cpp says it all at the very end, whatever the dialect; others are searched for further.
+  read_numbers(last_object(tail, kTimings), figures);
+  if (!figures.read || !figures.generated) {
+    figures = {};
+    read_numbers(last_object(head, kUsage), figures);
+    read_numbers(last_object(tail, kUsage), figures);
   }
+  TokenCounts counts;
+  counts.generated = figures.generated.value_or(0);
+  counts.kept = figures.kept_apart.value_or(figures.kept.value_or(0));
+  if (figures.prompt)
+    counts.prompt = *figures.prompt;
+  else if (figures.input)
+    counts.prompt = *figures.input + figures.kept_apart.value_or(0);
+  else if (figures.read)
+    counts.prompt = *figures.read + counts.kept;
   return counts;
 }
 

@@ -1,8 +1,9 @@
 """A key that is limited to models sees nothing of the others, wherever it looks."""
 
+import json
 import unittest
 
-from daemon import Daemon, demo_models
+from daemon import Daemon, demo_models, wait_until
 
 MINE, ALL = "a-key-of-mine", "a-key-for-all"
 HIDDEN = "demo-hidden"
@@ -94,6 +95,28 @@ class Counted(unittest.TestCase):
         for name in ("process_cpu_seconds_total", "process_resident_memory_bytes",
                      "process_open_fds", "process_start_time_seconds"):
             self.assertGreater(float(values[name]), 0, name)
+
+    def test_an_answer_that_its_client_left_counts_as_aborted(self):
+        folder = demo_models("demo")
+        with Daemon({"models": {"demo-small": {"gguf": str(folder / "demo-small.gguf"),
+                                               "context": 4096}}}) as daemon:
+            connection = daemon.connection()
+            connection.request("POST", "/v1/chat/completions", json.dumps({
+                "model": "demo-small", "max_tokens": 3000, "stream": True,
+                "messages": [{"role": "user", "content": "x"}]}),
+                {"Content-Type": "application/json"})
+            connection.getresponse().read(64)
+            connection.sock.close()
+            connection.close()
+
+            def values():
+                page = daemon.request("GET", "/metrics")[2]
+                return dict(line.rsplit(" ", 1) for line in page.splitlines() if line[:1] != "#")
+            wait_until(lambda: values()[
+                'tonnage_aborted_answers_total{by="client",model="demo-small"}'] == "1", 30,
+                "the aborted answer is counted")
+            self.assertEqual(
+                values()['tonnage_requests_total{model="demo-small",status="2xx"}'], "1")
 
 
 if __name__ == "__main__":
