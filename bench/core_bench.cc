@@ -40,8 +40,7 @@ std::vector<PlacementRow> ladder_of(std::uint32_t model, Bytes best, int rows) {
     PlacementRow row;
     row.placement = {.gpu_layers = rows - i, .context = 4096, .slots = 2, .kv = KvType::f16};
     row.host_anon = Bytes(best.count - i * kMiB);
-    row.weights = FileId(model + 1);
-    row.weights_size = 256_MiB;
+    row.weights[0] = {FileId(model + 1), 256_MiB};
     row.speed_permille = 1000 - 5 * i;
     row.source = FootprintSource::dry_run;
     ladder.push_back(row);

@@ -101,7 +101,7 @@ TEST(GovernorMemory, MarginsCoverEverythingButTheWeights) {
   PlacementRow row = mapped_row(1, 2_GiB, 1000_MiB);
   row.source = FootprintSource::analytic;
   s.ladder(kA, {row});
-  row.weights = FileId(2);
+  row.weights[0].file = FileId(2);
   row.source = FootprintSource::dry_run;
   s.ladder(kB, {row});
   s.bring_up(kA);

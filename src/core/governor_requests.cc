@@ -85,7 +85,7 @@ std::optional<ModelId> Governor::Impl::resident() const {
     return policy_.pressure.fallback;
   const bool small = any_pool_at(PressureStepKind::prefer_small);
   const auto size = [](const ModelRecord& m) {
-    Bytes sum = m.charged->charge.weights_size;
+    Bytes sum = size_of(m.charged->charge.weights);
     for (const Bytes own : m.charged->charge.own)
       sum += own;
     return sum;

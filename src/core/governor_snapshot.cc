@@ -53,8 +53,8 @@ ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) con
     out.target = m.rows[*target].placement;
   if (!m.rows.empty()) {
     const PlacementRow& row = m.rows[m.generation ? m.row : target.value_or(0)];
-    out.predicted = row.host_anon + row.weights_size;
-    out.weights = row.weights_size;
+    out.predicted = row.host_anon + size_of(row.weights);
+    out.weights = size_of(row.weights);
     out.source = row.source;
   }
   out.measured = m.measured;

@@ -40,8 +40,8 @@ inline PlacementRow own_row(Bytes need, std::int32_t context = 4096, std::int32_
 // A ladder row that maps `file`, which is charged once however many servers map it.
 inline PlacementRow mapped_row(std::uint64_t file, Bytes weights, Bytes own) {
   PlacementRow row = own_row(own);
-  row.weights = FileId(file);
-  row.weights_size = weights;
+  row.weights[0].file = FileId(file);
+  row.weights[0].size = weights;
   return row;
 }
 

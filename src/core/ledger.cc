@@ -89,19 +89,22 @@ void Ledger::end_release(Pool& pool) {
 }
 
 const LedgerEntry* Ledger::charge(Generation generation, const Charge& charge) {
-  LedgerEntry entry{charge, nullptr};
+  LedgerEntry entry{charge, {}};
   TONNAGE_CHECK(!charges_.contains(generation), "a generation is charged once");
   for (std::size_t i = 0; i < pools_.size(); ++i)
     pools_[i].reserved += charge.own[i];
-  if (charge.weights_size > Bytes{0}) {
-    ChargedFile& file = files_[charge.weights];
+  for (std::size_t i = 0; i < kWeightFilesMax; ++i) {
+    const WeightFile& weights = charge.weights[i];
+    if (weights.size == Bytes{0})
+      continue;
+    ChargedFile& file = files_[weights.file];
     if (file.users == 0) {
-      file.size = charge.weights_size;
+      file.size = weights.size;
       weights_ += file.size;
       pools_[kHostPool.value].reserved += file.size;
     }
     ++file.users;
-    entry.file = &file;
+    entry.files[i] = &file;
   }
   return &charges_.emplace(generation, entry).first->second;
 }
@@ -125,8 +128,10 @@ void Ledger::release(Generation generation) {
     pool.seen.release.held.emplace(generation, charge.own[i]);
     pool.releasing += charge.own[i];
   }
-  if (charge.weights_size > Bytes{0}) {
-    const auto file = files_.find(charge.weights);
+  for (const WeightFile& weights : charge.weights) {
+    if (weights.size == Bytes{0})
+      continue;
+    const auto file = files_.find(weights.file);
     TONNAGE_CHECK(file != files_.end() && file->second.users > 0, "a charged file has users");
     if (--file->second.users == 0) {
       weights_ -= file->second.size;
@@ -247,8 +252,9 @@ Bytes Ledger::kept_free(PoolId pool) const {
 
 Bytes Ledger::added(const Charge& charge, PoolId pool) const {
   Bytes bytes = charge.own[pool.value];
-  if (pool == kHostPool && charge.weights_size > Bytes{0} && !files_.contains(charge.weights)) {
-    bytes += charge.weights_size;
+  for (const WeightFile& weights : charge.weights) {
+    if (pool == kHostPool && weights.size > Bytes{0} && !files_.contains(weights.file))
+      bytes += weights.size;
   }
   return bytes;
 }
@@ -261,8 +267,10 @@ std::vector<std::string> Ledger::verify() const {
     const Charge& charge = entry.charge;
     for (std::size_t i = 0; i < pools_.size(); ++i)
       totals[i] += charge.own[i];
-    if (charge.weights_size > Bytes{0})
-      ++users[charge.weights];
+    for (const WeightFile& weights : charge.weights) {
+      if (weights.size > Bytes{0})
+        ++users[weights.file];
+    }
   }
   Bytes weights{0};
   for (const auto& [id, file] : files_) {

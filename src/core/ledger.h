@@ -19,11 +19,10 @@ inline constexpr std::size_t kPoolsMax = 9;
 // Bytes per pool, indexed by PoolId.
 using PoolAmounts = std::array<Bytes, kPoolsMax>;
 
-// What a server or a dry run is charged for: memory of its own per pool, and a weight file it maps.
+// What a server or a dry run is charged for: memory of its own per pool, and the files it maps.
 struct Charge {
   PoolAmounts own{};
-  FileId weights;
-  Bytes weights_size;  // zero: maps nothing
+  WeightFiles weights;
 
   friend bool operator==(const Charge&, const Charge&) = default;
 };
@@ -37,12 +36,24 @@ struct ChargedFile {
 // A charge as the ledger keeps it. Its address is stable until it is released.
 struct LedgerEntry {
   Charge charge;
-  const ChargedFile* file = nullptr;  // null when it maps nothing
+  std::array<const ChargedFile*, kWeightFilesMax> files{};  // null where it maps nothing
 
-  // What a pool gets back when this is released: a file that others map gives nothing back.
-  Bytes freed(PoolId pool) const {
-    const bool last = pool == kHostPool && file != nullptr && file->users == 1;
-    return charge.own[pool.value] + (last ? file->size : Bytes{0});
+  // What a pool gets back when this is released: a file that others map gives nothing back, nor
+  // does one of `kept`, which is needed afterwards.
+  Bytes freed(PoolId pool, const WeightFiles& kept = {}) const {
+    Bytes sum = charge.own[pool.value];
+    for (std::size_t i = 0; pool == kHostPool && i < files.size(); ++i) {
+      if (files[i] != nullptr && files[i]->users == 1 && !names(kept, charge.weights[i].file))
+        sum += files[i]->size;
+    }
+    return sum;
+  }
+  bool shares_a_file() const {
+    for (const ChargedFile* file : files) {
+      if (file != nullptr && file->users > 1)
+        return true;
+    }
+    return false;
   }
 };
 

@@ -28,8 +28,8 @@ Charge own(Bytes bytes) {
 
 Charge mapping(std::uint64_t file, Bytes weights, Bytes bytes) {
   Charge charge = own(bytes);
-  charge.weights = FileId(file);
-  charge.weights_size = weights;
+  charge.weights[0].file = FileId(file);
+  charge.weights[0].size = weights;
   return charge;
 }
 
@@ -51,6 +51,25 @@ TEST(Ledger, AFileIsChargedOnceWhileAnybodyMapsIt) {
   ledger.release(Generation(2));
   EXPECT_EQ(ledger.reserved(kHostPool), 0_B);
   EXPECT_EQ(ledger.reserved_weights(), 0_B);
+}
+
+TEST(Ledger, ADraftIsChargedBesideItsModelAndSharedLikeIt) {
+  Ledger ledger(one_pool());
+  ledger.sample(kHostPool, seen(10_GiB, 0_B, Tick{1s}));
+  Charge drafted = mapping(7, 3_GiB, 1_GiB);
+  drafted.weights[1] = {FileId(8), 2_GiB};
+  ledger.charge(Generation(1), drafted);
+  EXPECT_EQ(ledger.reserved(kHostPool), 6_GiB);
+  const Charge other = mapping(8, 2_GiB, 1_GiB);
+  EXPECT_EQ(ledger.added(other, kHostPool), 1_GiB) << "the draft's file is charged already";
+  ledger.charge(Generation(2), other);
+  EXPECT_EQ(ledger.freed(Generation(1), kHostPool), 4_GiB) << "the other model maps the draft";
+  EXPECT_EQ(ledger.find(Generation(1))->freed(kHostPool, drafted.weights), 1_GiB);
+  ledger.release(Generation(1));
+  EXPECT_EQ(ledger.reserved(kHostPool), 3_GiB);
+  ledger.release(Generation(2));
+  EXPECT_EQ(ledger.reserved(kHostPool), 0_B);
+  EXPECT_TRUE(ledger.verify().empty());
 }
 
 TEST(Ledger, AMeasurementOnlyRaises) {
@@ -121,7 +140,8 @@ struct LedgerTwin {
   Bytes weights() const {
     std::map<FileId, Bytes> files;
     for (const auto& [generation, charge] : charges)
-      files[charge.weights] = charge.weights_size;
+      for (const WeightFile& weights : charge.weights)
+        files[weights.file] = weights.size;
     Bytes sum;
     for (const auto& [file, size] : files)
       sum += size;
@@ -149,7 +169,10 @@ RC_GTEST_PROP(LedgerProperty, EqualsATwinThatAddsEverythingUp, ()) {
       case 0: {
         const auto file = *rc::gen::inRange<std::uint64_t>(0, 4);
         // The size belongs to the file: one identity, one size. File 0 is "maps nothing".
-        const Charge charge = mapping(file, Bytes(static_cast<std::int64_t>(file) * 777), bytes);
+        Charge charge = mapping(file, Bytes(static_cast<std::int64_t>(file) * 777), bytes);
+        const auto draft = *rc::gen::inRange<std::uint64_t>(0, 4);
+        if (draft != file)
+          charge.weights[1] = {FileId(draft), Bytes(static_cast<std::int64_t>(draft) * 777)};
         const Bytes before = ledger.reserved(kHostPool);
         const Bytes added = ledger.added(charge, kHostPool);
         ledger.charge(Generation(next), charge);

@@ -18,7 +18,7 @@ bool Planner::fits_within(const Charge& charge, const PoolAmounts& room) const {
   for (std::size_t i = 0; i < pools(); ++i) {
     if (!touches(charge, i))
       continue;
-    const Bytes mapped = i == kHostPool.value ? charge.weights_size : Bytes{0};
+    const Bytes mapped = i == kHostPool.value ? size_of(charge.weights) : Bytes{0};
     if (charge.own[i] + mapped > room[i])
       return false;
   }
@@ -33,26 +33,30 @@ PoolAmounts Planner::empty_amounts(bool minus_foreign) const {
   return amounts;
 }
 
-// What pinned models hold beside `except`, each mapped file once. A file that `except` maps as well
-// is left out, because its own need counts it.
+// What pinned models hold beside `except`, each mapped file once. Files that `except` maps as well
+// are left out, because its own need counts them.
 PoolAmounts Planner::pinned_amounts(ModelId except) const {
   PoolAmounts amounts{};
   const auto& rows = model(except).rows;
   std::vector<FileId> counted;
-  if (!rows.empty())
-    counted.push_back(rows.front().weights);
+  if (!rows.empty()) {
+    for (const WeightFile& weights : rows.front().weights)
+      counted.push_back(weights.file);
+  }
   for (const ModelRecord& m : models_) {
     if (!m.pinned || m.id == except || !holds_memory(m))
       continue;
     const Charge* charge = &m.charged->charge;
     for (std::uint32_t i = 0; i < pools(); ++i)
       amounts[i] += charge->own[i];
-    if (charge->weights_size == Bytes{0})
-      continue;
-    if (std::ranges::find(counted, charge->weights) != counted.end())
-      continue;
-    counted.push_back(charge->weights);
-    amounts[kHostPool.value] += charge->weights_size;
+    for (const WeightFile& weights : charge->weights) {
+      if (weights.size == Bytes{0})
+        continue;
+      if (std::ranges::find(counted, weights.file) != counted.end())
+        continue;
+      counted.push_back(weights.file);
+      amounts[kHostPool.value] += weights.size;
+    }
   }
   return amounts;
 }
@@ -210,7 +214,7 @@ LoadPlan Planner::refuse(ReasonCode reason, const LoadQuery& query) const {
     const auto maps = mappings(row.device_bytes.size());
     const std::vector<PoolId> devices = maps.empty() ? std::vector<PoolId>{} : maps.front();
     const Charge charge = charge_of(m, row, devices);
-    PlacementNeed tried{row.placement, charge.own[kHostPool.value] + charge.weights_size,
+    PlacementNeed tried{row.placement, charge.own[kHostPool.value] + size_of(charge.weights),
                         kHostPool};
     for (std::uint32_t i = 1; i < pools(); ++i) {
       const Bytes lack = charge.own[i] - ledger_.empty(PoolId(i));
@@ -257,7 +261,7 @@ PoolAmounts Planner::reach_of(const LoadQuery& query) const {
     const Charge& charge = m.charged->charge;
     for (std::size_t i = 0; i < pools(); ++i)
       reach[i] += charge.own[i];
-    reach[kHostPool.value] += charge.weights_size;
+    reach[kHostPool.value] += size_of(charge.weights);
   }
   return reach;
 }
@@ -413,7 +417,7 @@ bool Planner::better_row_fits(ModelId id) const {
       continue;
     for (const Way& way : ways(m, i)) {
       Charge own = way.charge;
-      own.weights_size = Bytes{0};
+      own.weights = {};
       if (fits_within(own, room))
         return true;
     }

@@ -131,15 +131,14 @@ class Planner {
   Room room_within(const LoadQuery& query, const Charge& charge, bool with_busy,
                    std::span<const ModelId> leaving, bool all_of_it) const;
   std::vector<ModelId> must_leave(ModelId model) const;
-  // The file that the load itself maps is needed afterwards, whoever had it before: `kept`.
+  // The files that the load itself maps are needed afterwards, whoever had it before: `kept`.
   std::vector<ModelId> choose_victims(const std::vector<ModelId>& usable, PoolAmounts lacking,
                                       const Charge& kept) const;
   std::vector<ModelId> prune_exactly(std::vector<ModelId> victims, const PoolAmounts& lacking,
                                      const Charge& kept) const;
   PoolAmounts freed_by(std::span<const ModelId> victims, const Charge& kept) const;
   static Bytes freed_of(const ModelRecord& m, PoolId pool, const Charge& kept) {
-    const bool same = kept.weights_size > Bytes{0} && m.charged->charge.weights == kept.weights;
-    return same ? m.charged->charge.own[pool.value] : m.charged->freed(pool);
+    return m.charged->freed(pool, kept.weights);
   }
   Candidate candidate(const ModelRecord& model, PoolId pool, const Charge& kept) const;
   LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Way& way, const Room& room) const;

@@ -47,15 +47,15 @@ struct Machine {
     }
   }
 
-  void run(std::uint32_t id, Bytes own, FileId file = {}, Bytes weights = {}) {
+  void run(std::uint32_t id, Bytes own, FileId file = {}, Bytes weights = {},
+           WeightFile draft = {}) {
     ModelRecord& m = models[id];
     m.state = ResidencyState::ready;
     m.generation = Generation(100 + id);
     m.last_used = kNow - std::chrono::seconds(60 * (id + 1));
     Charge charge;
     charge.own[0] = own;
-    charge.weights = file;
-    charge.weights_size = weights;
+    charge.weights = {WeightFile{file, weights}, draft};
     m.charged = ledger->charge(*m.generation, charge);
   }
   void lease(std::uint32_t id) { models[id].leased.insert(RequestId(1'000 + id)); }
@@ -71,12 +71,13 @@ inline Bytes freed_together(const Machine& m, unsigned mask) {
     bool kept = false;
     Bytes size;
     for (std::uint32_t i = 1; i < m.models.size(); ++i) {
-      const Charge* charge = &m.models[i].charged->charge;
-      if (charge->weights != FileId(file) || charge->weights_size == 0_B)
-        continue;
-      mapped = true;
-      size = charge->weights_size;
-      kept = kept || ((mask >> i) & 1U) == 0;
+      for (const WeightFile& weights : m.models[i].charged->charge.weights) {
+        if (weights.file != FileId(file) || weights.size == 0_B)
+          continue;
+        mapped = true;
+        size = weights.size;
+        kept = kept || ((mask >> i) & 1U) == 0;
+      }
     }
     if (mapped && !kept)
       freed += size;

@@ -18,13 +18,17 @@ struct Drawn {
   LoadQuery query;
 };
 
-PlacementRow draw_row(FileId file) {
+PlacementRow draw_row(FileId file, FileId draft) {
   PlacementRow row;
   row.placement.context = 1024 << *rc::gen::inRange(0, 3);
   row.placement.slots = 1;
   row.host_anon = Bytes(*rc::gen::inRange<std::int64_t>(1, 16) * kMiB);
-  row.weights = file;
-  row.weights_size = Bytes(static_cast<std::int64_t>(file.value) * kMiB);
+  const auto mapped = [](FileId id) {
+    return WeightFile{id, Bytes(static_cast<std::int64_t>(id.value) * kMiB)};
+  };
+  row.weights[0] = mapped(file);
+  if (draft != file)
+    row.weights[1] = mapped(draft);
   row.speed_permille = *rc::gen::inRange(500, 1001);
   row.source = *rc::gen::element(FootprintSource::declared, FootprintSource::analytic);
   return row;
@@ -39,12 +43,17 @@ Drawn draw() {
   drawn.foreign = Bytes(*rc::gen::element<std::int64_t>(0, 0, 3, 9) * kMiB);
   m.ledger->sample(kHostPool, seen(capacity, drawn.foreign, kNow));
   const FileId file(*rc::gen::inRange<std::uint64_t>(0, 4));
+  const FileId draft(*rc::gen::inRange<std::uint64_t>(0, 4));
   for (int rungs = *rc::gen::inRange(1, 5); rungs > 0; --rungs)
-    m.models[0].rows.push_back(draw_row(file));
+    m.models[0].rows.push_back(draw_row(file, draft));
   for (std::uint32_t i = 1; i < count; ++i) {
     const auto mapped = *rc::gen::inRange<std::uint64_t>(0, 4);
+    const auto second = *rc::gen::inRange<std::uint64_t>(0, 4);
+    const auto file_of = [](std::uint64_t id) {
+      return WeightFile{FileId(id), Bytes(static_cast<std::int64_t>(id) * kMiB)};
+    };
     m.run(i, Bytes(*rc::gen::inRange<std::int64_t>(1, 5) * kMiB), FileId(mapped),
-          Bytes(static_cast<std::int64_t>(mapped) * kMiB));
+          file_of(mapped).size, second == mapped ? WeightFile{} : file_of(second));
     switch (*rc::gen::inRange(0, 8)) {
       case 0:
       case 1:
@@ -81,7 +90,7 @@ class PlacementTwin {
     const auto& rows = m_.models[0].rows;
     std::optional<std::size_t> best;
     for (std::size_t i = rows.size(); i-- > 0;) {
-      if (is_wanted(i) && rows[i].host_anon + rows[i].weights_size <= drawn_.capacity)
+      if (is_wanted(i) && rows[i].host_anon + size_of(rows[i].weights) <= drawn_.capacity)
         best = i;
     }
     if (!best)
@@ -148,22 +157,33 @@ class PlacementTwin {
     Bytes own = row.host_anon;
     if (row.source == FootprintSource::analytic)
       own = permille_of(own, 1200);
-    const Bytes most = drawn_.capacity - drawn_.foreign - row.weights_size;
-    return std::min(own, std::max(row.host_anon, most)) + row.weights_size;
+    const Bytes most = drawn_.capacity - drawn_.foreign - size_of(row.weights);
+    return std::min(own, std::max(row.host_anon, most)) + size_of(row.weights);
   }
 
   Bytes held_by_pins() const {
     Bytes sum;
-    std::vector<FileId> files{m_.models[0].rows[0].weights};
+    std::vector<FileId> files;
+    for (const WeightFile& weights : m_.models[0].rows[0].weights)
+      files.push_back(weights.file);
     for (std::size_t i = 1; i < m_.models.size(); ++i) {
       if (!m_.models[i].pinned)
         continue;
       const Charge& charge = m_.models[i].charged->charge;
       sum += charge.own[0];
-      if (std::ranges::find(files, charge.weights) != files.end())
+      sum += more(charge.weights, files);
+    }
+    return sum;
+  }
+
+  // Files beside those of `counted`, which they then belong to.
+  static Bytes more(const WeightFiles& files, std::vector<FileId>& counted) {
+    Bytes sum;
+    for (const WeightFile& weights : files) {
+      if (weights.size == 0_B || std::ranges::find(counted, weights.file) != counted.end())
         continue;
-      files.push_back(charge.weights);
-      sum += charge.weights_size;
+      counted.push_back(weights.file);
+      sum += weights.size;
     }
     return sum;
   }
@@ -172,16 +192,14 @@ class PlacementTwin {
   Bytes held_with(std::size_t row, unsigned gone) const {
     const PlacementRow& asked = m_.models[0].rows[row];
     Bytes sum = need(row);
-    std::vector<FileId> files{asked.weights};
+    std::vector<FileId> files;
+    more(asked.weights, files);
     for (std::size_t i = 1; i < m_.models.size(); ++i) {
       if ((gone >> i) & 1U)
         continue;
       const Charge& charge = m_.models[i].charged->charge;
       sum += charge.own[0];
-      if (charge.weights_size == 0_B || std::ranges::find(files, charge.weights) != files.end())
-        continue;
-      files.push_back(charge.weights);
-      sum += charge.weights_size;
+      sum += more(charge.weights, files);
     }
     return sum;
   }

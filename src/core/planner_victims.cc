@@ -22,22 +22,25 @@ PoolAmounts Planner::freed_by(std::span<const ModelId> victims, const Charge& ke
     const Charge* charge = &model(id).charged->charge;
     for (std::size_t i = 0; i < pools(); ++i)
       amounts[i] += charge->own[i];
-    if (charge->weights_size > Bytes{0})
-      ++leaving[charge->weights];
+    for (const WeightFile& weights : charge->weights) {
+      if (weights.size > Bytes{0})
+        ++leaving[weights.file];
+    }
   }
   for (const auto& [file, count] : leaving) {
-    if (kept.weights_size > Bytes{0} && file == kept.weights)
+    if (names(kept.weights, file))
       continue;
     std::int32_t users = 0;
     Bytes size;
     for (const ModelRecord& m : models_) {
       if (!m.generation)
         continue;
-      const Charge* charge = &m.charged->charge;
-      if (charge->weights_size == Bytes{0} || charge->weights != file)
-        continue;
-      ++users;
-      size = charge->weights_size;
+      for (const WeightFile& weights : m.charged->charge.weights) {
+        if (weights.size == Bytes{0} || weights.file != file)
+          continue;
+        ++users;
+        size = weights.size;
+      }
     }
     if (users == count)
       amounts[kHostPool.value] += size;
@@ -101,10 +104,8 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
     }
   }
   // Counted one by one, a file that all its users leave was counted for none of them.
-  const bool shared = std::ranges::any_of(chosen, [&](ModelId id) {
-    const LedgerEntry& entry = *model(id).charged;
-    return entry.file != nullptr && entry.file->users > 1;
-  });
+  const bool shared =
+      std::ranges::any_of(chosen, [&](ModelId id) { return model(id).charged->shares_a_file(); });
   return shared ? prune_exactly(std::move(chosen), lacking, kept) : chosen;
 }
 

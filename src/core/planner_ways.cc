@@ -62,7 +62,6 @@ std::vector<std::vector<PoolId>> Planner::mappings(std::size_t devices) const {
 Charge Planner::bare_charge(const PlacementRow& row, std::span<const PoolId> devices) const {
   Charge charge;
   charge.weights = row.weights;
-  charge.weights_size = row.weights_size;
   charge.own[kHostPool.value] = row.host_anon;
   for (std::size_t i = 0; i < devices.size() && i < row.device_bytes.size(); ++i)
     charge.own[devices[i].value] += row.device_bytes[i];
@@ -79,7 +78,7 @@ Charge Planner::charge_of(const ModelRecord& m, const PlacementRow& row,
     const Bytes bare = charge.own[i];
     if (bare == Bytes{0})
       continue;
-    const Bytes mapped = pool == kHostPool ? row.weights_size : Bytes{0};
+    const Bytes mapped = pool == kHostPool ? size_of(row.weights) : Bytes{0};
     const Bytes most = std::max(bare, ledger_.empty_now(pool) - mapped);
     Bytes own = permille_of(bare, permille);
     // Where the prediction was too low, more is asked for in the pool that ran out.

@@ -1,6 +1,7 @@
 // The words that every module shares with the core: ids, placements, footprints, failures.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -47,14 +48,42 @@ struct Placement {
   friend auto operator<=>(const Placement&, const Placement&) = default;
 };
 
+// A file whose pages a server maps. Size zero: there is none.
+struct WeightFile {
+  FileId file;
+  Bytes size;  // of the whole file
+
+  friend bool operator==(const WeightFile&, const WeightFile&) = default;
+};
+// A model and the draft that runs beside it. The parts of a split model count as one file; other
+// files (projectors, adapters) are copied into memory and not mapped.
+inline constexpr std::size_t kWeightFilesMax = 2;
+// Each names another file.
+using WeightFiles = std::array<WeightFile, kWeightFilesMax>;
+
+constexpr Bytes size_of(const WeightFiles& files) {
+  Bytes sum;
+  for (const WeightFile& weights : files)
+    sum += weights.size;
+  return sum;
+}
+
+// Whether `file` is among them.
+constexpr bool names(const WeightFiles& files, FileId file) {
+  for (const WeightFile& weights : files) {
+    if (weights.size > Bytes{0} && weights.file == file)
+      return true;
+  }
+  return false;
+}
+
 // One line of a model's ladder with its predicted footprint, before any margin.
 struct PlacementRow {
   Placement placement;
   // Per logical device of the server; empty without a GPU. The core chooses which pools they are.
   std::vector<Bytes> device_bytes;
   Bytes host_anon;                     // memory in the host that only this server holds
-  FileId weights;                      // the mapped file; meaningless while weights_size is zero
-  Bytes weights_size;                  // full size of the mapped file, charged once per file
+  WeightFiles weights;                 // mapped files, each charged once for all servers
   std::int32_t speed_permille = 1000;  // estimated, of the first row's speed
   FootprintSource source = FootprintSource::analytic;
 

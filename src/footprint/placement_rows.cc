@@ -63,8 +63,7 @@ DryRun interpolate(const GgufInfo& model, const ProfiledPlacement& low,
 
 PlacementRow host_row(const GgufInfo& model, const ProfiledPlacement& profiled) {
   PlacementRow row;
-  row.weights = model.file;
-  row.weights_size = model.file_size;
+  row.weights[0] = {model.file, model.file_size};
   if (profiled.dry_run) {
     row.source = FootprintSource::dry_run;
     row.host_anon = host_anon(model, *profiled.dry_run, profiled.settings);

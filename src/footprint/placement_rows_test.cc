@@ -81,7 +81,7 @@ TEST(PlacementRows, OfAWholeModelOnADeviceLittleStaysInTheHost) {
   ASSERT_EQ(rows.size(), 1U);
   EXPECT_EQ(rows[0].source, FootprintSource::dry_run);
   EXPECT_EQ(rows[0].device_bytes, std::vector{380_MiB + 40_MiB + 60_MiB + 3_MiB + kCudaContext});
-  EXPECT_EQ(rows[0].weights_size, 0_B);
+  EXPECT_EQ(size_of(rows[0].weights), 0_B);
   EXPECT_GT(rows[0].host_anon, 30_MiB + 8_MiB);
   EXPECT_LT(rows[0].host_anon, 300_MiB);
   EXPECT_EQ(rows[0].speed_permille, 1000);
@@ -93,8 +93,8 @@ TEST(PlacementRows, OnTheProcessorTheFileIsMapped) {
   placements[0].dry_run = run_of({}, {"Host", 410_MiB, 40_MiB, 8_MiB});
   const auto rows = profile_rows(model, placements, {});
   EXPECT_TRUE(rows[0].device_bytes.empty());
-  EXPECT_EQ(rows[0].weights, FileId(7));
-  EXPECT_EQ(rows[0].weights_size, model.file_size);
+  EXPECT_EQ(rows[0].weights[0].file, FileId(7));
+  EXPECT_EQ(size_of(rows[0].weights), model.file_size);
   EXPECT_LT(rows[0].host_anon, 100_MiB);
   EXPECT_EQ(rows[0].speed_permille, 1000);
 }

@@ -71,8 +71,8 @@ PlacementRow row() {
   row.placement = {.gpu_layers = 3, .context = 4096, .slots = 2, .kv = KvType::q8_0};
   row.device_bytes = {1_GiB, 2_GiB};
   row.host_anon = 100_MiB;
-  row.weights = FileId(~std::uint64_t{0});
-  row.weights_size = 3_GiB;
+  row.weights[0].file = FileId(~std::uint64_t{0});
+  row.weights[0].size = 3_GiB;
   row.source = FootprintSource::dry_run;
   return row;
 }

@@ -75,15 +75,18 @@ struct Fields<Placement> {
 };
 
 template <>
+struct Fields<WeightFile> {
+  using T = WeightFile;
+  static constexpr auto kList = std::tuple{Field{"file", &T::file}, Field{"size", &T::size}};
+};
+
+template <>
 struct Fields<PlacementRow> {
   using T = PlacementRow;
-  static constexpr auto kList = std::tuple{Field{"placement", &T::placement},
-                                           Field{"device_bytes", &T::device_bytes},
-                                           Field{"host_anon", &T::host_anon},
-                                           Field{"weights", &T::weights},
-                                           Field{"weights_size", &T::weights_size},
-                                           Field{"speed", &T::speed_permille},
-                                           Field{"source", &T::source}};
+  static constexpr auto kList =
+      std::tuple{Field{"placement", &T::placement},  Field{"device_bytes", &T::device_bytes},
+                 Field{"host_anon", &T::host_anon},  Field{"weights", &T::weights},
+                 Field{"speed", &T::speed_permille}, Field{"source", &T::source}};
 };
 
 template <>

@@ -12,8 +12,7 @@ namespace tonnage::journal {
 template <>
 struct Fields<Charge> {
   using T = Charge;
-  static constexpr auto kList = std::tuple{Field{"own", &T::own}, Field{"weights", &T::weights},
-                                           Field{"weights_size", &T::weights_size}};
+  static constexpr auto kList = std::tuple{Field{"own", &T::own}, Field{"weights", &T::weights}};
 };
 
 template <>

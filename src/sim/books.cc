@@ -407,7 +407,6 @@ void Books::on(Tick now, const StartServer& action) {
       server.device_most[action.devices[i].value - 1] += most;
     }
     server.weights = row.weights;
-    server.weights_size = row.weights_size;
     break;
   }
   servers_.insert_or_assign(action.generation, server);

@@ -38,8 +38,7 @@ class Books {
     Bytes sampled;             // the most that was measured; zero before
     Bytes latest;              // what was measured last
     FootprintSource source = FootprintSource::declared;
-    FileId weights;
-    Bytes weights_size;
+    WeightFiles weights;
     bool known_placement = false;
     // Per pool beside the host, index is PoolId - 1.
     std::vector<Bytes> device_own;      // predicted

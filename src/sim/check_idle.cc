@@ -65,11 +65,13 @@ class IdleChecker final : public Checker {
     std::vector<FileId> files;
     for (const auto& [generation, server] : books.servers()) {
       left -= std::max(server.own_most, server.sampled);
-      const bool counted = std::find(files.begin(), files.end(), server.weights) != files.end();
-      if (counted || server.weights_size == Bytes(0))
-        continue;
-      files.push_back(server.weights);
-      left -= server.weights_size;
+      for (const WeightFile& weights : server.weights) {
+        const bool counted = std::find(files.begin(), files.end(), weights.file) != files.end();
+        if (counted || weights.size == Bytes(0))
+          continue;
+        files.push_back(weights.file);
+        left -= weights.size;
+      }
     }
     return left;
   }
@@ -114,7 +116,7 @@ class IdleChecker final : public Checker {
       return false;
     if (policy.residency.heavy_slot && policy.models[id.value].heavy)
       return false;
-    const Bytes need = with_margin(best, policy.margin) + best.weights_size;
+    const Bytes need = with_margin(best, policy.margin) + size_of(best.weights);
     return std::max(need, policy.load.profile_reservation) <= headroom(books);
   }
 };

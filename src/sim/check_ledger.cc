@@ -27,8 +27,10 @@ class LedgerChecker final : public Checker {
       const Bytes charged = snapshot.models[server.model.value].reserved;
       check_charge(step, server, charged);
       own += charged;
-      if (server.weights_size > Bytes(0))
-        files[server.weights] = server.weights_size;
+      for (const WeightFile& weights : server.weights) {
+        if (weights.size > Bytes(0))
+          files[weights.file] = weights.size;
+      }
     }
     Bytes weights;
     for (const auto& [file, size] : files)

@@ -92,8 +92,10 @@ class BytesChecker final : public Checker {
     std::map<FileId, Bytes> files;
     for (const auto& [generation, server] : books.servers()) {
       sum += std::max(server.own, server.sampled);
-      if (server.weights_size > Bytes(0))
-        files[server.weights] = server.weights_size;
+      for (const WeightFile& weights : server.weights) {
+        if (weights.size > Bytes(0))
+          files[weights.file] = weights.size;
+      }
     }
     for (const PlacementRow& row : books.model(start.model).rows) {
       if (row.placement != start.placement || row.device_bytes.size() != start.devices.size())
@@ -103,8 +105,10 @@ class BytesChecker final : public Checker {
         if (start.devices[i] == kHostPool)
           sum += row.device_bytes[i];
       }
-      if (row.weights_size > Bytes(0))
-        files[row.weights] = row.weights_size;
+      for (const WeightFile& weights : row.weights) {
+        if (weights.size > Bytes(0))
+          files[weights.file] = weights.size;
+      }
       break;
     }
     for (const auto& [file, size] : files)

@@ -38,7 +38,7 @@ bool fits_empty(const Books& books, const PlacementRow& row) {
   if (!row.device_bytes.empty())
     return false;
   const PoolPolicy& pool = books.policy().pools[kHostPool.value];
-  return row.host_anon + row.weights_size <= budget_for(pool, books.capacity());
+  return row.host_anon + size_of(row.weights) <= budget_for(pool, books.capacity());
 }
 
 class RefusalChecker final : public Checker {

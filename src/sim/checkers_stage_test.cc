@@ -98,9 +98,11 @@ class Checkers : public testing::Test {
         snapshot_.leases += server.leases;
         shown.reserved = std::max(server.own, server.sampled) + charged_more_;
         own += shown.reserved;
-        if (std::find(files.begin(), files.end(), server.weights) == files.end())
-          weights += server.weights_size;
-        files.push_back(server.weights);
+        for (const WeightFile& file : server.weights) {
+          if (std::find(files.begin(), files.end(), file.file) == files.end())
+            weights += file.size;
+          files.push_back(file.file);
+        }
       }
       if (shown_wrongly_ && shown_wrongly_->first == shown.model)
         shown.state = shown_wrongly_->second;

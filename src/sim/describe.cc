@@ -57,8 +57,7 @@ struct EventLine : Names {
   std::string operator()(const ModelProfiled& e) const {
     std::string text = "profiled " + name(e.model) + ":";
     for (const PlacementRow& row : e.rows) {
-      text += " [" + describe(row.placement) + ": " + to_text(row.host_anon) + " + " +
-              to_text(row.weights_size) + " file " + std::to_string(row.weights.value) + "]";
+      text += " [" + describe(row) + "]";
     }
     return text;
   }
@@ -189,6 +188,15 @@ std::string describe(const Placement& placement) {
     text += ", " + std::to_string(placement.gpu_layers) + " layers on the GPU";
   if (placement.kv != KvType::f16)
     text += ", kv " + std::string(to_text(placement.kv));
+  return text;
+}
+
+std::string describe(const PlacementRow& row) {
+  std::string text = describe(row.placement) + ": " + to_text(row.host_anon);
+  for (const WeightFile& weights : row.weights) {
+    if (weights.size > Bytes(0))
+      text += " + " + to_text(weights.size) + " file " + std::to_string(weights.file.value);
+  }
   return text;
 }
 

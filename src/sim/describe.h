@@ -20,6 +20,7 @@ std::string describe(const Action& action, const Policy& policy);
 std::string describe(Tick at);
 
 std::string describe(const Placement& placement);
+std::string describe(const PlacementRow& row);
 
 // Names of the alternatives, by index, for tables.
 std::string_view event_name(std::size_t index);

@@ -50,8 +50,10 @@ struct DigestFields {
   void put(const Failure& f) { all(f.kind, f.text); }
   void put(const PlacementNeed& n) { all(n.placement, n.need, n.pool); }
   void put(const PlacementRow& r) {
-    all(r.placement, r.device_bytes, r.host_anon, r.weights, r.weights_size, r.speed_permille,
-        r.source);
+    all(r.placement, r.device_bytes, r.host_anon);
+    for (const WeightFile& weights : r.weights)
+      all(weights.file, weights.size);
+    all(r.speed_permille, r.source);
   }
   void put(const Decision& d) {
     all(d.kind, d.reason, d.at, d.model, d.other, d.request, d.generation, d.placement, d.pool,

@@ -32,8 +32,8 @@ ScenarioSetting two_models(Bytes capacity) {
     PlacementRow row;
     row.placement = {.context = 4096, .slots = 2};
     row.host_anon = 1_GiB;
-    row.weights = FileId(setting.rows.size());
-    row.weights_size = 1_GiB;
+    row.weights[0].file = FileId(setting.rows.size());
+    row.weights[0].size = 1_GiB;
     row.source = FootprintSource::declared;
     setting.rows.push_back({row});
   }

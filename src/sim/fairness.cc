@@ -24,8 +24,8 @@ Knobs machine(Pattern pattern, Discipline discipline, std::uint64_t seed) {
     PlacementRow row;
     row.placement = {.context = 4096, .slots = 2};
     row.host_anon = 1_GiB;
-    row.weights = FileId(100 + index);
-    row.weights_size = Bytes((size - 1) * kGiB);
+    row.weights[0].file = FileId(100 + index);
+    row.weights[0].size = Bytes((size - 1) * kGiB);
     row.source = FootprintSource::declared;
     ModelTruth truth;
     truth.rows = {row};

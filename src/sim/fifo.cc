@@ -54,7 +54,7 @@ Bytes Fifo::held() const {
   Bytes sum;
   for (const Model& model : models_) {
     if (model.state >= State::loading)
-      sum += model.row->host_anon + model.row->weights_size;
+      sum += model.row->host_anon + size_of(model.row->weights);
   }
   return sum;
 }
@@ -83,7 +83,7 @@ void Fifo::load(ModelId id, Actions& actions) {
     actions.emplace_back(Profile{id});
     return;
   }
-  const Bytes need = model.row->host_anon + model.row->weights_size;
+  const Bytes need = model.row->host_anon + size_of(model.row->weights);
   if (held() + need <= budget_) {
     model.state = State::loading;
     model.generation = Generation(next_generation_++);

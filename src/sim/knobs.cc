@@ -39,9 +39,9 @@ Bytes draw_size(Prng& prng) {
 
 std::vector<PlacementRow> draw_rows(Prng& prng, std::uint64_t file) {
   PlacementRow row;
-  row.weights = FileId(file);
+  row.weights[0].file = FileId(file);
   // Some engines map nothing: everything is anonymous.
-  row.weights_size = prng.chance(100) ? Bytes(0) : draw_size(prng);
+  row.weights[0].size = prng.chance(100) ? Bytes(0) : draw_size(prng);
   row.host_anon = draw_bytes(prng, 1_MiB, 1_GiB);
   row.placement.context = static_cast<std::int32_t>(512 << prng.below(6));
   row.placement.slots = static_cast<std::int32_t>(prng.between(1, 4));
@@ -71,7 +71,7 @@ std::vector<PlacementRow> draw_rows(Prng& prng, std::uint64_t file) {
 }
 
 Bytes bare_need(const PlacementRow& row) {
-  return row.host_anon + row.weights_size;
+  return row.host_anon + size_of(row.weights);
 }
 
 void draw_models(Prng& prng, Knobs& knobs) {
@@ -79,16 +79,19 @@ void draw_models(Prng& prng, Knobs& knobs) {
   const bool fast = prng.chance(300);
   for (std::size_t i = 0; i < count; ++i) {
     ModelTruth truth;
-    // Two models may map one file.
+    // Two models may map one file, and a model may run with a draft: a file of its own, or one that
+    // another model maps.
+    truth.rows = draw_rows(prng, 100 + i);
     if (i > 0 && prng.chance(120)) {
       const ModelTruth& sibling = knobs.models[prng.below(i)];
-      truth.rows = draw_rows(prng, sibling.rows[0].weights.value);
-      for (PlacementRow& row : truth.rows) {
+      for (PlacementRow& row : truth.rows)
         row.weights = sibling.rows[0].weights;
-        row.weights_size = sibling.rows[0].weights_size;
-      }
-    } else {
-      truth.rows = draw_rows(prng, 100 + i);
+    } else if (prng.chance(120)) {
+      const WeightFile draft = i > 0 && prng.chance(500)
+                                   ? knobs.models[prng.below(i)].rows[0].weights[0]
+                                   : WeightFile{FileId(200 + i), draw_size(prng)};
+      for (PlacementRow& row : truth.rows)
+        row.weights[1] = draft;
     }
     truth.load_time = fast ? draw_duration(prng, 5ms, 200ms) : draw_duration(prng, 50ms, 12s);
     truth.profile_time = draw_duration(prng, 1ms, fast ? 50ms : 900ms);

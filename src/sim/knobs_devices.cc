@@ -38,7 +38,7 @@ void draw_rows(Prng& prng, Knobs& knobs, ModelTruth& truth) {
   const PlacementRow on_host = truth.rows.front();
   PlacementRow row = on_host;
   row.placement.gpu_layers = 32;
-  row.weights_size = Bytes(0);
+  row.weights = {};
   row.host_anon = draw(prng, 1_MiB, 600_MiB);
   row.device_bytes = {permille_of(knobs.devices.front().capacity, prng.between(50, 950))};
   std::vector<PlacementRow> rows{row};

@@ -97,7 +97,7 @@ bool may_stay_blocked(const Knobs& knobs) {
   const Bytes room = room_of(pool, knobs.capacity) - knobs.foreign;
   return std::any_of(knobs.models.begin(), knobs.models.end(), [&](const ModelTruth& truth) {
     return std::any_of(truth.rows.begin(), truth.rows.end(), [&](const PlacementRow& row) {
-      return row.host_anon + row.weights_size > room;
+      return row.host_anon + size_of(row.weights) > room;
     });
   });
 }
@@ -368,9 +368,7 @@ std::string describe(const Knobs& knobs) {
             (model.heavy ? ", heavy" : "") + (truth.broken ? ", broken" : "") +
             (model.ttl ? ", ttl " + tonnage::to_text(*model.ttl) : "");
     for (const PlacementRow& row : truth.rows) {
-      text += " [" + describe(row.placement) + ": " + tonnage::to_text(row.host_anon) + " + " +
-              tonnage::to_text(row.weights_size) + " file " + std::to_string(row.weights.value) +
-              "]";
+      text += " [" + describe(row) + "]";
     }
   }
   return text;

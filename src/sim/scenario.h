@@ -17,6 +17,7 @@ namespace tonnage::sim {
 //   device gpu0 8GiB reserve 800MiB                        a pool beside the host
 //   pressure balanced | pressure fallback A
 //   model A weights 1GiB anon 200MiB context 4096 slots 2 file 7 pinned heavy ttl 10s
+//   model B weights 2GiB draft 1GiB draft_file 7           with a draft, which A maps as its model
 //   row A anon 100MiB context 2048 slots 1 speed 600       a lesser placement of A
 //   row A layers 32 gpu 5GiB | row A layers 32 gpu 3GiB,2GiB
 //   set yield_after 30s                                    any rule by its name in the policy

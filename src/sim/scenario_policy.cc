@@ -142,7 +142,9 @@ Result<void> take_device_bytes(PlacementRow& row, const std::string& word) {
 
 Result<void> take_row_word(PlacementRow& row, const std::string& key, Reader& reader) {
   if (key == "weights")
-    return reader.read(row.weights_size);
+    return reader.read(row.weights[0].size);
+  if (key == "draft")
+    return reader.read(row.weights[1].size);
   if (key == "anon")
     return reader.read(row.host_anon);
   if (key == "context")
@@ -155,10 +157,10 @@ Result<void> take_row_word(PlacementRow& row, const std::string& key, Reader& re
     return take_device_bytes(row, reader.word());
   if (key == "speed")
     return reader.read(row.speed_permille);
-  if (key == "file") {
+  if (key == "file" || key == "draft_file") {
     std::int64_t file = 0;
     auto result = reader.read(file);
-    row.weights = FileId(static_cast<std::uint64_t>(file));
+    row.weights[key == "file" ? 0 : 1].file = FileId(static_cast<std::uint64_t>(file));
     return result;
   }
   if (key == "kv")
@@ -177,7 +179,8 @@ Result<void> take_model(ScenarioSetting& setting, const Words& words) {
   ModelPolicy model;
   model.id = reader.word();
   PlacementRow row;
-  row.weights = FileId(1000 + setting.policy.models.size());
+  row.weights[0].file = FileId(1000 + setting.policy.models.size());
+  row.weights[1].file = FileId(2000 + setting.policy.models.size());
   row.placement = {.context = 4096, .slots = 1};
   row.source = FootprintSource::declared;
   std::int32_t in_flight = 0;  // as many as slots, unless it is said

@@ -66,16 +66,22 @@ class Line {
   std::string text_;
 };
 
+std::int64_t number(FileId file) {
+  return static_cast<std::int64_t>(file.value);
+}
+
 void write_row(Line& line, const PlacementRow& row, const PlacementRow& usual) {
-  line.word("weights", row.weights_size, usual.weights_size)
+  line.word("weights", row.weights[0].size, usual.weights[0].size)
+      .word("draft", row.weights[1].size, usual.weights[1].size)
       .word("anon", row.host_anon, usual.host_anon)
       .word("context", row.placement.context, usual.placement.context)
       .word("slots", row.placement.slots, usual.placement.slots)
       .word("layers", row.placement.gpu_layers, usual.placement.gpu_layers)
       .word("gpu", row.device_bytes, usual.device_bytes)
       .word("speed", row.speed_permille, usual.speed_permille)
-      .word("file", static_cast<std::int64_t>(row.weights.value),
-            static_cast<std::int64_t>(usual.weights.value));
+      .word("file", number(row.weights[0].file), number(usual.weights[0].file));
+  if (row.weights[1].size > Bytes(0))
+    line.word("draft_file", number(row.weights[1].file), number(usual.weights[1].file));
   if (row.placement.kv != usual.placement.kv)
     line.flag("kv " + std::string(to_text(row.placement.kv)), true);
   if (row.source != usual.source)
@@ -86,7 +92,8 @@ std::string write_model(const ScenarioSetting& setting, std::size_t index) {
   const ModelPolicy& model = setting.policy.models[index];
   const std::vector<PlacementRow>& rows = setting.rows[index];
   PlacementRow usual;
-  usual.weights = FileId(1000 + index);
+  usual.weights[0].file = FileId(1000 + index);
+  usual.weights[1].file = FileId(2000 + index);
   usual.placement = {.context = 4096, .slots = 1};
   usual.source = FootprintSource::declared;
   Line line("model " + model.id);

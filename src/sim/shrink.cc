@@ -201,9 +201,13 @@ class Shrinker {
       s.policy.models[i].in_flight_max = 1;
     });
     attempt([i](ScenarioSetting& s) {
+      for (PlacementRow& row : s.rows[i])
+        row.weights[1] = {FileId(2000 + i), Bytes(0)};
+    });
+    attempt([i](ScenarioSetting& s) {
       for (PlacementRow& row : s.rows[i]) {
-        row.weights = FileId(1000 + i);
-        row.weights_size = Bytes(0);
+        row.weights[0] = {FileId(1000 + i), Bytes(0)};
+        row.weights[1] = {FileId(2000 + i), Bytes(0)};
       }
     });
   }
@@ -230,7 +234,8 @@ class Shrinker {
       for (auto& rows : candidate.setting.rows) {
         for (PlacementRow& row : rows) {
           round(row.host_anon);
-          round(row.weights_size);
+          for (WeightFile& weights : row.weights)
+            round(weights.size);
         }
       }
       for (ScriptEvent& entry : candidate.events) {

@@ -24,7 +24,7 @@ std::vector<PlacementRow> even_ladder(Prng& prng, const PlacementRow& best) {
   constexpr KvType kinds[] = {KvType::f16, KvType::q8_0, KvType::q5_1, KvType::q4_0};
   std::vector<PlacementRow> rows;
   PlacementRow row = best;
-  row.weights_size = Bytes(prng.between(1, 64) * kMiB);
+  row.weights = {WeightFile{row.weights[0].file, Bytes(prng.between(1, 64) * kMiB)}};
   row.host_anon = Bytes(prng.between(512, 1024) * kMiB);
   row.speed_permille = 1000;
   const auto rungs = static_cast<std::size_t>(prng.between(2, 4));
@@ -50,7 +50,7 @@ void make_ladders(Prng& prng, Knobs& knobs) {
     truth.rows[0].source = FootprintSource::declared;
     for (PlacementRow& row : truth.rows) {
       row.source = FootprintSource::declared;
-      row.weights = FileId(100 + i);
+      row.weights[0].file = FileId(100 + i);
     }
     truth.load_time = draw_duration(prng, 5ms, 400ms);
     truth.serve_time = draw_duration(prng, 200ms, 4s);
@@ -59,7 +59,7 @@ void make_ladders(Prng& prng, Knobs& knobs) {
     model.pinned = false;
     if (prng.chance(600))
       model.ttl = draw_duration(prng, 0ms, 2s);
-    largest = std::max(largest, truth.rows[0].host_anon + truth.rows[0].weights_size);
+    largest = std::max(largest, truth.rows[0].host_anon + size_of(truth.rows[0].weights));
   }
   PoolPolicy& pool = knobs.policy.pools[kHostPool.value];
   pool = PoolPolicy{.name = "host", .reserve = {}, .limit = {}};

@@ -102,8 +102,7 @@ class World {
     Tick started;
     Duration load{};
     Bytes anon;  // once it is loaded
-    FileId weights;
-    Bytes weights_size;
+    WeightFiles weights;
     std::vector<Bytes> device_bytes;  // once it is loaded, per device; empty without devices
     std::optional<Failure> failure;   // that its exit will report
     bool exit_planned = false;

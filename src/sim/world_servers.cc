@@ -50,7 +50,6 @@ void World::do_start(const StartServer& action) {
   if (truth.anon_permille != 1000)
     ++fault_hits_[static_cast<std::size_t>(Fault::wrong_footprint)];
   process.weights = used.weights;
-  process.weights_size = used.weights_size;
   place(process, action, used);
   Process& placed = processes_.insert_or_assign(action.generation, process).first->second;
 
@@ -272,7 +271,8 @@ Bytes World::physical_now() const {
   std::map<FileId, Bytes> files;
   for (const auto& [generation, process] : processes_) {
     sum += held_now(process);
-    files[process.weights] = std::max(files[process.weights], process.weights_size);
+    for (const WeightFile& weights : process.weights)
+      files[weights.file] = std::max(files[weights.file], weights.size);
   }
   for (const auto& [file, size] : files)
     sum += size;
@@ -305,14 +305,14 @@ bool World::is_full(Fault fault) {
 
 Bytes World::held_at_most() const {
   Bytes sum;
-  for (auto it = processes_.begin(); it != processes_.end(); ++it) {
-    sum += it->second.anon;
-    const bool counted = std::any_of(processes_.begin(), it, [&](const auto& earlier) {
-      return earlier.second.weights == it->second.weights && earlier.second.weights_size > Bytes(0);
-    });
-    if (!counted)
-      sum += it->second.weights_size;
+  std::map<FileId, Bytes> files;
+  for (const auto& [generation, process] : processes_) {
+    sum += process.anon;
+    for (const WeightFile& weights : process.weights)
+      files[weights.file] = std::max(files[weights.file], weights.size);
   }
+  for (const auto& [file, size] : files)
+    sum += size;
   return sum;
 }
 
