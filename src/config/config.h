@@ -32,6 +32,12 @@ Placement apply(const LadderStep& step, Placement base);
 struct ModelConfig {
   std::vector<std::string> aliases;
   std::filesystem::path gguf;  // absolute; whether it exists is seen when it is used
+  // Files beside it, absolute: a draft that proposes tokens, a projector for images or sound, LoRA
+  // adapters and control vectors.
+  std::filesystem::path draft;
+  std::filesystem::path mmproj;
+  std::vector<std::string> lora;
+  std::vector<std::string> control_vector;
   std::optional<ModelType>
       type;              // empty: found from the file (Policy::models[i].type says llm then)
   Placement configured;  // the best placement the user asks for

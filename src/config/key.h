@@ -62,6 +62,7 @@ enum class ValueType : std::uint8_t {
   secret,  // a text that no message and no listing shows
   path,    // "~" is the home folder; relative to the file that names it
   text_list,
+  path_list,
   text_map,
   defaults,  // a map of those model keys that have `inherited`
   models,    // a map from id to a map of model keys

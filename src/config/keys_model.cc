@@ -61,6 +61,18 @@ const KeySpec kModelRows[] = {
         "The model's file. `~` is the home folder; a relative path starts at the configuration "
         "file. Of a split model, its first part.",
         [](T& t, V v) { set(t.model->config.gguf, v); }),
+    row(kModel, "draft", ValueType::path, "",
+        "A small model of the same vocabulary that proposes tokens for this one to check "
+        "(speculative decoding). Its memory counts as the model's.",
+        [](T& t, V v) { set(t.model->config.draft, v); }),
+    row(kModel, "mmproj", ValueType::path, "",
+        "The projector that lets the model see images or hear sound.",
+        [](T& t, V v) { set(t.model->config.mmproj, v); }),
+    row(kModel, "lora", ValueType::path_list, "[]", "LoRA adapters, each with its full weight.",
+        [](T& t, V v) { set(t.model->config.lora, v); }),
+    row(kModel, "control_vector", ValueType::path_list, "[]",
+        "Control vectors, each with its full weight.",
+        [](T& t, V v) { set(t.model->config.control_vector, v); }),
     row(kModel, "type", ValueType::choice, "",
         "What the model does. By default this is read from the file.",
         [](T& t, V v) { set(t.model->config.type, v); })

@@ -61,7 +61,8 @@ PathBase outside_paths(const ConfigInputs& inputs) {
 
 std::expected<Node, std::string> node_of_text(const KeySpec& spec, const std::string& text) {
   const bool several = spec.type == ValueType::listen && text.contains(',');
-  if (spec.type != ValueType::text_list && spec.type != ValueType::text_map && !several)
+  const bool list = spec.type == ValueType::text_list || spec.type == ValueType::path_list;
+  if (!list && spec.type != ValueType::text_map && !several)
     return scalar(text);
   if (!several && (text.starts_with('[') || text.starts_with('{'))) {
     auto node = parse_document(text, "");
@@ -71,17 +72,17 @@ std::expected<Node, std::string> node_of_text(const KeySpec& spec, const std::st
   }
   if (spec.type == ValueType::text_map)
     return scalar(text);  // refused with what is wanted
-  Node list;
-  list.kind = Node::Kind::list;
+  Node items;
+  items.kind = Node::Kind::list;
   for (std::size_t begin = 0; begin <= text.size() && !text.empty();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::size_t first = text.find_first_not_of(' ', begin);
     const std::size_t last = end == begin ? end : text.find_last_not_of(' ', end - 1) + 1;
     if (first < end)
-      list.items.push_back(scalar(text.substr(first, last - first)));
+      items.items.push_back(scalar(text.substr(first, last - first)));
     begin = end + 1;
   }
-  return list;
+  return items;
 }
 
 void EnvironmentOverlay::apply(KeyReader& reader, const KeySpec& spec, const std::string& path,

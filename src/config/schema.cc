@@ -126,6 +126,8 @@ Json value_of(const KeySpec& spec) {
           {"type", "string"}, {"minLength", kClientKeyBytesMin}, {"maxLength", kClientKeyBytesMax}};
     case ValueType::path:
       return {{"type", "string"}, {"minLength", 1}};
+    case ValueType::path_list:
+      return {{"type", "array"}, {"items", {{"type", "string"}, {"minLength", 1}}}};
     case ValueType::text_list: {
       Json items = spec.choices.empty() ? scalar : Json{{"enum", choices_of(spec)}};
       return {{"type", "array"}, {"items", std::move(items)}};
@@ -178,7 +180,7 @@ Json fallback_of(const KeySpec& spec) {
     return 0;
   if (spec.type == ValueType::text_map)
     return Json::object();
-  if (spec.type != ValueType::text_list)
+  if (spec.type != ValueType::text_list && spec.type != ValueType::path_list)
     return spec.fallback;
   Json list = Json::array();
   if (spec.fallback != "[]")

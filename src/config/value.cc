@@ -171,6 +171,19 @@ Parsed parse_list(const KeySpec& spec, const Node& node) {
   return Value(std::move(list));
 }
 
+Parsed parse_path_list(const KeySpec& spec, const Node& node, const PathBase& paths) {
+  auto list = parse_list(spec, node);
+  if (!list)
+    return list;
+  for (std::string& text : std::get<TextList>(*list)) {
+    const auto path = parse_path(text, paths);
+    if (!path)
+      return std::unexpected(sentence(path.error()));
+    text = path->string();
+  }
+  return list;
+}
+
 Parsed parse_map(const Node& node) {
   if (node.entries.size() > kListMax) {
     return std::unexpected("a map of more than " + std::to_string(kListMax) + " entries");
@@ -195,8 +208,9 @@ Parsed parse_map(const Node& node) {
 }
 
 bool is_list(ValueType type) {
-  return type == ValueType::text_list || type == ValueType::api_keys || type == ValueType::ladder ||
-         type == ValueType::levels || type == ValueType::actions;
+  return type == ValueType::text_list || type == ValueType::path_list ||
+         type == ValueType::api_keys || type == ValueType::ladder || type == ValueType::levels ||
+         type == ValueType::actions;
 }
 
 bool is_map(ValueType type) {
@@ -231,6 +245,8 @@ std::string wanted(const KeySpec& spec) {
       return "a text";
     case ValueType::path:
       return "a path";
+    case ValueType::path_list:
+      return "a list of paths";
     case ValueType::text_list:
       return spec.choices.empty() ? "a list of texts" : join_choices(spec.choices);
     case ValueType::text_map:
@@ -290,6 +306,8 @@ std::expected<Value, std::string> parse_value(const KeySpec& spec, const Node& n
   }
   if (spec.type == ValueType::text_list)
     return parse_list(spec, node);
+  if (spec.type == ValueType::path_list)
+    return parse_path_list(spec, node, paths);
   if (spec.type == ValueType::text_map)
     return parse_map(node);
   if (node.text.size() > kTextBytesMax)

@@ -4,50 +4,66 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <expected>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
 #include "engine/page_cache.h"
-#include "footprint/device_footprint.h"
 #include "footprint/dry_run.h"
-#include "footprint/server_settings.h"
 
 namespace tonnage {
 
 // The header was read; dry runs follow, one placement after the other.
 struct EngineRoom::Profiling {
   ModelId model;
-  GgufInfo gguf;
+  ModelFacts facts;
   std::vector<ProfiledPlacement> placements;
   std::size_t next = 0;  // the placement that is run next
+  bool draft = false;    // its draft is
 
   bool over() {
     while (next < placements.size() && placements[next].derived)
       ++next;
     return next == placements.size();
   }
+  void advance() {
+    draft = !draft && facts.companions.draft.has_value();
+    if (!draft)
+      ++next;
+  }
 };
 
 namespace {
 
-// Keeps the numbers of a dry run; otherwise says why there are none.
-std::string take_dry_run(ProfiledPlacement& placement, const Result<RunOutput>& output) {
+constexpr const char* kStoreName = "dry-runs";
+// Between two looks at the files of models that could not be used.
+constexpr Duration kBrokenLook = 500ms;
+
+// Zero where a file is missing.
+FileId identity_now(const LlamaModel& model) {
+  const auto files = read_model_files(llama_files(model));
+  return files ? files->identity() : FileId{};
+}
+
+// The numbers of a dry run, or why there are none.
+std::expected<DryRun, std::string> numbers_of(const Result<RunOutput>& output,
+                                              std::size_t devices) {
   if (!output)
-    return output.error().text();
+    return std::unexpected(output.error().text());
   if (!output->status.clean()) {
-    return to_text(output->status) + ": " + dry_run_failure(output->err);
+    return std::unexpected(to_text(output->status) + ": " + dry_run_failure(output->err));
   }
   auto parsed = parse_dry_run(output->out);
   if (!parsed)
-    return parsed.error().text();
-  if (parsed->devices.size() != placement.devices)
-    return "it names " + std::to_string(parsed->devices.size()) + " devices instead of " +
-           std::to_string(placement.devices);
-  placement.dry_run = std::move(*parsed);
-  return {};
+    return std::unexpected(parsed.error().text());
+  if (parsed->devices.size() != devices)
+    return std::unexpected("it names " + std::to_string(parsed->devices.size()) +
+                           " devices instead of " + std::to_string(devices));
+  return std::move(*parsed);
 }
 
 }  // namespace
@@ -63,7 +79,9 @@ EngineRoom::EngineRoom(boost::asio::io_context& io, const Config& config, LlamaP
       post_(std::move(post)),
       runner_(io),
       supervisor_(io, folder, {.stop_timeout = config.policy.load.stop_timeout}, *this),
-      environment_(std::move(environment)) {}
+      environment_(std::move(environment)) {
+  load_store();
+}
 
 EngineRoom::~EngineRoom() {
   worker_.join();
@@ -78,8 +96,8 @@ bool EngineRoom::file_changed(ModelId model) const {
   const auto known = profiled_.find(model);
   if (known == profiled_.end())
     return false;
-  const auto file = file_identity(config_.models[model.value].gguf.string());
-  return !file || *file != known->second;
+  const auto files = read_model_files(llama_files(llama_of(model)));
+  return !files || files->identity() != known->second;
 }
 
 std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
@@ -87,30 +105,9 @@ std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
   return known == trained_contexts_.end() ? std::nullopt : std::optional(known->second);
 }
 
-LlamaModel EngineRoom::llama_model(ModelId id) const {
-  const ModelConfig& config = config_.models[id.value];
-  LlamaModel model;
-  model.id = id;
-  model.name = config_.policy.models[id.value].id;
-  model.gguf = config.gguf;
-  model.type = config_.policy.models[id.value].type;
-  if (config.ubatch)
-    model.ubatch = *config.ubatch;
-  // One micro-batch at a time: a larger batch costs memory and wins nothing in the host.
-  model.batch = config.batch.value_or(model.ubatch);
-  model.prompt_cache = config.cache_ram;
-  model.threads = config.threads;
-  model.args = config.args;
-  if (!config.pooling.empty()) {
-    model.args.insert(model.args.begin(), {"--pooling", config.pooling});
-  }
-  return model;
-}
-
-ServerSettings EngineRoom::settings(ModelId id, const Placement& placement) const {
-  const LlamaModel model = llama_model(id);
-  const LlamaBatches batches = llama_batches(model, placement);
-  return {placement, batches.batch, batches.ubatch, model.prompt_cache, {}};
+std::string EngineRoom::note(ModelId model) const {
+  const auto found = notes_.find(model);
+  return found == notes_.end() ? std::string() : found->second;
 }
 
 void EngineRoom::profile(const Profile& action) {
@@ -118,85 +115,164 @@ void EngineRoom::profile(const Profile& action) {
   const auto paused = std::exchange(between_dry_runs_, nullptr);
   if (action.next && paused && paused->model == id)
     return dry_run_next(paused);
-  const std::string path = config_.models[id.value].gguf.string();
-  boost::asio::post(worker_, [this, id, path] {
-    auto file = file_identity(path);
-    auto info = read_gguf_model(path);
-    boost::asio::post(io_, [this, id, file, info = std::move(info)]() mutable {
-      if (!info) {
-        post_(ProfileFailed{id, {FailureKind::bad_model, info.error().text()}});
-        return;
-      }
-      auto profiling = std::make_shared<Profiling>();
-      profiling->model = id;
-      profiling->gguf = std::move(*info);
-      profiling->placements = placements(id, profiling->gguf);
-      if (file)
-        profiled_[id] = *file;
-      if (const auto trained = profiling->gguf.of("context_length"))
-        trained_contexts_[id] = static_cast<std::int32_t>(
-            std::clamp<std::int64_t>(*trained, 0, std::numeric_limits<std::int32_t>::max()));
-      dry_run_next(profiling);
+  boost::asio::post(worker_, [this, id, model = llama_of(id)] {
+    const FileId seen = identity_now(model);
+    auto facts = read_model_facts(model);
+    boost::asio::post(io_, [this, id, seen, facts = std::move(facts)]() mutable {
+      take_facts(id, seen, std::move(facts));
     });
   });
 }
 
-// A ladder of the user's that names layers is the whole ladder; otherwise each of its steps is
-// tried on the devices in every way that makes sense, and the processor comes last.
-std::vector<ProfiledPlacement> EngineRoom::placements(ModelId id, const GgufInfo& gguf) const {
-  const ModelConfig& model = config_.models[id.value];
-  const DeviceSpace space = pools_.space();
-  const bool named = std::ranges::any_of(
-      model.ladder, [](const LadderStep& step) { return step.gpu_layers.has_value(); });
-  std::vector<ProfiledPlacement> all;
-  const auto add = [&](const Placement& placement, std::optional<std::int32_t> gpu_layers) {
-    if (!gpu_layers && named)
-      gpu_layers = offload_layers(gguf);
-    for (ProfiledPlacement& p : placements_of(gguf, settings(id, placement), space, gpu_layers))
-      all.push_back(std::move(p));
-  };
-  add(model.configured, model.gpu_layers);
-  for (const LadderStep& step : model.ladder)
-    add(apply(step, model.configured), step.gpu_layers ? step.gpu_layers : model.gpu_layers);
-  if (!named) {
-    std::ranges::stable_partition(all, [](const ProfiledPlacement& p) { return p.devices > 0; });
+void EngineRoom::take_facts(ModelId id, FileId seen, Result<ModelFacts> facts) {
+  broken_.erase(id);
+  if (!facts) {
+    watch_broken(id, seen);
+    post_(ProfileFailed{id, {FailureKind::bad_model, facts.error().text()}});
+    return;
   }
-  if (all.size() > kPlacementRowsMax)
-    all.resize(kPlacementRowsMax);
-  for (ProfiledPlacement& p : all) {
-    p.settings.gpu_arguments =
-        gpu_arguments(p.settings.placement.gpu_layers, pools_.visible_for_dry_run(p.devices));
-  }
-  return all;
+  const ModelConfig& config = config_.models[id.value];
+  const LlamaModel model = llama_of(id);
+  std::string note = context_note(config, model, *facts);
+  std::string& known = notes_[id];
+  if (!note.empty() && note != known)
+    spdlog::warn("{}: {}", model.name, note);
+  known = std::move(note);
+  profiled_[id] = facts->files.identity();
+  if (facts->trained_context)
+    trained_contexts_[id] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
+        *facts->trained_context, 0, std::numeric_limits<std::int32_t>::max()));
+  auto profiling = std::make_shared<Profiling>();
+  profiling->model = id;
+  profiling->facts = std::move(*facts);
+  profiling->placements = ladder_of(config, model, profiling->facts, pools_.space());
+  dry_run_next(profiling);
 }
 
 void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
   if (!programs_.fit_params || profiling->over())
     return finish_profile(*profiling);
-  ProfiledPlacement& placement = profiling->placements[profiling->next++];
+  if (const auto known = store_.find(store_key(*profiling))) {
+    ProfiledPlacement& placement = profiling->placements[profiling->next];
+    (profiling->draft ? placement.draft_dry_run : placement.dry_run) = *known;
+    profiling->advance();
+    return dry_run_next(profiling);
+  }
   RunRequest request;
-  request.argv =
-      dry_run_arguments(config_.models[profiling->model.value].gguf.string(), placement.settings);
+  request.argv = dry_run_arguments_of(*profiling);
   request.argv.insert(request.argv.begin(), programs_.fit_params->string());
-  request.env = pools_.visible_for_dry_run(placement.devices).env;
+  request.env = pools_.visible_for_dry_run(profiling->placements[profiling->next].devices).env;
   for (std::string& variable : environment(profiling->model))
     request.env.push_back(std::move(variable));
-  runner_.run(std::move(request), [this, profiling, &placement](Result<RunOutput> output) {
-    if (auto why = take_dry_run(placement, output); !why.empty()) {
-      const std::string& name = config_.policy.models[profiling->model.value].id;
-      spdlog::warn("no dry run of {}: {}; its size is estimated from the file", name, why);
-    }
-    if (placement.devices == 0 || profiling->over())
-      return dry_run_next(profiling);
-    between_dry_runs_ = profiling;
-    post_(DryRunEnded{profiling->model});
+  runner_.run(std::move(request), [this, profiling](const Result<RunOutput>& output) {
+    take_dry_run(profiling, output);
   });
 }
 
+std::vector<std::string> EngineRoom::dry_run_arguments_of(const Profiling& profiling) const {
+  const ProfiledPlacement& placement = profiling.placements[profiling.next];
+  const VisibleGpus gpus = pools_.visible_for_dry_run(placement.devices);
+  const LlamaModel model = llama_of(profiling.model);
+  return profiling.draft ? llama_draft_dry_run_arguments(model, placement.settings.placement, gpus)
+                         : llama_dry_run_arguments(model, placement.settings.placement, gpus);
+}
+
+void EngineRoom::take_dry_run(const std::shared_ptr<Profiling>& profiling,
+                              const Result<RunOutput>& output) {
+  ProfiledPlacement& placement = profiling->placements[profiling->next];
+  auto numbers = numbers_of(output, placement.devices);
+  if (numbers) {
+    store_.keep(store_key(*profiling), *numbers);
+    (profiling->draft ? placement.draft_dry_run : placement.dry_run) = std::move(*numbers);
+  } else {
+    spdlog::warn("no dry run of {}{}: {}; its size is estimated from the file",
+                 profiling->draft ? "the draft of " : "",
+                 config_.policy.models[profiling->model.value].id, numbers.error());
+  }
+  profiling->advance();
+  if (placement.devices == 0 || profiling->over())
+    return dry_run_next(profiling);
+  between_dry_runs_ = profiling;
+  post_(DryRunEnded{profiling->model});
+}
+
 void EngineRoom::finish_profile(Profiling& profiling) {
-  derive_dry_runs(profiling.gguf, profiling.placements);
-  post_(ModelProfiled{profiling.model,
-                      profile_rows(profiling.gguf, profiling.placements, pools_.space())});
+  const ModelFacts& facts = profiling.facts;
+  keep_store();
+  derive_dry_runs(facts.gguf, profiling.placements);
+  post_(ModelProfiled{profiling.model, profile_rows(facts.gguf, profiling.placements,
+                                                    pools_.space(), facts.companions)});
+}
+
+void EngineRoom::watch_broken(ModelId model, FileId seen) {
+  broken_[model] = seen;
+  if (looking_)
+    return;
+  looking_ = true;
+  watch_.expires_after(kBrokenLook);
+  watch_.async_wait([this](const boost::system::error_code& error) {
+    if (!error)
+      look_at_broken();
+  });
+}
+
+void EngineRoom::look_at_broken() {
+  std::vector<LlamaModel> models;
+  for (const auto& [id, seen] : broken_)
+    models.push_back(llama_of(id));
+  boost::asio::post(worker_, [this, models = std::move(models)] {
+    std::vector<std::pair<ModelId, FileId>> now;
+    for (const LlamaModel& model : models)
+      now.emplace_back(model.id, identity_now(model));
+    boost::asio::post(io_, [this, now = std::move(now)] {
+      looking_ = false;
+      for (const auto& [id, identity] : now) {
+        const auto known = broken_.find(id);
+        if (known == broken_.end() || known->second == identity)
+          continue;
+        broken_.erase(known);
+        if (files_mended_)
+          files_mended_(id);
+      }
+      if (!broken_.empty())
+        watch_broken(broken_.begin()->first, broken_.begin()->second);
+    });
+  });
+}
+
+// The first thing that the worker does, so it is there before the first profile.
+void EngineRoom::load_store() {
+  if (!programs_.fit_params)
+    return;
+  boost::asio::post(
+      worker_, [this, file = config_.state_dir / kStoreName, program = *programs_.fit_params] {
+        DryRunStore store;
+        const FileId engine = engine_identity(program);
+        auto text = read_store(file);
+        Result<void> parsed = text ? store.parse(*text) : std::unexpected(text.error());
+        boost::asio::post(io_, [this, engine, parsed, store = std::move(store)]() mutable {
+          if (!parsed)
+            spdlog::warn("{}; models are dry-run again", parsed.error().text());
+          engine_ = engine;
+          store_ = std::move(store);
+        });
+      });
+}
+
+void EngineRoom::keep_store() {
+  if (!store_.take_changed())
+    return;
+  boost::asio::post(worker_, [this, file = config_.state_dir / kStoreName, text = store_.text()] {
+    if (const auto written = write_store(file, text); !written)
+      boost::asio::post(io_, [why = written.error().text()] { spdlog::debug("{}", why); });
+  });
+}
+
+std::string EngineRoom::store_key(const Profiling& profiling) const {
+  const std::size_t devices = profiling.placements[profiling.next].devices;
+  const ModelFacts& facts = profiling.facts;
+  return dry_run_key(engine_, profiling.draft ? facts.companions.draft->file : facts.gguf.file,
+                     dry_run_arguments_of(profiling), pools_.visible_for_dry_run(devices).env);
 }
 
 void EngineRoom::set_spin_count(std::int32_t count) {
@@ -220,12 +296,14 @@ void EngineRoom::start(const StartServer& action) {
       post_(ServerExited{generation, Failure{kind, text}});
     });
   };
-  const auto file = file_identity(config_.models[action.model.value].gguf.string());
-  if (!file)
-    return fail_start(FailureKind::bad_model, file.error().text());
+  const LlamaModel model = llama_of(action.model);
+  const auto files = read_model_files(llama_files(model));
+  if (!files)
+    return fail_start(FailureKind::bad_model, files.error().text());
   if (const auto profiled = profiled_.find(action.model);
-      profiled != profiled_.end() && profiled->second != *file) {
-    return fail_start(FailureKind::stale_profile, "the model file changed since it was profiled");
+      profiled != profiled_.end() && profiled->second != files->identity()) {
+    return fail_start(FailureKind::stale_profile,
+                      "a file of the model changed since it was profiled");
   }
   if (auto ready = folder_.ensure(); !ready) {
     return fail_start(FailureKind::bad_setup, ready.error().text());
@@ -234,7 +312,8 @@ void EngineRoom::start(const StartServer& action) {
   if (!socket)
     return fail_start(FailureKind::bad_setup, socket.error().text());
   sockets_[action.generation] = *socket;
-  supervisor_.start(llama_server_spec(programs_, llama_model(action.model), action.placement,
+  started_[action.generation] = action.model;
+  supervisor_.start(llama_server_spec(programs_, model, action.placement,
                                       pools_.visible(action.devices), action.generation, *socket,
                                       environment(action.model)));
 }
@@ -253,15 +332,18 @@ void EngineRoom::trim(const Trim& action) {
   if (action.pool != kHostPool)
     return;
   std::vector<std::string> mapped;
-  for (const RunningServer& server : supervisor_.running())
-    mapped.push_back(config_.models[server.model.value].gguf.string());
+  for (const RunningServer& server : supervisor_.running()) {
+    for (const NamedFile& file : llama_files(llama_of(server.model)))
+      mapped.push_back(file.path);
+  }
   std::vector<std::string> cold;
-  for (const ModelConfig& model : config_.models) {
-    const std::string path = model.gguf.string();
-    if (path.empty() || std::ranges::find(mapped, path) != mapped.end())
-      continue;
-    for (std::string& file : model_files(path))
-      cold.push_back(std::move(file));
+  for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
+    for (const NamedFile& named : llama_files(llama_of(ModelId(i)))) {
+      if (named.path.empty() || std::ranges::find(mapped, named.path) != mapped.end())
+        continue;
+      for (std::string& file : parts_of(named.path))
+        cold.push_back(std::move(file));
+    }
   }
   boost::asio::post(worker_, [cold = std::move(cold)] {
     drop_from_page_cache(cold);
@@ -291,6 +373,11 @@ void EngineRoom::server_exited(Generation generation, std::optional<Failure> fai
     if (socket_gone_)
       socket_gone_(found->second);
     sockets_.erase(found);
+  }
+  if (const auto model = started_.extract(generation); !model.empty()) {
+    const auto seen = profiled_.find(model.mapped());
+    if (failure && failure->kind == FailureKind::bad_model && seen != profiled_.end())
+      watch_broken(model.mapped(), seen->second);
   }
   post_(ServerExited{generation, std::move(failure)});
 }

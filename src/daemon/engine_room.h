@@ -10,19 +10,19 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "config/config.h"
 #include "core/actions.h"
 #include "core/events.h"
 #include "daemon/device_pools.h"
+#include "daemon/dry_run_store.h"
+#include "daemon/model_plan.h"
 #include "engine/llama.h"
 #include "engine/process_runner.h"
 #include "engine/runtime_folder.h"
 #include "engine/supervisor.h"
-#include "footprint/gguf.h"
-#include "footprint/placement_rows.h"
-#include "footprint/server_settings.h"
 
 namespace tonnage {
 
@@ -41,6 +41,9 @@ class EngineRoom final : public ServerObserver {
   ~EngineRoom() override;
 
   void on_socket_gone(SocketGone callback) { socket_gone_ = std::move(callback); }
+  // A model that could not be used has other files now: it is worth another look.
+  using FilesMended = std::function<void(ModelId)>;
+  void on_files_mended(FilesMended callback) { files_mended_ = std::move(callback); }
 
   // For servers that start from now on.
   void set_spin_count(std::int32_t count);
@@ -52,12 +55,14 @@ class EngineRoom final : public ServerObserver {
   void kill_remains(const KillRemains& action);
 
   std::optional<std::filesystem::path> socket(Generation generation) const;
-  // Whether the file of a model is another one than the one its footprint was worked out from.
+  // Whether a file of a model is another one than the one its footprint was worked out from.
   bool file_changed(ModelId model) const;
   // How many tokens the model was trained for, as its file says; empty until that was read.
   std::optional<std::int32_t> trained_context(ModelId model) const;
   // Unix time of a model file's last change; zero when it cannot be seen.
   static std::int64_t created_s(const std::filesystem::path& gguf);
+  // What a user should know of how a model is run, found when its files were read; often empty.
+  std::string note(ModelId model) const;
   Supervisor& supervisor() { return supervisor_; }
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
@@ -70,12 +75,19 @@ class EngineRoom final : public ServerObserver {
  private:
   struct Profiling;  // one model's dry runs
 
-  std::vector<ProfiledPlacement> placements(ModelId model, const GgufInfo& gguf) const;
   void dry_run_next(const std::shared_ptr<Profiling>& profiling);
   void finish_profile(Profiling& profiling);
   std::vector<std::string> environment(ModelId model) const;
-  LlamaModel llama_model(ModelId model) const;
-  ServerSettings settings(ModelId model, const Placement& placement) const;
+  LlamaModel llama_of(ModelId model) const { return llama_model(config_, model); }
+  void take_facts(ModelId model, FileId seen, Result<ModelFacts> facts);
+  // Looks twice a second at the files of models that could not be used.
+  void watch_broken(ModelId model, FileId seen);
+  void look_at_broken();
+  void load_store();
+  void keep_store();
+  std::string store_key(const Profiling& profiling) const;
+  std::vector<std::string> dry_run_arguments_of(const Profiling& profiling) const;
+  void take_dry_run(const std::shared_ptr<Profiling>& profiling, const Result<RunOutput>& output);
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool worker_{1};
@@ -90,7 +102,15 @@ class EngineRoom final : public ServerObserver {
   std::vector<std::string> environment_;
   std::shared_ptr<Profiling> between_dry_runs_;
   std::map<ModelId, std::int32_t> trained_contexts_;
-  std::map<ModelId, FileId> profiled_;  // which content the model's rows speak of
+  std::map<ModelId, FileId> profiled_;  // which content, of all files, the model's rows speak of
+  std::map<ModelId, std::string> notes_;
+  std::map<ModelId, FileId> broken_;  // which content could not be used; zero: none to be seen
+  bool looking_ = false;              // at the broken ones
+  boost::asio::steady_timer watch_{io_};
+  FilesMended files_mended_;
+  DryRunStore store_;
+  FileId engine_;  // of the dry run's program and its libraries
+  std::map<Generation, ModelId> started_;
   std::map<Generation, std::filesystem::path> sockets_;
 };
 

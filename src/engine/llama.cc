@@ -24,8 +24,6 @@ constexpr const char* kFitParams = "llama-fit-params";
 constexpr const char* kDescription = "engine.json";
 constexpr std::string_view kNoticesLeaving = "0001-notice-a-client-that-left.patch";
 constexpr std::size_t kDescriptionSizeMax = 64 << 10;
-// More are made while requests need them; these stay, and each costs memory.
-constexpr int kHttpThreads = 4;
 // Loading shared libraries from a cold disk.
 constexpr Duration kVersionTimeout = 20s;
 
@@ -108,25 +106,6 @@ Result<std::string> judge_version(const fs::path& program, const Result<RunOutpu
   return *version;
 }
 
-void add(std::vector<std::string>& argv, std::string flag, std::string value) {
-  argv.push_back(std::move(flag));
-  argv.push_back(std::move(value));
-}
-
-bool is_quantised(KvType kv) {
-  return kv != KvType::f32 && kv != KvType::f16 && kv != KvType::bf16;
-}
-
-bool is_encoder(ModelType type) {
-  return type == ModelType::embedding || type == ModelType::reranker;
-}
-
-// The server splits an alias at commas into several names.
-std::string alias_of(std::string name) {
-  std::ranges::replace(name, ',', '_');
-  return name;
-}
-
 }  // namespace
 
 Result<LlamaPrograms> find_llama(const LlamaSearch& search) {
@@ -200,52 +179,14 @@ std::vector<std::string> llama_environment(const LlamaEnvironment& environment) 
   return out;
 }
 
-LlamaBatches llama_batches(const LlamaModel& model, const Placement& placement) {
-  if (is_encoder(model.type))
-    return {.batch = placement.context, .ubatch = placement.context};
-  return {.batch = model.batch, .ubatch = std::min(model.ubatch, model.batch)};
-}
-
 ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,
                              const Placement& placement, const VisibleGpus& gpus,
                              Generation generation, const std::filesystem::path& socket,
                              std::vector<std::string> env) {
-  const auto batches = llama_batches(model, placement);
-  const std::int64_t context = std::int64_t{placement.context} * placement.slots;
-  const std::string kv(to_text(placement.kv));
-  std::vector<std::string> argv{programs.server.string()};
-  add(argv, "--host", socket.string());
-  add(argv, "--model", model.gguf.string());
-  add(argv, "--alias", alias_of(model.name));
-  add(argv, "--ctx-size", std::to_string(context));
-  add(argv, "--parallel", std::to_string(placement.slots));
-  add(argv, "--batch-size", std::to_string(batches.batch));
-  add(argv, "--ubatch-size", std::to_string(batches.ubatch));
-  add(argv, "--cache-type-k", kv);
-  add(argv, "--cache-type-v", kv);
-  // The engine refuses a quantised V cache without it.
-  if (is_quantised(placement.kv))
-    add(argv, "--flash-attn", "on");
-  for (std::string& argument : gpu_arguments(placement.gpu_layers, gpus))
-    argv.push_back(std::move(argument));
+  std::vector<std::string> argv = llama_server_arguments(model, placement, gpus, socket);
+  argv.insert(argv.begin(), programs.server.string());
   // Of two variables of one name the first counts.
   env.insert(env.begin(), gpus.env.begin(), gpus.env.end());
-  add(argv, "--ctx-checkpoints", std::to_string(model.ctx_checkpoints));
-  add(argv, "--cache-ram", std::to_string(model.prompt_cache.count / kMiB));
-  // By a tenth of a prompt, a chat template in common would make one prompt continue another.
-  add(argv, "--slot-prompt-similarity", "0.5");
-  add(argv, "--fit", "off");
-  add(argv, "--load-mode", "mmap");
-  add(argv, "--threads-http", std::to_string(kHttpThreads));
-  if (model.threads)
-    add(argv, "--threads", std::to_string(*model.threads));
-  for (const char* flag : {"--no-warmup", "--offline", "--no-ui"})
-    argv.emplace_back(flag);
-  if (model.type == ModelType::embedding)
-    argv.emplace_back("--embeddings");
-  if (model.type == ModelType::reranker)
-    argv.emplace_back("--reranking");
-  argv.insert(argv.end(), model.args.begin(), model.args.end());
   return ServerSpec{.generation = generation,
                     .model = model.id,
                     .model_name = model.name,

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "core/types.h"
+#include "engine/llama_arguments.h"
 #include "engine/llama_gpus.h"
 #include "engine/process_runner.h"
 #include "engine/server_spec.h"
@@ -45,20 +46,6 @@ struct LlamaBuild {
 void check_llama(ProcessRunner& runner, const LlamaPrograms& programs,
                  const std::vector<std::string>& env, std::function<void(Result<LlamaBuild>)> done);
 
-// What the adapter must know of a model beside its placement.
-struct LlamaModel {
-  ModelId id;
-  std::string name;            // the served name; also the alias, else the file's path leaks
-  std::filesystem::path gguf;  // absolute
-  ModelType type = ModelType::llm;
-  std::int32_t batch = 512;          // prompt tokens per decode call
-  std::int32_t ubatch = 512;         // prompt tokens per graph; sizes the compute buffers
-  std::int32_t ctx_checkpoints = 0;  // host copies of the state per slot; each costs memory
-  Bytes prompt_cache;  // the server's own cache of prompts, in whole MiB; part of the footprint
-  std::optional<std::int32_t> threads;
-  std::vector<std::string> args;  // the user's own, last; see governed_flag
-};
-
 struct LlamaEnvironment {
   std::string path = "/usr/local/bin:/usr/bin:/bin";
   std::string home = "/";
@@ -69,14 +56,6 @@ struct LlamaEnvironment {
 };
 
 std::vector<std::string> llama_environment(const LlamaEnvironment& environment);
-
-// What the server and its dry run must both be given. An encoder takes a whole text in one graph,
-// so for embedding models and rerankers both are the placement's context.
-struct LlamaBatches {
-  std::int32_t batch = 0;
-  std::int32_t ubatch = 0;
-};
-LlamaBatches llama_batches(const LlamaModel& model, const Placement& placement);
 
 // `env` is what all servers are given; the variables of `gpus` win over it.
 ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,

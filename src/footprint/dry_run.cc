@@ -53,45 +53,7 @@ void each_line(std::string_view text, Use use) {
   }
 }
 
-bool is_quantised(KvType type) {
-  return type != KvType::f32 && type != KvType::f16 && type != KvType::bf16;
-}
-
 }  // namespace
-
-std::vector<std::string> placement_arguments(const ServerSettings& settings) {
-  const Placement& placement = settings.placement;
-  std::vector<std::string> arguments = {
-      "--ctx-size",     std::to_string(settings.total_context()),
-      "--parallel",     std::to_string(placement.slots),
-      "--batch-size",   std::to_string(settings.batch),
-      "--ubatch-size",  std::to_string(settings.micro_batch),
-      "--cache-type-k", std::string(to_text(placement.kv)),
-      "--cache-type-v", std::string(to_text(placement.kv)),
-  };
-  // The engine refuses a quantised value cache unless flash attention is asked for by name.
-  if (is_quantised(placement.kv))
-    arguments.insert(arguments.end(), {"--flash-attn", "on"});
-  // Without a layer on a device, no context is opened there either: that alone takes 300 MiB.
-  if (!settings.gpu_arguments.empty()) {
-    arguments.insert(arguments.end(), settings.gpu_arguments.begin(), settings.gpu_arguments.end());
-  } else if (placement.gpu_layers == 0) {
-    arguments.insert(arguments.end(), {"--device", "none"});
-  } else {
-    arguments.insert(arguments.end(), {"--gpu-layers", std::to_string(placement.gpu_layers)});
-  }
-  return arguments;
-}
-
-std::vector<std::string> dry_run_arguments(const std::string& model_path,
-                                           const ServerSettings& settings) {
-  std::vector<std::string> arguments = {"--model", model_path};
-  for (std::string& argument : placement_arguments(settings)) {
-    arguments.push_back(std::move(argument));
-  }
-  arguments.insert(arguments.end(), {"--fit", "off", "--fit-print", "on", "--offline"});
-  return arguments;
-}
 
 Result<DryRun> parse_dry_run(std::string_view output) {
   DryRun run;

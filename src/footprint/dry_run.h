@@ -1,4 +1,4 @@
-// DryRun: what `llama-fit-params` says a placement needs, and the arguments to ask it.
+// DryRun: what `llama-fit-params` says that a placement needs.
 #pragma once
 
 #include <string>
@@ -7,7 +7,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "footprint/server_settings.h"
 
 namespace tonnage {
 
@@ -30,17 +29,6 @@ struct DryRun {
 
   friend bool operator==(const DryRun&, const DryRun&) = default;
 };
-
-// Arguments of the dry run, without the program's name. It reads the file's header only: on a file
-// of 3.3 GB it took 10 ms and 15 MiB (wall clock and maximum resident set of /usr/bin/time), in
-// every load mode. Set GGML_NO_BACKTRACE=1 in its environment: a model that does not load makes it
-// abort, and it would start a debugger to print a back-trace first.
-std::vector<std::string> dry_run_arguments(const std::string& model_path,
-                                           const ServerSettings& settings);
-
-// The placement's arguments that a dry run and a server share: context, slots, batches, cache
-// types, devices.
-std::vector<std::string> placement_arguments(const ServerSettings& settings);
 
 // `output` is the program's standard output. Lines that are no rows are skipped; a row without
 // sense, or no row for the host, is an error.

@@ -6,10 +6,7 @@
 namespace tonnage {
 namespace {
 
-using testing::Contains;
 using testing::ElementsAre;
-using testing::IsSupersetOf;
-using testing::Not;
 
 TEST(DryRun, ReadsTheHostAlone) {
   const auto run = parse_dry_run("Host 3144 6 48 \n");
@@ -48,23 +45,6 @@ TEST(DryRun, RefusesAnAnswerWithoutSense) {
   for (int i = 0; i < 100; ++i)
     many += "X" + std::to_string(i) + " 1 1 1\n";
   EXPECT_EQ(why(many + "Host 1 1 1\n"), "more than 64 devices");
-}
-
-TEST(DryRun, AsksForTheWholeContextOfAllSlots) {
-  const ServerSettings settings{.placement = {.context = 2048, .slots = 4}};
-  EXPECT_THAT(
-      dry_run_arguments("/m/a.gguf", settings),
-      ElementsAre("--model", "/m/a.gguf", "--ctx-size", "8192", "--parallel", "4", "--batch-size",
-                  "512", "--ubatch-size", "512", "--cache-type-k", "f16", "--cache-type-v", "f16",
-                  "--device", "none", "--fit", "off", "--fit-print", "on", "--offline"));
-}
-
-TEST(DryRun, AsksForLayersOnADeviceAndForQuantisedCaches) {
-  const ServerSettings settings{
-      .placement = {.gpu_layers = 20, .context = 512, .slots = 1, .kv = KvType::q8_0}};
-  const auto arguments = dry_run_arguments("a.gguf", settings);
-  EXPECT_THAT(arguments, IsSupersetOf({"--gpu-layers", "20", "--flash-attn", "on", "q8_0"}));
-  EXPECT_THAT(arguments, Not(Contains("--device")));
 }
 
 TEST(DryRun, TellsWhyARunFailed) {

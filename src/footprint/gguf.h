@@ -71,9 +71,6 @@ inline constexpr std::size_t kKeptTextMax = 4096;
 // Reads `size` bytes at `offset` into `out`, and says how many came; fewer only at an error.
 using ReadAt = std::function<std::size_t(std::uint64_t offset, char* out, std::size_t size)>;
 
-// Identity of one file as it is now: two stats of an unchanged file are equal. One system call.
-Result<FileId> file_identity(const std::string& path);
-
 // The parser, without a file. `object` names the source in errors, which say the byte offset.
 Result<GgufInfo> parse_gguf(const std::string& object, std::uint64_t file_size,
                             const ReadAt& read_at);
@@ -84,9 +81,5 @@ Result<GgufInfo> read_gguf(const std::string& path);
 // A model of one file, or of several ("x-00001-of-00003.gguf", named by its first): the first
 // file's header, with tensor_bytes, tensor_count, file_size and file covering all of them.
 Result<GgufInfo> read_gguf_model(const std::string& path);
-
-// The files that make up a model, by their names alone: `path` itself, and for a first part the
-// others that its name announces.
-std::vector<std::string> model_files(const std::string& path);
 
 }  // namespace tonnage

@@ -162,15 +162,6 @@ TEST(Gguf, RefusesAbsurdCounts) {
             "it is truncated: a text at byte 45 needs 184");
 }
 
-TEST(Gguf, AFirstPartNamesTheOthers) {
-  EXPECT_EQ(model_files("/m/a.gguf"), std::vector<std::string>{"/m/a.gguf"});
-  EXPECT_EQ(model_files("/m/a-00001-of-00003.gguf"),
-            (std::vector<std::string>{"/m/a-00001-of-00003.gguf", "/m/a-00002-of-00003.gguf",
-                                      "/m/a-00003-of-00003.gguf"}));
-  EXPECT_EQ(model_files("/m/a-00001-of-99999.gguf").size(), 1U);
-  EXPECT_EQ(model_files("/m/a-00001-of-3.gguf").size(), 1U);
-}
-
 TEST(Gguf, WeightsAreCountedByLayer) {
   GgufWeights weights;
   weights.add("blk.1.attn_q.weight", 10_B);

@@ -24,9 +24,16 @@ Bytes host_anon_analytic(const GgufInfo& model, const ServerSettings& settings);
 Bytes process_overhead(const GgufInfo& model, const ServerSettings& settings);
 
 // The compute buffer in the host. The dry run assumes an output row for each token of a
-// micro-batch where the server computes one per slot; with a vocabulary of 128,000 tokens that is
-// 250 MiB too much. For plain dense models, whose graph is known here, this is taken back.
+// micro-batch where the server computes a few per slot; with a vocabulary of 262,000 tokens that is
+// 512 MiB too much. For plain dense models, whose graph is known here, this is taken back.
 Bytes host_compute(const GgufInfo& model, const DryRunRow& host, const ServerSettings& settings);
+
+// What a draft adds beside its cache and compute buffer: vocabulary and book-keeping.
+Bytes companion_overhead(const GgufInfo& model, const ServerSettings& settings);
+
+// What a projector takes: its weights, which are copied and not mapped, and the buffers of its
+// largest picture.
+Bytes projector_bytes(const GgufInfo& projector);
 
 // Weights that the engine rearranges for the processor (Q4_0, Q4_K, IQ4_NL and others, unless it
 // is started with --no-repack) are copied into anonymous memory, and no row of the dry run has

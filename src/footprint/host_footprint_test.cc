@@ -98,6 +98,42 @@ TEST(HostFootprint, TakesTheDryRunsWordForGraphsThatAreNotKnownHere) {
   EXPECT_EQ(host_compute(model, host, at(1024, 2)), 252_MiB);
 }
 
+TEST(HostFootprint, OutputsAreCountedBySlotsAndNotByTheMicroBatch) {
+  // Gemma 3 270M: 262,144 entries, of which the dry run reserves 512 rows, 514 MiB.
+  GgufInfo model = decoder(640, 2048, 18);
+  for (const char* key : {"embedding_length", "feed_forward_length", "block_count"})
+    model.keys["gemma3." + std::string(key)] = model.keys["llama." + std::string(key)];
+  model.keys["general.architecture"] = std::string("gemma3");
+  model.keys["gemma3.attention.head_count"] = std::uint64_t{4};
+  model.keys["gemma3.attention.key_length"] = std::uint64_t{256};
+  model.keys["gemma3.attention.sliding_window"] = std::uint64_t{512};
+  model.keys["tokenizer.ggml.tokens"] = GgufArray{262144};
+  const DryRunRow host{"Host", 222_MiB, 54_MiB, 514_MiB};
+  const Bytes two_slots = host_compute(model, host, at(4096, 2));
+  EXPECT_LT(two_slots, 48_MiB);
+  ServerSettings drafted = at(4096, 2);
+  drafted.outputs_per_slot = 4;
+  EXPECT_EQ(host_compute(model, host, drafted) - two_slots, 6_MiB);
+  ServerSettings scores = at(4096, 2);
+  scores.flash_attention = false;
+  EXPECT_EQ(host_compute(model, host, scores), 515_MiB);
+}
+
+TEST(HostFootprint, AProjectorTakesItsWeightsAndTheBuffersOfAPicture) {
+  GgufInfo projector;
+  projector.tensor_bytes = 100_MiB;
+  projector.keys["clip.vision.embedding_length"] = std::uint64_t{1152};
+  projector.keys["clip.vision.feed_forward_length"] = std::uint64_t{4304};
+  projector.keys["clip.vision.image_size"] = std::uint64_t{896};
+  projector.keys["clip.vision.patch_size"] = std::uint64_t{14};
+  projector.keys["clip.vision.attention.head_count"] = std::uint64_t{16};
+  EXPECT_GT(projector_bytes(projector), 1024_MiB);
+  GgufInfo hostile;
+  hostile.keys["clip.audio.embedding_length"] = ~std::uint64_t{0} >> 1;
+  hostile.keys["clip.audio.image_size"] = ~std::uint64_t{0} >> 1;
+  EXPECT_GT(projector_bytes(hostile), 0_B);
+}
+
 TEST(HostFootprint, WithoutADryRunTakesTheFileAndAFifthAndTheCache) {
   GgufInfo model = decoder(1024, 4096, 10);
   model.file_size = 1000_MiB;
@@ -122,18 +158,6 @@ TEST(HostFootprint, AHostileHeaderDoesNotOverflow) {
   EXPECT_GT(host_anon(model, host_only(1_MiB, 1_MiB, 1_MiB), settings), 0_B);
   model.keys["llama.attention.head_count"] = std::int64_t{-5};
   EXPECT_GT(host_anon_analytic(model, settings), 0_B);
-}
-
-TEST(ServerSettings, AnEncoderTakesItsWholeContextInOnePass) {
-  GgufInfo model;
-  model.keys["general.architecture"] = std::string("bert");
-  const Placement placement{.context = 2048, .slots = 2};
-  const ServerSettings settings = server_settings(model, placement, 64_MiB);
-  EXPECT_EQ(settings.batch, 2048);
-  EXPECT_EQ(settings.micro_batch, 2048);
-  EXPECT_EQ(settings.cache_ram, 0_B);
-  EXPECT_EQ(server_settings(decoder(64, 64, 1), placement, 64_MiB).micro_batch, 512);
-  EXPECT_EQ(server_settings(decoder(64, 64, 1), placement, 64_MiB).cache_ram, 64_MiB);
 }
 
 }  // namespace

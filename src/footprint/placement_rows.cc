@@ -61,7 +61,71 @@ DryRun interpolate(const GgufInfo& model, const ProfiledPlacement& low,
   return run;
 }
 
-PlacementRow host_row(const GgufInfo& model, const ProfiledPlacement& profiled) {
+// A draft computes one row per slot, and its cache is f16 unless its dry run says something else.
+ServerSettings draft_settings(const ServerSettings& settings) {
+  ServerSettings own = settings;
+  own.outputs_per_slot = 1;
+  own.cache_ram = Bytes(0);
+  own.placement.kv = KvType::f16;
+  return own;
+}
+
+// In the host, beside the draft's mapped file.
+Bytes draft_in_host(const GgufInfo& draft, const ProfiledPlacement& profiled) {
+  const ServerSettings settings = draft_settings(profiled.settings);
+  const auto& run = profiled.draft_dry_run;
+  if (!run)
+    return permille_of(draft.file_size, 200) + key_value_cache(draft, settings) +
+           companion_overhead(draft, settings);
+  return repacked_weights(draft, *run) + run->host.context + kDryRunRounding +
+         host_compute(draft, run->host, settings) + companion_overhead(draft, settings);
+}
+
+void add_companions(PlacementRow& row, const GgufInfo& model, const Companions& companions,
+                    const ProfiledPlacement& profiled) {
+  row.host_anon += companions.projectors + companions.adapters;
+  if (!companions.draft)
+    return;
+  const GgufInfo& draft = *companions.draft;
+  if (draft.file != model.file)
+    row.weights[1] = {draft.file, draft.file_size};
+  row.host_anon += draft_in_host(draft, profiled);
+  if (!profiled.draft_dry_run)
+    row.source = FootprintSource::analytic;
+}
+
+// All layers of the draft are on the devices of its model.
+void add_companions(PlacementRow& row, const Companions& companions,
+                    const ProfiledPlacement& profiled, const DeviceSpace& space) {
+  const auto count = static_cast<std::int64_t>(row.device_bytes.size());
+  row.device_bytes.front() += companions.projectors;
+  for (Bytes& bytes : row.device_bytes)
+    bytes += Bytes((companions.adapters.count + count - 1) / count);
+  if (!companions.draft)
+    return;
+  const GgufInfo& draft = *companions.draft;
+  ServerSettings settings = draft_settings(profiled.settings);
+  settings.placement.gpu_layers = offload_layers(draft);
+  const auto& run = profiled.draft_dry_run;
+  if (run && run->devices.size() == row.device_bytes.size()) {
+    for (std::size_t i = 0; i < row.device_bytes.size(); ++i) {
+      const DryRunRow& device = run->devices[i];
+      row.device_bytes[i] +=
+          device.weights + device.context + device.compute + Bytes(3 * kDryRunRounding.count);
+    }
+    row.host_anon += draft_in_host(draft, profiled) + run->host.weights + kDryRunRounding;
+    return;
+  }
+  const auto shares = std::span(space.capacities).first(profiled.devices);
+  const std::vector<Bytes> bytes = device_bytes_analytic(draft, settings, shares);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    row.device_bytes[i] += bytes[i];
+  row.host_anon += host_bytes_analytic(draft, settings);
+  row.source = FootprintSource::analytic;
+}
+
+PlacementRow host_row(const GgufInfo& model, const ProfiledPlacement& profiled,
+                      const Companions& companions) {
   PlacementRow row;
   row.weights[0] = {model.file, model.file_size};
   if (profiled.dry_run) {
@@ -70,11 +134,12 @@ PlacementRow host_row(const GgufInfo& model, const ProfiledPlacement& profiled) 
   } else {
     row.host_anon = host_anon_analytic(model, profiled.settings);
   }
+  add_companions(row, model, companions, profiled);
   return row;
 }
 
 PlacementRow device_row(const GgufInfo& model, const ProfiledPlacement& profiled,
-                        const DeviceSpace& space) {
+                        const DeviceSpace& space, const Companions& companions) {
   PlacementRow row;
   if (profiled.dry_run && profiled.dry_run->devices.size() == profiled.devices) {
     const DryRun& run = *profiled.dry_run;
@@ -86,6 +151,7 @@ PlacementRow device_row(const GgufInfo& model, const ProfiledPlacement& profiled
       row.device_bytes.push_back(device.weights + device.context + device.compute +
                                  Bytes(3 * kDryRunRounding.count) + space.context);
     }
+    add_companions(row, companions, profiled, space);
     return row;
   }
   row.host_anon = host_bytes_analytic(model, profiled.settings) + kDriverInHost;
@@ -93,6 +159,7 @@ PlacementRow device_row(const GgufInfo& model, const ProfiledPlacement& profiled
   row.device_bytes = device_bytes_analytic(model, profiled.settings, shares);
   for (Bytes& bytes : row.device_bytes)
     bytes += space.context;
+  add_companions(row, companions, profiled, space);
   return row;
 }
 
@@ -135,14 +202,16 @@ void derive_dry_runs(const GgufInfo& model, std::span<ProfiledPlacement> placeme
       const bool less = other.settings.placement.gpu_layers < derived.settings.placement.gpu_layers;
       (less ? low : high) = &other;
     }
-    if (low != nullptr && high != nullptr)
-      derived.dry_run = interpolate(model, *low, *high, derived.settings.placement.gpu_layers);
+    if (low == nullptr || high == nullptr)
+      continue;
+    derived.dry_run = interpolate(model, *low, *high, derived.settings.placement.gpu_layers);
+    derived.draft_dry_run = low->draft_dry_run;  // all of it is there however many layers are
   }
 }
 
 std::vector<PlacementRow> profile_rows(const GgufInfo& model,
                                        std::span<const ProfiledPlacement> placements,
-                                       const DeviceSpace& space) {
+                                       const DeviceSpace& space, const Companions& companions) {
   TONNAGE_CHECK(!placements.empty() && placements.size() <= kPlacementRowsMax,
                 "one event brings a bounded ladder");
   const auto speed = [&model](const ProfiledPlacement& profiled) {
@@ -153,8 +222,8 @@ std::vector<PlacementRow> profile_rows(const GgufInfo& model,
   const std::int64_t best = std::max<std::int64_t>(1, speed(placements.front()));
   std::vector<PlacementRow> rows;
   for (const ProfiledPlacement& profiled : placements) {
-    PlacementRow row =
-        profiled.devices == 0 ? host_row(model, profiled) : device_row(model, profiled, space);
+    PlacementRow row = profiled.devices == 0 ? host_row(model, profiled, companions)
+                                             : device_row(model, profiled, space, companions);
     row.placement = profiled.settings.placement;
     row.speed_permille = static_cast<std::int32_t>(1000 * speed(profiled) / best);
     rows.push_back(std::move(row));

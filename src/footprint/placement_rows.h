@@ -31,11 +31,21 @@ struct DeviceSpace {
 inline constexpr Bytes kCudaContext = 450_MiB;
 inline constexpr Bytes kOtherContext = 100_MiB;
 
+// Files beside the model that take memory.
+struct Companions {
+  std::optional<GgufInfo> draft;
+  Bytes projectors;  // with their buffers
+  Bytes adapters;    // and control vectors, copied into memory
+
+  bool none() const { return !draft && projectors == Bytes(0) && adapters == Bytes(0); }
+};
+
 struct ProfiledPlacement {
   ServerSettings settings;
   std::size_t devices = 0;  // how many its layers are split over
   bool derived = false;     // worked out from its neighbours' dry runs instead of by its own
   std::optional<DryRun> dry_run;
+  std::optional<DryRun> draft_dry_run;
 };
 
 // The ladder of one configured placement, best first. With devices: all layers on one of them, then
@@ -52,11 +62,14 @@ void derive_dry_runs(const GgufInfo& model, std::span<ProfiledPlacement> placeme
 
 // One row per placement, in the given order. How a server's memory in the host is charged:
 //  - without devices, weights are mapped and charged as a file, at full size, once for all servers;
+//    A draft's file is a second one;
 //  - with devices, what is not on them is charged to the server as its own: the part of the
 //    weights that the processor computes with, nothing of the file beside it. The file was read
 //    through the page cache, which the kernel takes back when it has to.
+// A draft is where its model is, with all its layers. Projectors go to the first device, adapters
+// to all, as the layers that they change do.
 std::vector<PlacementRow> profile_rows(const GgufInfo& model,
                                        std::span<const ProfiledPlacement> placements,
-                                       const DeviceSpace& space);
+                                       const DeviceSpace& space, const Companions& companions = {});
 
 }  // namespace tonnage

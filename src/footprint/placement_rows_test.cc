@@ -99,6 +99,45 @@ TEST(PlacementRows, OnTheProcessorTheFileIsMapped) {
   EXPECT_EQ(rows[0].speed_permille, 1000);
 }
 
+TEST(PlacementRows, ADraftIsASecondFileWithACacheOfItsOwn) {
+  const GgufInfo model = model_of(36);
+  Companions companions{.draft = model_of(4), .projectors = 50_MiB, .adapters = 10_MiB};
+  companions.draft->file = FileId(8);
+  auto placements = placements_of(model, settings_of(), {}, {});
+  placements[0].dry_run = run_of({}, {"Host", 410_MiB, 40_MiB, 8_MiB});
+  const Bytes alone = profile_rows(model, placements, {})[0].host_anon;
+  placements[0].draft_dry_run = run_of({}, {"Host", 90_MiB, 12_MiB, 6_MiB});
+  auto row = profile_rows(model, placements, {}, companions)[0];
+  EXPECT_EQ(row.source, FootprintSource::dry_run);
+  EXPECT_EQ(row.weights[1], (WeightFile{FileId(8), companions.draft->file_size}));
+  EXPECT_GE(row.host_anon - alone, 60_MiB + 12_MiB + 6_MiB);
+  EXPECT_LE(row.host_anon - alone, 60_MiB + 12_MiB + 6_MiB + 10_MiB);
+  companions.draft->file = model.file;
+  EXPECT_EQ(profile_rows(model, placements, {}, companions)[0].weights[1].size, 0_B)
+      << "one file is mapped once";
+  placements[0].draft_dry_run.reset();
+  row = profile_rows(model, placements, {}, companions)[0];
+  EXPECT_EQ(row.source, FootprintSource::analytic) << "the margin covers what was not dry-run";
+}
+
+TEST(PlacementRows, CompanionsGoToTheDevicesOfTheirModel) {
+  const GgufInfo model = model_of(36);
+  const Companions companions{.draft = model_of(4), .projectors = 50_MiB, .adapters = 10_MiB};
+  auto placements = placements_of(model, settings_of(), kTwoCards, 37);
+  ASSERT_EQ(placements[1].devices, 2U);
+  const DryRun run = run_of({{"CUDA0", 300_MiB, 40_MiB, 60_MiB}, {"CUDA1", 80_MiB, 8_MiB, 60_MiB}},
+                            {"Host", 30_MiB, 0_MiB, 8_MiB});
+  placements[1].dry_run = run;
+  const auto alone = profile_rows(model, placements, kTwoCards)[1];
+  placements[1].draft_dry_run =
+      run_of({{"CUDA0", 50_MiB, 4_MiB, 6_MiB}, {"CUDA1", 40_MiB, 2_MiB, 6_MiB}},
+             {"Host", 30_MiB, 0_MiB, 2_MiB});
+  const auto row = profile_rows(model, placements, kTwoCards, companions)[1];
+  EXPECT_EQ(row.device_bytes[0] - alone.device_bytes[0], 60_MiB + 3_MiB + 50_MiB + 5_MiB);
+  EXPECT_EQ(row.device_bytes[1] - alone.device_bytes[1], 48_MiB + 3_MiB + 5_MiB);
+  EXPECT_GT(row.host_anon, alone.host_anon + 30_MiB);
+}
+
 TEST(PlacementRows, BetweenTwoDryRunsAPlacementIsInterpolatedByItsLayers) {
   GgufInfo model = model_of(36);
   auto placements = placements_of(model, settings_of(), kOneCard, {});

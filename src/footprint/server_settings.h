@@ -3,12 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "base/bytes.h"
 #include "core/types.h"
-#include "footprint/gguf.h"
 
 namespace tonnage {
 
@@ -21,8 +18,9 @@ struct ServerSettings {
   std::int32_t batch = 512;        // tokens in one decode, over all slots
   std::int32_t micro_batch = 512;  // tokens in one pass; the compute buffer grows with it
   Bytes cache_ram;                 // limit of the server's own prompt cache; whole MiB, 0 is off
-  // Which GPUs, how many layers there, and how they are split, as the engine's adapter says it.
-  std::vector<std::string> gpu_arguments;
+  // Rows of the output that one step computes for a slot: one, and one for each proposed token.
+  std::int32_t outputs_per_slot = 1;
+  bool flash_attention = true;  // without it each head has a matrix of scores
 
   // Tokens of all slots together: what the server's --ctx-size means.
   std::int64_t total_context() const {
@@ -31,8 +29,5 @@ struct ServerSettings {
 
   friend bool operator==(const ServerSettings&, const ServerSettings&) = default;
 };
-
-// An encoder must take a whole text in one pass, so its micro-batch is its context.
-ServerSettings server_settings(const GgufInfo& model, const Placement& placement, Bytes cache_ram);
 
 }  // namespace tonnage
