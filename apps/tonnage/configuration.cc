@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "daemon/model_plan.h"
 #include "engine/llama_flags.h"
-#include "footprint/gguf.h"
 #include "net/resolve.h"
 
 namespace tonnage {
@@ -133,7 +133,8 @@ CommandResult<Config> load_configuration(const ConfigurationFlags& given,
     auto found = models_from_folder(flags->models);
     if (!found)
       return std::unexpected(usage(found.error().text()));
-    inputs.found_models = std::move(*found);
+    inputs.found_models = std::move(found->models);
+    inputs.found_notes = std::move(found->notes);
   }
   const fs::path file = config_file(*flags, process);
   if (file.empty() && inputs.found_models.empty()) {
@@ -153,12 +154,21 @@ CommandResult<Config> load_configuration(const ConfigurationFlags& given,
 std::vector<std::string> governed_args(const Config& config) {
   std::vector<std::string> errors;
   for (std::size_t i = 0; i < config.models.size(); ++i) {
-    for (const std::string& arg : config.models[i].args) {
-      const auto why = governed_flag(arg);
-      if (!why)
-        continue;
-      errors.push_back("models." + config.policy.models[i].id + ".args: '" + arg +
-                       "' cannot be passed: " + *why);
+    const ModelConfig& model = config.models[i];
+    const std::string id = "models." + config.policy.models[i].id;
+    const LlamaArgs args = read_llama_args(model.args);
+    for (const std::string& problem : args.problems)
+      errors.push_back(id + ".args: " + problem);
+    for (const NamedFile& file : args.files) {
+      if ((file.role == FileRole::draft && !model.draft.empty()) ||
+          (file.role == FileRole::projector && !model.mmproj.empty())) {
+        errors.push_back(id + ".args: the " + std::string(to_text(file.role)) +
+                         " is named by a key as well; leave one of them out");
+      }
+    }
+    for (const auto& [name, value] : model.env) {
+      if (const auto why = governed_variable(name))
+        errors.push_back(id + ".env: '" + name + "' cannot be set: " + *why);
     }
   }
   return errors;
@@ -176,10 +186,14 @@ std::vector<std::string> start_errors(const Config& config) {
 std::vector<std::string> unusable_models(const Config& config) {
   std::vector<std::string> problems;
   for (std::size_t i = 0; i < config.models.size(); ++i) {
-    const auto info = read_gguf_model(config.models[i].gguf.string());
-    if (info)
-      continue;
-    problems.push_back("models." + config.policy.models[i].id + ": " + info.error().text());
+    const std::string id = "models." + config.policy.models[i].id + ": ";
+    const LlamaModel model = llama_model(config, ModelId(static_cast<std::uint32_t>(i)));
+    const auto facts = read_model_facts(model);
+    if (!facts) {
+      problems.push_back(id + facts.error().text());
+    } else if (auto note = context_note(config.models[i], model, *facts); !note.empty()) {
+      problems.push_back(id + note);
+    }
   }
   return problems;
 }

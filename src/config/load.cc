@@ -167,6 +167,8 @@ class Parsing {
     }
     for (const FoundModel& found : inputs_.found_models)
       models.add_found(found);
+    config_.warnings.insert(config_.warnings.end(), inputs_.found_notes.begin(),
+                            inputs_.found_notes.end());
     models.finish(config_);
     names_ = models.names();
     if (config_.models.empty() && readable && problems_.empty()) {

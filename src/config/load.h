@@ -32,6 +32,10 @@ struct FoundModel {
   std::string id;
   std::filesystem::path gguf;
 };
+struct FoundModels {
+  std::vector<FoundModel> models;
+  std::vector<std::string> notes;  // names that were changed, files that are no models
+};
 
 // All that a configuration is made of. Later sources win: defaults, file, environment, flags.
 struct ConfigInputs {
@@ -42,6 +46,7 @@ struct ConfigInputs {
   Environment environment;               // names that are not tonnage's are ignored
   std::vector<FlagValue> flags;
   std::vector<FoundModel> found_models;  // after those of the file
+  std::vector<std::string> found_notes;  // become warnings
   std::uint32_t uid = 0;                 // of this user, for the default runtime folder
 };
 
@@ -56,9 +61,10 @@ ConfigInputs inputs_of_process();
 
 // Every *.gguf in `folder` and its direct sub-folders, sorted by path; the id is the file's stem.
 // Projectors (mmproj*) and the later parts of split models are no models of their own. Two files
-// with one stem get the sub-folder's name in front: "folder/stem".
-std::expected<std::vector<FoundModel>, Problems> models_from_folder(
-    const std::filesystem::path& folder);
+// with one stem get the sub-folder's name in front: "folder/stem". Characters that no id may have
+// become '-'; ids that are taken or reserved get a number behind them. What cannot be read is left
+// out and said.
+std::expected<FoundModels, Problems> models_from_folder(const std::filesystem::path& folder);
 
 // Where a configuration is looked for when none is named: $TONNAGE_CONFIG, else
 // $XDG_CONFIG_HOME/tonnage/tonnage.yaml, else ~/.config/tonnage/tonnage.yaml. Empty without a home.

@@ -1,7 +1,10 @@
 // models_from_folder: the models of a folder that no configuration describes.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <set>
 #include <string_view>
 
 #include "config/load.h"
@@ -41,15 +44,70 @@ std::string stem_of(const fs::path& path) {
   return stem;
 }
 
+// Why a file with the name of a model is none; empty where it is one.
+std::string unusable(const fs::directory_entry& entry) {
+  std::error_code error;
+  const fs::file_status status = entry.status(error);
+  if (entry.is_symlink(error) && !fs::exists(status))
+    return "it is a link to a file that does not exist";
+  if (fs::is_directory(status))
+    return "it is a directory";
+  if (!fs::is_regular_file(status))
+    return "it is not a regular file";
+  if (::access(entry.path().c_str(), R_OK) != 0)
+    return "it cannot be read; check its permissions";
+  return {};
+}
+
+// `id`, or the first one with a number behind it that is not taken.
+std::string free_id(const std::string& id, const std::set<std::string>& taken) {
+  if (!taken.contains(id))
+    return id;
+  for (int number = 2;; ++number) {
+    std::string numbered = id + "-" + std::to_string(number);
+    if (!taken.contains(numbered))
+      return numbered;
+  }
+}
+
 std::unexpected<Problems> wrong(const fs::path& folder, std::string text) {
   Problems problems;
   problems.add({folder.string()}, std::move(text));
   return std::unexpected(std::move(problems));
 }
 
+// Ids for files, in their order. Names that may be ids keep them, whoever else would like them.
+void name_models(const std::vector<fs::path>& files, const fs::path& root, FoundModels& found) {
+  std::map<std::string, int> stems;
+  for (const fs::path& file : files)
+    ++stems[stem_of(file)];
+  std::vector<std::string> names;
+  std::set<std::string> taken;
+  for (const fs::path& file : files) {
+    std::string name = stem_of(file);
+    const fs::path parent = file.parent_path();
+    if (stems[name] > 1 && parent != root)
+      name = parent.filename().string() + "/" + name;
+    if (wrong_model_name(name).empty())
+      taken.insert(name);
+    names.push_back(std::move(name));
+  }
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (wrong_model_name(names[i]).empty()) {
+      found.models.push_back({names[i], files[i]});
+      continue;
+    }
+    const std::string id = free_id(model_name_of(names[i]), taken);
+    taken.insert(id);
+    found.models.push_back({id, files[i]});
+    found.notes.push_back(files[i].string() + " is served as '" + id +
+                          "': its own name cannot be a model id");
+  }
+}
+
 }  // namespace
 
-std::expected<std::vector<FoundModel>, Problems> models_from_folder(const fs::path& folder) {
+std::expected<FoundModels, Problems> models_from_folder(const fs::path& folder) {
   std::error_code error;
   const fs::path root = fs::absolute(folder, error).lexically_normal();
   if (!fs::is_directory(root, error)) {
@@ -57,6 +115,7 @@ std::expected<std::vector<FoundModel>, Problems> models_from_folder(const fs::pa
                              ? "it is not a folder; --models takes a folder of .gguf files"
                              : "there is no such folder; --models takes a folder of .gguf files");
   }
+  FoundModels found;
   std::vector<fs::path> files;
   fs::recursive_directory_iterator walk(root, fs::directory_options::skip_permission_denied, error);
   if (error)
@@ -64,29 +123,28 @@ std::expected<std::vector<FoundModel>, Problems> models_from_folder(const fs::pa
   for (; walk != fs::recursive_directory_iterator(); walk.increment(error)) {
     if (walk->is_directory(error) && walk.depth() >= 1)
       walk.disable_recursion_pending();
-    if (!walk->is_directory(error) && is_model_file(walk->path()))
+    if (!is_model_file(walk->path()))
+      continue;
+    if (const std::string why = unusable(*walk); why.empty()) {
       files.push_back(walk->path());
+    } else if (found.notes.size() < kModelsMax) {
+      found.notes.push_back(walk->path().string() + " is not served: " + why);
+    }
     if (files.size() > kModelsMax) {
       return wrong(folder, "more than " + std::to_string(kModelsMax) + " models");
     }
   }
   if (files.empty()) {
-    return wrong(folder,
-                 "no .gguf file in it or its sub-folders; put models there, or try "
-                 "'tonnage serve --demo'");
+    std::string text =
+        "no .gguf file in it or its sub-folders; put models there, or try "
+        "'tonnage serve --demo'";
+    for (const std::string& note : found.notes)
+      text += "\n" + note;
+    return wrong(folder, text);
   }
   std::ranges::sort(files);
-  std::map<std::string, int> stems;
-  for (const fs::path& file : files)
-    ++stems[stem_of(file)];
-  std::vector<FoundModel> found;
-  for (const fs::path& file : files) {
-    std::string id = stem_of(file);
-    const fs::path parent = file.parent_path();
-    if (stems[id] > 1 && parent != root)
-      id = parent.filename().string() + "/" + id;
-    found.push_back({std::move(id), file});
-  }
+  std::ranges::sort(found.notes);
+  name_models(files, root, found);
   return found;
 }
 

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -29,7 +31,7 @@ class ModelFolder : public testing::Test {
     const auto found = models_from_folder(root_);
     if (!found)
       return {found.error().text()};
-    for (const FoundModel& model : *found)
+    for (const FoundModel& model : found->models)
       out.push_back(model.id);
     return out;
   }
@@ -49,7 +51,7 @@ TEST_F(ModelFolder, EveryModelIsFoundOnceInOrder) {
   file("sub/deeper/d.gguf");
   EXPECT_EQ(ids(), (std::vector<std::string>{"a", "b", "big", "c"}));
   const auto found = models_from_folder(root_);
-  EXPECT_EQ(found->at(2).gguf, root_ / "big-00001-of-00003.gguf");
+  EXPECT_EQ(found->models.at(2).gguf, root_ / "big-00001-of-00003.gguf");
 }
 
 TEST_F(ModelFolder, OneStemInTwoFoldersIsToldApart) {
@@ -57,6 +59,43 @@ TEST_F(ModelFolder, OneStemInTwoFoldersIsToldApart) {
   file("q4/x.gguf");
   file("q8/x.gguf");
   EXPECT_EQ(ids(), (std::vector<std::string>{"q4/x", "q8/x", "x"}));
+}
+
+TEST_F(ModelFolder, EveryNameGetsAnIdThatWorks) {
+  file("model (1).gguf");
+  file("model-1.gguf");
+  file("resident.gguf");
+  file("\xe6\xa8\xa1\xe5\x9e\x8b.gguf");
+  file("(((.gguf");
+  const auto found = models_from_folder(root_);
+  ASSERT_TRUE(found);
+  const auto names = ids();
+  ASSERT_EQ(names.size(), 5U);
+  EXPECT_TRUE(std::ranges::count(names, "model-1") == 1 && names[1] == "model-1-2") << names[1];
+  EXPECT_EQ(std::ranges::count(names, "resident-model"), 1);
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), 5U);
+  EXPECT_EQ(found->notes.size(), 4U);
+  ConfigInputs inputs;
+  inputs.found_models = found->models;
+  inputs.found_notes = found->notes;
+  const auto config = parse_config(inputs);
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->warnings.size(), 4U);
+  EXPECT_EQ(ids(), names) << "the same at each start";
+}
+
+TEST_F(ModelFolder, WhatIsNoModelIsSaidAndNotServed) {
+  file("a.gguf");
+  fs::create_symlink("nowhere", root_ / "broken.gguf");
+  fs::create_directory(root_ / "folder.gguf");
+  const auto found = models_from_folder(root_);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(ids(), std::vector<std::string>{"a"});
+  ASSERT_EQ(found->notes.size(), 2U);
+  EXPECT_NE(found->notes[0].find("broken.gguf is not served: it is a link to a file that does not"),
+            std::string::npos);
+  EXPECT_NE(found->notes[1].find("folder.gguf is not served: it is a directory"),
+            std::string::npos);
 }
 
 TEST_F(ModelFolder, NothingFoundSaysWhatToDo) {

@@ -38,6 +38,36 @@ std::string wrong_model_name(std::string_view name) {
   return {};
 }
 
+// Each run of other characters becomes one '-'. A name of nothing else gets a number that follows
+// from it, so that it is the same at each start.
+std::string model_name_of(std::string_view name) {
+  if (wrong_model_name(name).empty())
+    return std::string(name);
+  std::string id;
+  for (const char c : name) {
+    if (kNameCharacters.find(c) != std::string_view::npos) {
+      id += c;
+      continue;
+    }
+    id.resize(id.find_last_not_of(' ') + 1);
+    if (!id.empty() && id.back() != '-')
+      id += '-';
+  }
+  const std::size_t first = id.find_first_not_of(" -");
+  const std::size_t last = id.find_last_not_of(" -");
+  id = first == std::string::npos ? std::string() : id.substr(first, last - first + 1);
+  std::uint32_t number = 2166136261U;
+  for (const char c : name)
+    number = (number ^ static_cast<unsigned char>(c)) * 16777619U;
+  if (id.size() > kModelNameBytesMax)
+    id = id.substr(0, kModelNameBytesMax - 12) + "-" + std::to_string(number);
+  if (id.find_first_not_of("./ -_+:@") == std::string::npos)
+    id = "model-" + std::to_string(number);
+  if (std::ranges::find(kReserved, id) != std::end(kReserved))
+    id += "-model";
+  return id;
+}
+
 void ModelsReader::read_file(const NestedNode& models) {
   Problems& problems = reader_.problems();
   if (models.node->kind != Node::Kind::map) {

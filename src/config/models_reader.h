@@ -16,6 +16,9 @@ namespace tonnage {
 inline constexpr std::size_t kModelsMax = 4'096;
 inline constexpr std::size_t kModelNameBytesMax = 200;
 
+// An id for a file with this name: as it is where it may be one.
+std::string model_name_of(std::string_view name);
+
 // What is wrong with an id or alias, as the end of a sentence; empty when nothing is.
 std::string wrong_model_name(std::string_view name);
 

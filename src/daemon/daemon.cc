@@ -203,12 +203,12 @@ class Daemon final : public ActionSink {
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
     control_.count_connections([this] { return server_.stats().connections_open; });
     server_.set_error_body(Door::protocol_error);
+    engines_.on_socket_gone([this](const std::filesystem::path& socket) {
+      server_.drop_upstream(net::unix_address(socket.string()));
+    });
     engines_.on_files_mended([this](ModelId model) {
       spdlog::info("{}: its files changed; it is tried again", directory_.id(model));
       loop_.post(PolicyChanged{config_.policy, {model}});
-    });
-    engines_.on_socket_gone([this](const std::filesystem::path& socket) {
-      server_.drop_upstream(net::unix_address(socket.string()));
     });
   }
 

@@ -50,12 +50,14 @@ TEST(LlamaArguments, ServerAndDryRunAgree) {
       "q8_0"};
   const Placement placement{.gpu_layers = 20, .context = 3000, .slots = 2, .kv = KvType::q8_0};
   const std::vector<std::string> ids = {"GPU-a"};
-  const VisibleGpus gpus = visible_gpus(GpuChoice::by_uuid, ids, {});
+  const std::vector<Bytes> shares = {24_GiB};
+  const VisibleGpus gpus = visible_gpus(GpuChoice::by_uuid, ids, shares);
   const auto server = llama_server_arguments(model, placement, gpus, "/run/s.sock");
   const auto dry_run = llama_dry_run_arguments(model, placement, gpus);
   for (const char* flag : {"--ctx-size", "--parallel", "--batch-size", "--ubatch-size",
                            "--cache-type-k", "--cache-type-v", "--flash-attn", "--gpu-layers"})
     EXPECT_EQ(value_of(server, flag), value_of(dry_run, flag)) << flag;
+  EXPECT_EQ(value_of(server, "--gpu-layers"), "20");
   EXPECT_THAT(dry_run, IsSupersetOf({"--swa-full", "-ot", "exps=CPU", "-nkvo", "--rope-scaling",
                                      "yarn", "--no-repack", "--n-cpu-moe", "7"}));
   EXPECT_THAT(dry_run, Not(Contains("--temp")));
