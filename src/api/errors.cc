@@ -60,6 +60,10 @@ std::string shortened(std::string_view text) {
 
 }  // namespace
 
+Dialect dialect_of(std::string_view path) {
+  return path.starts_with("/v1/messages") ? Dialect::anthropic : Dialect::openai;
+}
+
 std::string_view error_type(int status, Dialect dialect) {
   const bool openai = dialect == Dialect::openai;
   switch (status) {
@@ -75,6 +79,8 @@ std::string_view error_type(int status, Dialect dialect) {
       return "rate_limit_error";
     case 503:
       return openai ? "service_unavailable" : "overloaded_error";
+    case 504:
+      return openai ? "server_error" : "timeout_error";
     default:
       if (status < 500)
         return "invalid_request_error";
@@ -82,21 +88,67 @@ std::string_view error_type(int status, Dialect dialect) {
   }
 }
 
+void set_context_overflow(ApiError& error, const ContextOverflow& overflow) {
+  error.status = 400;
+  error.type = kContextOverflowType;
+  error.code = kContextOverflowCode;
+  error.overflow = overflow;
+}
+
+std::optional<std::int64_t> retry_after_s(const ApiError& error) {
+  if (error.retry_after_s)
+    return error.retry_after_s;
+  return error.status == 429 || error.status == 503 ? std::optional<std::int64_t>(1) : std::nullopt;
+}
+
 namespace {
 
+// Anthropic's words for a prompt that is too long, by which its clients know that they have to
+// shorten the conversation; the engine's own follow.
+std::string message_of(const ApiError& error, Dialect dialect) {
+  const auto& overflow = error.overflow;
+  if (dialect != Dialect::anthropic || !overflow || overflow->prompt_tokens <= 0 ||
+      overflow->context <= 0) {
+    return error.message;
+  }
+  return "prompt is too long: " + std::to_string(overflow->prompt_tokens) + " tokens > " +
+         std::to_string(overflow->context) + " maximum: " + error.message;
+}
+
+void add_numbers(const ApiError& error, Json& inner) {
+  if (error.overflow && error.overflow->prompt_tokens > 0)
+    inner["n_prompt_tokens"] = error.overflow->prompt_tokens;
+  if (error.overflow && error.overflow->context > 0)
+    inner["n_ctx"] = error.overflow->context;
+  const Json fields = Json::parse(error.fields_json, nullptr, false);
+  if (fields.is_object())
+    inner.update(fields);
+  if (const auto seconds = retry_after_s(error))
+    inner["retry_after_s"] = *seconds;
+}
+
 Json error_shape(const ApiError& error, Dialect dialect) {
+  const bool anthropic = dialect == Dialect::anthropic;
   Json inner;
-  inner["message"] = error.message;
-  inner["type"] = error_type(error.status, dialect);
+  inner["message"] = message_of(error, dialect);
+  inner["type"] =
+      error.type.empty() || anthropic ? std::string(error_type(error.status, dialect)) : error.type;
   inner["code"] = error.code;
   inner["param"] = error.param.empty() ? Json(nullptr) : Json(error.param);
+  inner["status"] = error.status;
+  add_numbers(error, inner);
+  if (anthropic) {
+    inner["details"] = {{"error_code", error.code}};
+    if (!error.type.empty())
+      inner["engine_type"] = error.type;
+  }
   if (!error.tonnage_json.empty()) {
     Json more = Json::parse(error.tonnage_json, nullptr, false);
     if (!more.is_discarded())
       inner["tonnage"] = std::move(more);
   }
   Json outer;
-  if (dialect == Dialect::anthropic)
+  if (anthropic)
     outer["type"] = "error";
   outer["error"] = std::move(inner);
   return outer;
@@ -166,15 +218,14 @@ ApiError unknown_model(std::string_view name, std::span<const std::string> known
 }
 
 ApiError unknown_request(std::string_view number) {
-  return {
-      404,
-      "request_not_found",
-      "Nothing is remembered of a request " + shortened(number) +
-          ". Its number is in the x-tonnage-request header of its answer; older ones are in the "
-          "journal: tonnage why --journal.",
-      {},
-      {},
-      {}};
+  return {404,
+          "request_not_found",
+          "No record of request " + shortened(number) +
+              ". The number of a request is in the x-tonnage-request header of its answer. Older "
+              "requests are in the journal: tonnage why --journal.",
+          {},
+          {},
+          {}};
 }
 
 ApiError not_found(std::string_view path) {
@@ -184,17 +235,27 @@ ApiError not_found(std::string_view path) {
 ApiError method_not_allowed(std::string_view method, std::string_view allow) {
   return {405,
           "method_not_allowed",
-          "This path does not take " + shortened(method) + ", but " + std::string(allow) + ".",
+          shortened(method) + " is not allowed; use " + std::string(allow) + ".",
           {},
           {},
           {}};
 }
 
-ApiError body_too_large(std::int64_t limit_bytes) {
+ApiError body_too_large(Bytes limit) {
   return {413,
           "body_too_large",
-          "The request's body is larger than " + tonnage::to_text(Bytes(limit_bytes)) +
-              ", the most this server takes.",
+          "The body of the request is larger than the limit of " + tonnage::to_text(limit) +
+              ". Raise limits.body_max to allow more.",
+          {},
+          {},
+          {}};
+}
+
+ApiError compressed_body(std::string_view encoding) {
+  return {415,
+          "content_encoding_not_supported",
+          "The body of the request is compressed (Content-Encoding: " + shortened(encoding) +
+              "), which is not supported. Send it uncompressed.",
           {},
           {},
           {}};
@@ -203,25 +264,36 @@ ApiError body_too_large(std::int64_t limit_bytes) {
 ApiError too_many_requests(std::string_view key_name, std::int32_t limit) {
   return {429,
           "too_many_requests",
-          "The key '" + std::string(key_name) + "' may have " + std::to_string(limit) +
-              " requests at once, and has.",
+          "Limit of " + std::to_string(limit) + " concurrent requests reached for the key '" +
+              std::string(key_name) + "'. Wait until one of them ends.",
           {},
           1,
           {}};
 }
 
-ApiError upstream_lost(std::string_view model, std::string_view why) {
-  return {502,
-          "server_lost",
-          "The server of model '" + shortened(model) +
-              "' ended before it answered: " + std::string(why) + ".",
+ApiError upstream_lost(std::string_view model, std::string_view why, std::string_view last_words) {
+  std::string message = "The connection to the server of model '" + shortened(model) +
+                        "' was lost: " + std::string(why) + ".";
+  if (!last_words.empty())
+    message += " Its last words: " + shortened(last_words);
+  return {502, "server_lost", std::move(message), {}, {}, {}};
+}
+
+ApiError upstream_timeout(std::string_view model, std::string_view what, Duration limit,
+                          std::string_view key) {
+  return {504,
+          "upstream_timeout",
+          "The server of model '" + shortened(model) + "' " + std::string(what) + " within " +
+              tonnage::to_text(limit) + " (" + std::string(key) +
+              "). Raise this limit if answers may take longer.",
           {},
           {},
           {}};
 }
 
-std::string queue_comment(std::int32_t place, std::string_view waiting_for) {
-  std::string out = ": tonnage queue place " + std::to_string(place);
+std::string queue_comment(std::uint64_t request, std::int32_t place, std::string_view waiting_for) {
+  std::string out =
+      ": tonnage queue place " + std::to_string(place) + ", request " + std::to_string(request);
   if (!waiting_for.empty()) {
     out += ", waiting for ";
     for (const char c : waiting_for)

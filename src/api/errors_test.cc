@@ -12,7 +12,7 @@ TEST(Errors, HaveOpenAisShape) {
   const ApiError error{404, "model_not_found", "no", "model", {}, R"({"a":1})"};
   EXPECT_EQ(error_body(error, Dialect::openai),
             R"({"error":{"message":"no","type":"invalid_request_error","code":"model_not_found",)"
-            R"("param":"model","tonnage":{"a":1}}})");
+            R"("param":"model","status":404,"tonnage":{"a":1}}})");
 }
 
 TEST(Errors, HaveAnthropicsShape) {
@@ -22,6 +22,38 @@ TEST(Errors, HaveAnthropicsShape) {
   EXPECT_EQ(body["error"]["type"], "overloaded_error");
   EXPECT_TRUE(body["error"]["param"].is_null());
   EXPECT_FALSE(body["error"].contains("tonnage"));
+  EXPECT_EQ(body["error"]["details"]["error_code"], "queue_full");
+  EXPECT_EQ(body["error"]["status"], 503);
+  EXPECT_EQ(body["error"]["retry_after_s"], 1);
+}
+
+TEST(Errors, SayWhenAskingAgainMakesSense) {
+  ApiError error{503, "x", "no", {}, 7, {}};
+  EXPECT_EQ(retry_after_s(error), 7);
+  error.retry_after_s.reset();
+  EXPECT_EQ(retry_after_s(error), 1);
+  error.status = 429;
+  EXPECT_EQ(retry_after_s(error), 1);
+  error.status = 400;
+  EXPECT_EQ(retry_after_s(error), std::nullopt);
+}
+
+TEST(Errors, NameTheLimitAndItsKey) {
+  EXPECT_EQ(body_too_large(64_MiB).message,
+            "The body of the request is larger than the limit of 64 MiB. Raise limits.body_max "
+            "to allow more.");
+  EXPECT_EQ(
+      upstream_timeout("m", "did not finish its answer", 3600s, "limits.request_timeout").message,
+      "The server of model 'm' did not finish its answer within 1h "
+      "(limits.request_timeout). Raise this limit if answers may take longer.");
+  EXPECT_EQ(upstream_lost("m", "the server closed the connection", "Segmentation fault").message,
+            "The connection to the server of model 'm' was lost: the server closed the "
+            "connection. Its last words: Segmentation fault");
+  EXPECT_EQ(too_many_requests("app", 2).message,
+            "Limit of 2 concurrent requests reached for the key 'app'. Wait until one of them "
+            "ends.");
+  EXPECT_EQ(method_not_allowed("PUT", "GET").message, "PUT is not allowed; use GET.");
+  EXPECT_EQ(compressed_body("gzip").status, 415);
 }
 
 TEST(Errors, SurviveTextThatIsNotUtf8) {
@@ -39,10 +71,11 @@ TEST(Errors, AreOneEventInAStream) {
 }
 
 TEST(Errors, QueueCommentsStayOneLine) {
-  EXPECT_EQ(queue_comment(3, "qwen"), ": tonnage queue place 3, waiting for qwen\n\n");
-  EXPECT_EQ(queue_comment(1, ""), ": tonnage queue place 1\n\n");
-  EXPECT_EQ(queue_comment(1, "a\n\ndata: x"),
-            ": tonnage queue place 1, waiting for a  data: x\n\n");
+  EXPECT_EQ(queue_comment(17, 3, "qwen"),
+            ": tonnage queue place 3, request 17, waiting for qwen\n\n");
+  EXPECT_EQ(queue_comment(17, 1, ""), ": tonnage queue place 1, request 17\n\n");
+  EXPECT_EQ(queue_comment(17, 1, "a\n\ndata: x"),
+            ": tonnage queue place 1, request 17, waiting for a  data: x\n\n");
 }
 
 TEST(NearMatches, FindWhatWasMeant) {
@@ -120,6 +153,18 @@ TEST(Refusal, NamesTheLargestPlacementThatFits) {
   const json more = json::parse(refusal(decision, 400, policy()).tonnage_json);
   EXPECT_EQ(more["largest_fit"]["need_bytes"], (7_GiB).count);
   EXPECT_EQ(more["largest_fit"]["placement"]["context"], 1024);
+}
+
+TEST(Refusal, OfAContextThatIsTooSmallIsTheErrorThatAgentsKnow) {
+  Decision decision = never_fits();
+  decision.reason = ReasonCode::context_too_small;
+  const json error =
+      json::parse(error_body(refusal(decision, 400, policy(), {9000, 4096}), Dialect::openai));
+  EXPECT_EQ(error["error"]["code"], "context_length_exceeded");
+  EXPECT_EQ(error["error"]["type"], "exceed_context_size_error");
+  EXPECT_EQ(error["error"]["n_prompt_tokens"], 9000);
+  EXPECT_EQ(error["error"]["n_ctx"], 4096);
+  EXPECT_EQ(error["error"]["tonnage"]["reason"], "context_too_small");
 }
 
 TEST(Refusal, SaysWhenToAskAgain) {

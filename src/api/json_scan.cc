@@ -12,7 +12,7 @@ constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-constexpr std::int32_t hex_value(char c) {
+constexpr std::int32_t hex_digit_value(char c) {
   if (is_digit(c))
     return c - '0';
   if (c >= 'a' && c <= 'f')
@@ -77,7 +77,7 @@ const char* skip_escape(Scan& scan, const char* at) {
   for (int digit = 0; digit < 4; ++digit, ++at) {
     if (at == scan.end)
       return scan.stop(at, "the text ends inside a string");
-    if (hex_value(*at) < 0)
+    if (hex_digit_value(*at) < 0)
       return scan.stop(at, "\\u needs four hexadecimal digits");
   }
   return at;
@@ -325,7 +325,7 @@ std::optional<std::uint32_t> four_digits(std::string_view text) {
     return std::nullopt;
   std::uint32_t code = 0;
   for (const char c : text.substr(0, 4)) {
-    const std::int32_t digit = hex_value(c);
+    const std::int32_t digit = hex_digit_value(c);
     if (digit < 0)
       return std::nullopt;
     code = code * 16 + static_cast<std::uint32_t>(digit);

@@ -93,6 +93,9 @@ void add_error_schemas(OrderedJson& schemas) {
     "properties": {
       "message": {"type": "string"}, "type": {"type": "string"},
       "code": {"type": ["string", "integer", "null"]}, "param": {"type": ["string", "null"]},
+      "status": {"type": "integer", "description": "of the answer, also in an event of a stream"},
+      "n_prompt_tokens": {"type": "integer"}, "n_ctx": {"type": "integer"},
+      "retry_after_s": {"type": "integer"},
       "tonnage": {"$ref": "#/components/schemas/Refusal"}},
     "required": ["message", "type"],
     "additionalProperties": true})");

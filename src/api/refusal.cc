@@ -84,7 +84,8 @@ OrderedJson largest_fit(const Decision& decision) {
 
 }  // namespace
 
-ApiError refusal(const Decision& decision, int status, const Policy& policy) {
+ApiError refusal(const Decision& decision, int status, const Policy& policy,
+                 const ContextOverflow& overflow) {
   ApiError error;
   error.status = status;
   error.code = tonnage::to_text(decision.reason);
@@ -109,6 +110,8 @@ ApiError refusal(const Decision& decision, int status, const Policy& policy) {
   more["tried"] = tried_json(decision);
   more["suggestions"] = suggestions(decision, policy);
   error.tonnage_json = dump(more);
+  if (decision.reason == ReasonCode::context_too_small)
+    set_context_overflow(error, overflow);
   return error;
 }
 

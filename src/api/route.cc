@@ -171,10 +171,6 @@ std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
 
 using Routed = std::expected<Route, NoRoute>;
 
-Dialect dialect_of(std::string_view path) {
-  return path.starts_with("/v1/messages") ? Dialect::anthropic : Dialect::openai;
-}
-
 std::unexpected<NoRoute> no_route(ApiError error, std::string_view path) {
   return std::unexpected(NoRoute{std::move(error), {}, dialect_of(path)});
 }

@@ -14,10 +14,10 @@
 #include "api/log_api.h"
 #include "api/openapi.h"
 #include "daemon/decision_line.h"
+#include "daemon/error_answer.h"
 #include "daemon/gauges.h"
 #include "daemon/history_desk.h"
 #include "daemon/logging.h"
-#include "daemon/request_desk.h"
 #include "metrics/process_metrics.h"
 
 namespace tonnage {
@@ -267,7 +267,7 @@ void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, cons
     filter.after_seq = api::resume_after(*last, clock_);
     filter.limit = kEventsMax;  // all that was missed, as far as it is still there
   }
-  exchange->begin_stream(200, "text/event-stream", {{"Cache-Control", "no-cache"}});
+  exchange->begin_stream(200, "text/event-stream");
   exchange->send(": tonnage events\n\n");  // so that a reader knows at once that it is connected
   for (const api::LoggedDecision* entry : seen(filter, view)) {
     exchange->send(api::decision_event(*entry, context(view)));
@@ -342,7 +342,7 @@ void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api
     response.body = std::move(text);
     return exchange->respond(std::move(response));
   }
-  exchange->begin_stream(200, "text/plain; charset=utf-8", {{"Cache-Control", "no-cache"}});
+  exchange->begin_stream(200, "text/plain; charset=utf-8");
   exchange->send(text);
   const std::uint64_t follower = next_follower_++;
   log_followers_[follower] =

@@ -25,6 +25,7 @@
 #include "daemon/directory.h"
 #include "daemon/door.h"
 #include "daemon/engine_room.h"
+#include "daemon/error_answer.h"
 #include "daemon/governor_loop.h"
 #include "daemon/gpu_start.h"
 #include "daemon/greeting.h"
@@ -202,7 +203,8 @@ class Daemon final : public ActionSink {
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
     control_.count_connections([this] { return server_.stats().connections_open; });
-    server_.set_error_body(Door::protocol_error);
+    server_.set_error_body(
+        [this](const net::Refusal& refusal) { return protocol_error(refusal, server_.limits()); });
     engines_.on_socket_gone([this](const std::filesystem::path& socket) {
       server_.drop_upstream(net::unix_address(socket.string()));
     });

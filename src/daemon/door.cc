@@ -9,6 +9,7 @@
 
 #include "api/model_fit.h"
 #include "base/text.h"
+#include "daemon/error_answer.h"
 
 namespace tonnage {
 namespace {
@@ -32,16 +33,6 @@ std::vector<api::KeyRule> key_rules(const Config& config, const Directory& direc
     rules.push_back(std::move(rule));
   }
   return rules;
-}
-
-net::Response to_response(const api::ApiError& error, api::Dialect dialect) {
-  net::Response response;
-  response.status = error.status;
-  response.content_type = "application/json";
-  response.body = api::error_body(error, dialect);
-  if (error.status == 401)
-    response.headers.push_back({"WWW-Authenticate", "Bearer"});
-  return response;
 }
 
 std::string_view header_or_empty(const net::Exchange& exchange, std::string_view name) {
@@ -115,19 +106,6 @@ void Door::reconfigured(bool keys_changed) {
 
 Door::~Door() {
   reader_.join();
-}
-
-net::Response Door::protocol_error(int status, std::string_view why, std::string_view path) {
-  api::ApiError error;
-  error.status = status;
-  error.code = status == 413   ? "body_too_large"
-               : status == 431 ? "header_too_large"
-               : status == 408 ? "request_timeout"
-               : status == 503 ? "overloaded"
-                               : "bad_request";
-  error.message = std::string(why);
-  const bool anthropic = path.starts_with("/v1/messages");
-  return to_response(error, anthropic ? api::Dialect::anthropic : api::Dialect::openai);
 }
 
 std::expected<api::Route, api::NoRoute> Door::route_of(const net::Exchange& exchange) const {
@@ -206,17 +184,17 @@ std::optional<net::Response> Door::check_head(const net::Exchange& exchange) con
 
 net::Response Door::refused(const api::ApiError& error, const api::Route& route) const {
   count_refusal(error.code, error.status, &route);
-  return to_response(error, route.dialect);
+  return error_response(error, route.dialect);
 }
 
 std::optional<net::Response> Door::refusal_of_head(const net::Exchange& exchange) const {
   const auto route = route_of(exchange);
   if (!route) {
     count_refusal(route.error().error.code, route.error().error.status, nullptr);
-    net::Response response = to_response(route.error().error, route.error().dialect);
+    std::vector<net::Header> headers;
     if (!route.error().allow.empty())
-      response.headers.push_back({"Allow", route.error().allow});
-    return response;
+      headers.push_back({"Allow", route.error().allow});
+    return error_response(route.error().error, route.error().dialect, std::move(headers));
   }
   if (exchange.listener_tag() != kControlListener) {
     if (const auto error = api::check_site(site_, site_facts(exchange), effect_of(*route))) {
@@ -232,6 +210,13 @@ std::optional<net::Response> Door::refusal_of_head(const net::Exchange& exchange
   }
   if (const auto error = api::may_enter(*caller, route->scope))
     return refused(*error, *route);
+  // A body that nobody here can read; RFC 9110 asks for what could be.
+  const std::string_view encoding = header_or_empty(exchange, "content-encoding");
+  if (!encoding.empty() && !net::same_name(encoding, "identity")) {
+    net::Response response = refused(api::compressed_body(encoding), *route);
+    response.headers.push_back({"Accept-Encoding", "identity"});
+    return response;
+  }
   return std::nullopt;
 }
 
@@ -364,6 +349,7 @@ void Door::upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& r
   if (refuse_unfit(*exchange, route, order.model, route.model))
     return;
   order.target = route.rest;
+  order.raw = true;
   order.dialect = route.dialect;
   order.replayable = route.replayable;
   order.counted = route.counted;

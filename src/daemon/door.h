@@ -42,9 +42,6 @@ class Door {
   // The configuration was replaced by another one, in place.
   void reconfigured(bool keys_changed);
 
-  // The errors of the HTTP layer itself, in the caller's dialect.
-  static net::Response protocol_error(int status, std::string_view why, std::string_view path);
-
  private:
   std::vector<net::Header> site_headers(const net::Exchange& exchange) const;
   std::optional<net::Response> refusal_of_head(const net::Exchange& exchange) const;

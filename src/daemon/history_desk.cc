@@ -5,7 +5,7 @@
 
 #include "api/history_api.h"
 #include "daemon/control_desk.h"
-#include "daemon/request_desk.h"
+#include "daemon/error_answer.h"
 
 namespace tonnage {
 namespace {

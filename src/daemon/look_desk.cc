@@ -5,7 +5,7 @@
 
 #include "api/route.h"
 #include "core/snapshot.h"
-#include "daemon/request_desk.h"
+#include "daemon/error_answer.h"
 
 namespace tonnage {
 namespace {
@@ -82,6 +82,8 @@ void LookDesk::relayed(std::uint64_t id, net::RelayResult result) {
   if (node.empty())
     return;
   const Look& look = node.mapped().look;
+  const api::ApiError late = timeout_error(result, directory_.id(look.model),
+                                           config_.models[look.model.value], config_.limits);
   switch (result.end) {
     case End::complete:
     case End::client_gone:
@@ -90,14 +92,12 @@ void LookDesk::relayed(std::uint64_t id, net::RelayResult result) {
     case End::connect_failed:
     case End::lost_before_body:
       return answer_not_loaded(look);
-    case End::timed_out_before_body: {
-      api::ApiError error = api::upstream_lost(directory_.id(look.model), result.why);
-      error.status = 504;
-      error.code = "upstream_timeout";
-      return answer_error(*look.exchange, error, look.dialect);
-    }
-    case End::broken_midstream:
-    case End::timed_out_midstream: {
+    case End::timed_out_before_body:
+      return answer_error(*look.exchange, late, look.dialect);
+    case End::timed_out_midstream:
+      look.exchange->finish_broken(api::error_event(late, look.dialect));
+      return;
+    case End::broken_midstream: {
       const auto error = api::upstream_lost(directory_.id(look.model), result.why);
       look.exchange->finish_broken(api::error_event(error, look.dialect));
       return;

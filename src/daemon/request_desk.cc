@@ -2,9 +2,8 @@
 
 #include <utility>
 
-#include "api/view.h"
 #include "base/loop_clock.h"
-#include "engine/failure_class.h"
+#include "daemon/error_answer.h"
 
 namespace tonnage {
 namespace {
@@ -14,20 +13,6 @@ using Clock = LoopClock;
 // A streaming request that waits longer than this is told its place, and again this often.
 constexpr Duration kFirstPlace = 2s;
 constexpr Duration kPlaceEvery = 2s;
-
-int status_of(RefusalStatus status) {
-  switch (status) {
-    case RefusalStatus::too_large:
-      return 400;
-    case RefusalStatus::unavailable:
-      return 503;
-    case RefusalStatus::bad_gateway:
-      return 502;
-    case RefusalStatus::not_found:
-      return 404;
-  }
-  return 503;
-}
 
 Duration since(Clock::time_point then) {
   return std::chrono::duration_cast<Duration>(Clock::now() - then);
@@ -48,25 +33,6 @@ std::string whole_ms(Duration duration) {
 
 }  // namespace
 
-void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect,
-                  std::optional<RequestId> request) {
-  if (exchange.answer_begun()) {
-    exchange.send(api::error_event(error, dialect));
-    exchange.end_stream();
-    return;
-  }
-  net::Response response;
-  response.status = error.status;
-  response.content_type = "application/json";
-  response.body = api::error_body(error, dialect);
-  if (error.retry_after_s) {
-    response.headers.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
-  }
-  if (request)
-    response.headers.push_back({"x-tonnage-request", std::to_string(request->value)});
-  exchange.respond(std::move(response));
-}
-
 RequestDesk::RequestDesk(boost::asio::io_context& io, const Config& config, GovernorLoop& loop,
                          EngineRoom& engines, const Directory& directory, Metrics& metrics)
     : config_(config),
@@ -82,6 +48,10 @@ void RequestDesk::take(RequestOrder order) {
   if (order.exchange->client_is_gone())
     return;
   const api::KeyRule* key = order.key;
+  if (key != nullptr)
+    order.exchange->note().key = key->name;
+  if (order.model)
+    order.exchange->note().model = directory_.id(*order.model);
   if (key != nullptr && key->in_flight_max) {
     if (per_key_[key] >= *key->in_flight_max) {
       metrics_.refusal("too_many_requests");
@@ -103,6 +73,7 @@ void RequestDesk::take(RequestOrder order) {
     arrived.priority = loop_.policy().models[order.model->value].priority;
   if (key != nullptr && key->priority)
     arrived.priority = *key->priority;
+  order.exchange->note().request = id.value;
   order.exchange->on_client_gone([this, id] { client_gone(id); });
   const bool stream = order.stream;
   Open open;
@@ -125,12 +96,17 @@ void RequestDesk::admit(const Admit& action) {
   open.model = action.model;
   open.generation = action.generation;
   open.admitted = Clock::now();
+  net::ExchangeNote& note = open.order.exchange->note();
+  note.model = directory_.id(action.model);
+  note.wait = std::chrono::duration_cast<Duration>(*open.admitted - open.arrived);
   relay(action.request, open);
 }
 
 std::vector<net::Header> RequestDesk::response_headers(RequestId id, const Open& open) const {
   std::vector<net::Header> headers;
   headers.push_back({"x-tonnage-request", std::to_string(id.value)});
+  if (!open.admitted)
+    return headers;
   headers.push_back({"x-tonnage-model", directory_.id(open.model)});
   headers.push_back({"x-tonnage-wait-ms", whole_ms(std::chrono::duration_cast<Duration>(
                                               *open.admitted - open.arrived))});
@@ -160,42 +136,17 @@ void RequestDesk::relay(RequestId id, Open& open) {
   target.response_headers = response_headers(id, open);
   // By the last one the engine goes on for a client that left, in case it comes back.
   target.drop_request_headers = {"authorization", "x-api-key", "cookie", "x-conversation-id"};
-  if (open.order.replayable) {
-    target.hold_5xx = [this, id](int status, std::string_view body) {
-      return is_out_of_memory(id, status, body);
-    };
+  if (!open.order.raw) {
+    target.hold_from_status = 400;
+    target.cut_held = true;
+    target.on_error_event = [this, id](std::string_view event) { return stream_error(id, event); };
+  } else if (open.order.replayable) {
+    target.hold_from_status = 500;  // it may be for want of memory
   }
   target.stream_already_begun = open.stream_begun;
-  if (open.stream_begun) {
-    const api::Dialect dialect = open.order.dialect;
-    target.in_band_event = [dialect](int status, std::string_view body) {
-      if (status < 400)
-        return "data: " + std::string(body) + "\n\n";
-      api::ApiError error;
-      error.status = status;
-      error.code = "upstream_error";
-      error.message = std::string(body);
-      return api::error_event(error, dialect);
-    };
-  }
   open.relaying = true;
   open.order.exchange->relay(
       std::move(target), [this, id](net::RelayResult result) { relayed(id, std::move(result)); });
-}
-
-// A server may live on without the memory for this request or any other. Its client is not told:
-// the request is sent again, to a server with more room. Every other error is the client's.
-bool RequestDesk::is_out_of_memory(RequestId id, int status, std::string_view body) {
-  const auto found = open_.find(id.value);
-  if (found == open_.end())
-    return false;
-  Open& open = found->second;
-  const auto words = engines_.supervisor().last_words(*open.generation);
-  AnswerClass answer = classify_answer(status, body, words);
-  if (answer.verdict != AnswerVerdict::memory)
-    return false;
-  open.out_of_memory = std::move(answer.failure);
-  return true;
 }
 
 void RequestDesk::relayed(RequestId id, net::RelayResult result) {
@@ -205,16 +156,13 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
     return;
   Open& open = found->second;
   open.relaying = false;
-  const std::string& name = directory_.id(open.model);
   switch (result.end) {
     case End::complete:
-      end(id, RequestOutcome::answered, result.status, result);
+      end(id, RequestOutcome::answered, result.error_event ? open.stream_error : result.status,
+          result);
       return;
     case End::held:
-      // Before the request's end, so that the core knows what it was lost for.
-      loop_.post(ServerOutOfMemory{*open.generation, *std::exchange(open.out_of_memory, {})});
-      hand_back(id, open);
-      return;
+      return held(id, open, result);
     case End::client_gone:
       end_when_idle(id, RequestOutcome::client_gone, result);
       return;
@@ -224,36 +172,12 @@ void RequestDesk::relayed(RequestId id, net::RelayResult result) {
         hand_back(id, open);
         return;
       }
-      answer(open, api::upstream_lost(name, result.why));
-      end(id, RequestOutcome::broken, 502, result);
-      return;
-    case End::timed_out_before_body: {
-      api::ApiError error;
-      error.status = 504;
-      error.code = "upstream_timeout";
-      error.message = "The server of " + name + " gave no answer within " +
-                      to_text(config_.limits.request_timeout) +
-                      ". Raise limits.request_timeout where answers may take longer.";
-      answer(open, error);
-      end_when_idle(id, RequestOutcome::broken, result);
-      return;
-    }
+      return server_lost(id, open, result);
     case End::broken_midstream:
-    case End::timed_out_midstream: {
-      const bool late = result.end == End::timed_out_midstream;
-      api::ApiError error = api::upstream_lost(name, result.why);
-      if (late) {
-        error.status = 504;
-        error.code = "upstream_timeout";
-      }
-      open.order.exchange->finish_broken(api::error_event(error, open.order.dialect));
-      if (late) {
-        end_when_idle(id, RequestOutcome::broken, result);
-      } else {
-        end(id, RequestOutcome::broken, error.status, result);
-      }
-      return;
-    }
+      return server_lost(id, open, result);
+    case End::timed_out_before_body:
+    case End::timed_out_midstream:
+      return timed_out(id, open, result);
   }
 }
 
@@ -343,31 +267,6 @@ void RequestDesk::forget(RequestId id) {
   open_.erase(found);
 }
 
-void RequestDesk::answer(Open& open, const api::ApiError& error) {
-  answer_error(*open.order.exchange, error, open.order.dialect);
-}
-
-void RequestDesk::refuse(const Refuse& action) {
-  const auto found = open_.find(action.request.value);
-  if (found == open_.end())
-    return;
-  Open& open = found->second;
-  const int status = status_of(action.status);
-  metrics_.refusal(to_text(action.decision.reason));
-  RequestMetrics metrics;
-  if (action.decision.model)
-    metrics.model = action.decision.model->value;
-  metrics.status = status;
-  metrics.wait = metrics.total = since(open.arrived);
-  metrics_.request(metrics);
-  open.order.exchange->on_client_gone({});
-  // A key that is limited to models is not told which others are in its way.
-  const api::View view(loop_.policy(), {open.order.key, api::Scopes{}});
-  answer_error(*open.order.exchange, api::refusal(action.decision, status, view.policy()),
-               open.order.dialect, action.request);
-  forget(action.request);
-}
-
 void RequestDesk::note_replay(RequestId request) {
   const auto found = open_.find(request.value);
   if (found == open_.end())
@@ -418,12 +317,12 @@ void RequestDesk::say_places() {
       continue;
     net::Exchange& exchange = *open.order.exchange;
     if (!open.stream_begun) {
-      exchange.begin_stream(200, "text/event-stream", {{"Cache-Control", "no-cache"}});
+      exchange.begin_stream(200, "text/event-stream", response_headers(RequestId(id), open));
       open.stream_begun = true;
     }
     const std::string_view name =
         open.order.model ? std::string_view(directory_.id(*open.order.model)) : kResident;
-    exchange.send(api::queue_comment(*place + 1, name));
+    exchange.send(api::queue_comment(id, *place + 1, name));
   }
   if (waiting)
     arm_places();

@@ -35,6 +35,7 @@ struct RequestOrder {
   bool replayable = false;
   bool counted = true;
   bool stream = false;  // the client wants an event stream
+  bool raw = false;     // an answer of the server is not touched, an error neither
   std::int32_t context_needed = 0;
   const api::KeyRule* key = nullptr;
 };
@@ -65,17 +66,23 @@ class RequestDesk {
     bool stream_begun = false;  // queue comments were sent
     bool relaying = false;
     std::int32_t replays = 0;
-    std::optional<Failure> out_of_memory;  // its server's, by the answer that is held
+    int stream_error = 0;  // status of the error that its server's stream ended with
   };
 
   void relay(RequestId id, Open& open);
-  bool is_out_of_memory(RequestId id, int status, std::string_view body);
+  bool is_out_of_memory(Open& open, const net::RelayResult& result);
+  std::optional<std::string> stream_error(RequestId id, std::string_view event);
   void relayed(RequestId id, net::RelayResult result);
+  void held(RequestId id, Open& open, const net::RelayResult& result);
+  void timed_out(RequestId id, Open& open, const net::RelayResult& result);
+  void server_lost(RequestId id, Open& open, const net::RelayResult& result);
+  std::string last_words(const Open& open);
+  api::ContextOverflow overflow_of(const Refuse& action, const Open& open) const;
   void hand_back(RequestId id, Open& open);
   void end(RequestId id, RequestOutcome outcome, int status, const net::RelayResult& result);
   void end_when_idle(RequestId id, RequestOutcome outcome, const net::RelayResult& result);
   void forget(RequestId id);
-  void answer(Open& open, const api::ApiError& error);
+  void answer(RequestId id, Open& open, const api::ApiError& error);
   void client_gone(RequestId id);
   void say_places();
   void arm_places();
@@ -93,10 +100,5 @@ class RequestDesk {
   bool places_armed_ = false;
   std::uint64_t next_request_ = 1;
 };
-
-// Sends an error in the caller's dialect: whole, or as the last event of a stream that began.
-// `request`: the number that `tonnage why` takes.
-void answer_error(net::Exchange& exchange, const api::ApiError& error, api::Dialect dialect,
-                  std::optional<RequestId> request = std::nullopt);
 
 }  // namespace tonnage

@@ -38,6 +38,7 @@ Connection::Connection(ServerCore& core, int fd, int family, std::string peer,
     : core_(core),
       socket_(core.io.get_executor()),
       timer_(TimerWheel::Timer::calling<&Connection::on_timeout>(core.wheel, this)),
+      heartbeat_(TimerWheel::Timer::calling<&Connection::on_heartbeat>(core.wheel, this)),
       peer_(std::move(peer)),
       peer_uid_(uid),
       tag_(tag) {
@@ -169,14 +170,14 @@ bool Connection::step_head() {
   const auto head_max = static_cast<std::size_t>(core_.limits.header_bytes_max.count);
   const std::size_t length = head_length(bytes, scanned_);
   if (length > head_max || (length == 0 && bytes.size() >= head_max)) {
-    refuse(431, "the request's header fields are longer than this server takes");
+    refuse(RefusedFor::head_too_large, 431, "the header of the request is too large");
     return false;
   }
   if (length > 0)
     return begin_request(length);
   const auto first = static_cast<unsigned char>(bytes.front());
   if (first <= 0x20 || first >= 0x7f) {  // a TLS hello, for example
-    refuse(400, "this is not HTTP/1.1; the server speaks plain HTTP here");
+    refuse(RefusedFor::bad_request, 400, "this is not HTTP/1.1; use http:// and not https:// here");
     return false;
   }
   if (!head_begun_) {
@@ -203,7 +204,8 @@ bool Connection::begin_request(std::size_t head_bytes) {
   const auto failure =
       parser_.parse_head(exchange.head_, core_.limits.header_fields_max, exchange.headers_);
   if (failure) {
-    refuse(failure->status, failure->why);
+    refuse(failure->status == 431 ? RefusedFor::head_too_large : RefusedFor::bad_request,
+           failure->status, failure->why);
     return false;
   }
   ++core_.stats.requests;
@@ -224,11 +226,12 @@ bool Connection::begin_request(std::size_t head_bytes) {
   arriving_ = std::move(made);  // a handler that drops it must hold the last pointer
   if (core_.head_check) {
     if (auto refusal = core_.head_check(exchange)) {
-      arriving_.reset();
+      const auto refused = std::move(arriving_);
       phase_ = Phase::answering;
       if (!parser_.done())
         keep_alive_ = false;
       respond(std::move(*refusal));
+      tell_answered(refused.get(), false);
       return phase_ == Phase::head;
     }
   }
@@ -238,7 +241,7 @@ bool Connection::begin_request(std::size_t head_bytes) {
   }
   const auto length = parser_.content_length();
   if (length && *length > static_cast<std::uint64_t>(core_.limits.body_bytes_max.count)) {
-    refuse(413, "the request body is larger than this server takes", exchange.path_);
+    refuse(RefusedFor::body_too_large, 413, "the body of the request is too large");
     return false;
   }
   phase_ = Phase::body;
@@ -260,7 +263,7 @@ bool Connection::check_request(Exchange& exchange) {
     ++hosts;
   }
   if (hosts > 1 || (hosts == 0 && !http_1_0_)) {
-    refuse(400, "a request needs exactly one Host field");
+    refuse(RefusedFor::bad_request, 400, "a request needs exactly one Host field");
     return false;
   }
   std::string_view where = exchange.target_;
@@ -269,13 +272,13 @@ bool Connection::check_request(Exchange& exchange) {
     host = rest.substr(0, slash);
     where = slash == std::string_view::npos ? std::string_view("/") : rest.substr(slash);
     if (where.front() == '?') {
-      refuse(400, "the request target has a query and no path");
+      refuse(RefusedFor::bad_request, 400, "the request target has a query and no path");
       return false;
     }
   }
   const bool asterisk = where == "*" && exchange.method_ == "OPTIONS";
   if (exchange.method_ == "CONNECT" || (where.front() != '/' && !asterisk)) {
-    refuse(400, "the request target is not a path");
+    refuse(RefusedFor::bad_request, 400, "the request target is not a path");
     return false;
   }
   const std::size_t question = where.find('?');
@@ -306,26 +309,25 @@ bool Connection::step_body() {
   auto& pieces = core_.pieces;
   pieces.clear();
   const BodyProgress progress = parser_.parse_body(bytes, pieces);
-  const std::string_view path = arriving_->path_;
   for (const std::string_view piece : pieces) {
     if (builder_->size() + piece.size() >
         static_cast<std::uint64_t>(core_.limits.body_bytes_max.count)) {
-      refuse(413, "the request body is larger than this server takes", path);
+      refuse(RefusedFor::body_too_large, 413, "the body of the request is too large");
       return false;
     }
     if (const auto kept = builder_->append(piece); !kept) {
-      refuse(503, kept.error().what, path);
+      refuse(RefusedFor::bodies_full, 503, kept.error().what);
       return false;
     }
   }
   consume(progress.consumed);
   if (progress.failure) {
-    refuse(progress.failure->status, progress.failure->why, path);
+    refuse(RefusedFor::bad_request, progress.failure->status, progress.failure->why);
     return false;
   }
   if (!parser_.done()) {
     if (progress.consumed == 0 && bytes.size() >= kInputBody) {
-      refuse(400, "a chunk header is too long", path);
+      refuse(RefusedFor::bad_request, 400, "a chunk header is too long");
       return false;
     }
     timer_.arm_in(core_.limits.body_idle_timeout);
@@ -334,7 +336,7 @@ bool Connection::step_body() {
   auto body = builder_->finish();
   builder_.reset();
   if (!body) {
-    refuse(503, "this server cannot keep the request body; retry later", path);
+    refuse(RefusedFor::bodies_full, 503, "the body of the request could not be stored");
     return false;
   }
   arriving_->body_ = std::move(*body);
@@ -354,14 +356,15 @@ void Connection::dispatch() {
   core_.handler(std::move(arriving_));
 }
 
-void Connection::refuse(int status, std::string_view why, std::string_view path) {
+void Connection::refuse(RefusedFor reason, int status, std::string_view why) {
   ++core_.stats.requests_bad;
-  Response response = core_.error_response(status, why, path);
-  arriving_.reset();  // `path` points into it
+  const auto refused = std::move(arriving_);
   builder_.reset();
   phase_ = Phase::answering;
   keep_alive_ = false;
-  respond(std::move(response));
+  respond(
+      core_.error_response({reason, status, why, refused ? refused->path() : std::string_view{}}));
+  tell_answered(refused.get(), false);
 }
 
 void Connection::on_timeout() {
@@ -370,10 +373,9 @@ void Connection::on_timeout() {
     case Phase::head:
       if (!head_begun_)
         return close();
-      return refuse(408, "the request head did not arrive in time");
+      return refuse(RefusedFor::head_late, 408, "the header of the request did not arrive in time");
     case Phase::body:
-      return refuse(408, "the request body did not arrive in time",
-                    arriving_ ? arriving_->path_ : std::string_view{});
+      return refuse(RefusedFor::body_late, 408, "the body of the request did not arrive in time");
     case Phase::answering:
       return lost();  // it takes no bytes
     case Phase::lingering:

@@ -1,6 +1,7 @@
 // Connection: one client's socket: reads requests, writes answers, one request at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -62,6 +63,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Ends a head: framing and connection fields and the empty line. Decides the framing.
   Framing append_head_end(std::string& head, std::optional<std::uint64_t> length, bool no_body);
   Framing framing() const { return framing_; }
+  // For the record of this answer.
+  void answer_begins(int status);
+  void count_answer(std::size_t bytes) { answer_bytes_ += bytes; }
   // True when all went out. False: later, or never; then the memory behind `pieces` must stay valid
   // until on_sent(), and the relay hears client_gone() if that never comes.
   bool write(Gather& pieces, WriteListener& listener);
@@ -89,7 +93,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool check_request(Exchange& exchange);
   bool step_body();
   void dispatch();
-  void refuse(int status, std::string_view why, std::string_view path = {});
+  void refuse(RefusedFor reason, int status, std::string_view why);
   void continue_body();
   bool grow_input();
   void shrink_input();
@@ -98,7 +102,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_timeout();
 
   // Writing, in connection_answer.cc.
-  void write_head(int status, std::string_view content_type, const std::vector<Header>& headers);
+  void write_head(int status, std::string_view content_type, const std::vector<Header>& headers,
+                  bool stream);
+  void on_heartbeat();
+  void tell_answered(const Exchange* exchange, bool client_left);
   void detach_exchange();
   void flush();
   void await_writable();
@@ -111,6 +118,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ServerCore& core_;
   StreamSocket socket_;
   TimerWheel::Timer timer_;
+  TimerWheel::Timer heartbeat_;
   RequestParser parser_;
 
   std::unique_ptr<char[]> in_;
@@ -124,16 +132,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Exchange* current_ = nullptr;  // handed out and not answered yet
   std::shared_ptr<Relay> relay_;
 
-  Gather out_;               // on its way
-  std::string out_head_;     // memory behind out_
-  std::string out_body_;     // likewise
-  std::string stream_next_;  // framed, waits for out_
+  Gather out_;                       // on its way
+  std::string out_head_;             // memory behind out_
+  std::string out_body_;             // likewise
+  std::string stream_next_;          // framed, waits for out_
+  std::string_view heartbeat_text_;  // empty: this answer is no stream that began here
   WriteListener* listener_ = nullptr;
 
   const std::string peer_;
   const std::optional<std::uint32_t> peer_uid_;
   const int tag_;
   std::size_t index_ = 0;  // in the core's list
+  LoopClock::time_point answer_began_;
+  std::uint64_t answer_bytes_ = 0;
+  int answer_status_ = 0;  // 0: there is no head yet
   Phase phase_ = Phase::head;
   Framing framing_ = Framing::none;
   bool reading_ = false;

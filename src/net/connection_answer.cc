@@ -50,25 +50,57 @@ Framing Connection::append_head_end(std::string& head, std::optional<std::uint64
   } else if (http_1_0_) {
     head.append("connection: keep-alive\r\n");
   }
-  head.append("\r\n");
+  head.append("date: ").append(core_.date.now()).append("\r\n\r\n");
   return framing_;
 }
 
 void Connection::write_head(int status, std::string_view content_type,
-                            const std::vector<Header>& headers) {
+                            const std::vector<Header>& headers, bool stream) {
+  answer_begins(status);
   out_head_.assign("HTTP/1.1 ").append(std::to_string(status)).append(" ");
   out_head_.append(status_reason(status)).append("\r\n");
   if (!content_type.empty())
     append_field(out_head_, "content-type", content_type);
   for (const Header& field : headers) {
     // Whatever a handler passes through, there is one author of the framing.
-    if (!is_hop_by_hop(field.name))
+    if (!is_hop_by_hop(field.name) && !is_own_field(field.name, stream))
       append_field(out_head_, field.name, field.value);
   }
+  if (stream)
+    append_stream_fields(out_head_);
+}
+
+void Connection::answer_begins(int status) {
+  answer_status_ = status;
+  if (core_.on_answer)
+    answer_began_ = LoopClock::now();
+}
+
+void Connection::tell_answered(const Exchange* exchange, bool client_left) {
+  const int status = std::exchange(answer_status_, 0);
+  const std::uint64_t bytes = std::exchange(answer_bytes_, 0);
+  if (!core_.on_answer)
+    return;
+  AnswerRecord record;
+  record.peer = peer_;
+  record.status = status;
+  record.bytes_out = bytes;
+  record.client_left = client_left;
+  if (exchange != nullptr) {
+    record.method = exchange->method();
+    record.path = exchange->path();
+    record.bytes_in = exchange->body()->size();
+    record.note = &exchange->note();
+    const auto received = exchange->received_at();
+    record.total = std::chrono::duration_cast<Duration>(LoopClock::now() - received);
+    if (status != 0)
+      record.first_byte = std::chrono::duration_cast<Duration>(answer_began_ - received);
+  }
+  core_.on_answer(record);
 }
 
 void Connection::respond(Response response) {
-  write_head(response.status, response.content_type, response.headers);
+  write_head(response.status, response.content_type, response.headers, false);
   const bool no_body = has_no_body(response.status);
   std::optional<std::uint64_t> length(response.body.size());
   if (no_body)
@@ -77,8 +109,10 @@ void Connection::respond(Response response) {
   out_body_ = std::move(response.body);
   out_.clear();
   out_.add(out_head_);
-  if (!no_body && !to_head_)
+  if (!no_body && !to_head_) {
     out_.add(out_body_);
+    answer_bytes_ += out_body_.size();
+  }
   finish_after_write_ = true;
   detach_exchange();
   flush();
@@ -86,15 +120,28 @@ void Connection::respond(Response response) {
 
 void Connection::begin_stream(int status, std::string_view content_type,
                               const std::vector<Header>& headers) {
-  write_head(status, content_type, headers);
+  write_head(status, content_type, headers, true);
   append_head_end(out_head_, std::nullopt, to_head_ || has_no_body(status));
   stream_next_ += out_head_;
+  heartbeat_text_ = content_type.starts_with("text/event-stream") ? ": tonnage alive\n\n" : "\n";
+  heartbeat_.arm_in(core_.limits.heartbeat_every);
+  pump_stream();
+}
+
+// Into a stream that began here and is silent: whoever relays into it has not begun either.
+void Connection::on_heartbeat() {
+  if (current_ == nullptr || heartbeat_text_.empty() || (relay_ && !relay_->is_silent()))
+    return;
+  if (pending_bytes() == 0)
+    append_stream(heartbeat_text_);
+  heartbeat_.arm_in(core_.limits.heartbeat_every);
   pump_stream();
 }
 
 void Connection::append_stream(std::string_view piece) {
   if (piece.empty() || framing_ == Framing::none)
     return;
+  answer_bytes_ += piece.size();
   if (framing_ == Framing::chunked)
     append_chunk_head(stream_next_, piece.size());
   stream_next_.append(piece);
@@ -104,6 +151,7 @@ void Connection::append_stream(std::string_view piece) {
 
 void Connection::send(std::string_view piece) {
   append_stream(piece);
+  heartbeat_.arm_in(core_.limits.heartbeat_every);
   pump_stream();
   const auto pending_max = static_cast<std::size_t>(core_.limits.stream_pending_max.count);
   if (phase_ != Phase::closed && pending_bytes() > pending_max)
@@ -138,7 +186,10 @@ void Connection::detach_exchange() {
     return;
   Exchange& exchange = *std::exchange(current_, nullptr);
   --core_.stats.requests_active;
+  heartbeat_.disarm();
+  heartbeat_text_ = {};
   exchange.on_gone_ = nullptr;
+  tell_answered(&exchange, false);
   // May be the last owner, but `this` is kept by the core while it is open.
   exchange.connection_.reset();
 }
@@ -277,9 +328,8 @@ void Connection::cut_broken() {
 void Connection::abandoned() {
   if (current_->answer_begun())
     return cut_broken();
-  Response response =
-      core_.error_response(500, "the request was dropped without an answer", current_->path());
-  respond(std::move(response));
+  respond(core_.error_response(
+      {RefusedFor::dropped, 500, "the request was dropped without an answer", current_->path()}));
 }
 
 void Connection::lost() {
@@ -291,6 +341,7 @@ void Connection::lost() {
   if (exchange != nullptr) {
     --core_.stats.requests_active;
     exchange->gone_ = true;
+    tell_answered(exchange, true);
     if (relay) {
       relay->client_gone();
     } else if (exchange->on_gone_) {
@@ -307,6 +358,7 @@ void Connection::close() {
   const auto self = shared_from_this();
   phase_ = Phase::closed;
   timer_.disarm();
+  heartbeat_.disarm();
   writing_ = false;
   listener_ = nullptr;
   arriving_.reset();

@@ -13,6 +13,7 @@
 #include "base/loop_clock.h"
 #include "net/body.h"
 #include "net/message.h"
+#include "net/refusal.h"
 #include "net/relay.h"
 
 namespace boost::asio {
@@ -63,12 +64,18 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // Fields that every answer of this exchange gets, whoever gives it; they replace a server's.
   void set_answer_headers(std::vector<Header> headers) { answer_headers_ = std::move(headers); }
 
+  // For the access log.
+  ExchangeNote& note() { return note_; }
+  const ExchangeNote& note() const { return note_; }
+
   // The whole answer.
   void respond(Response response);
 
-  // An answer in pieces: chunked for HTTP/1.1, until close for HTTP/1.0. send() of an empty string
-  // is nothing. Bytes that the client does not take are held up to Limits::stream_pending_max, then
-  // the client is dropped (client_gone).
+  // An answer in pieces: chunked for HTTP/1.1, until close for HTTP/1.0. Its head forbids storing
+  // and buffering. While nothing is sent a heartbeat goes out each Limits::heartbeat_every, also
+  // under a relay that is still silent. send() of an empty string is nothing. Bytes that the client
+  // does not take are held up to Limits::stream_pending_max, then the client is dropped
+  // (client_gone).
   void begin_stream(int status, std::string_view content_type,
                     const std::vector<Header>& headers = {});
   void send(std::string_view piece);
@@ -102,6 +109,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   LoopClock::time_point received_at_;
   std::move_only_function<void()> on_gone_;
   std::vector<Header> answer_headers_;
+  ExchangeNote note_;
   std::string peer_;
   std::optional<std::uint32_t> peer_uid_;
   int listener_tag_ = 0;

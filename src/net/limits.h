@@ -55,6 +55,10 @@ struct Limits {
   // dropped beyond. Events are at most a few KiB each.
   Bytes stream_pending_max = 256_KiB;
 
+  // A stream that this server began is never silent for longer: a comment, or an empty line of
+  // text, keeps proxies from closing it (nginx does after 60 s) and finds clients that have gone.
+  Duration heartbeat_every = 15s;
+
   // Read-ahead of pipelined requests while one is answered. Reading stops there, and with it the
   // early notice of a client that leaves.
   Bytes pipeline_bytes_max = 64_KiB;
@@ -63,8 +67,9 @@ struct Limits {
   // server is not read while the client has not taken them.
   Bytes relay_buffer = 32_KiB;
 
-  // A longer answer is not held back (RelayTarget::hold_5xx), and an in-band one
-  // (stream_already_begun) is cut off here. Error documents of model servers are under 1 KiB.
+  // A longer answer is not held back (RelayTarget::hold_from_status), or cut here, and one that
+  // becomes an event (stream_already_begun) is cut here. Error documents of model servers are under
+  // 1 KiB.
   Bytes held_answer_max = 64_KiB;
 
   // Idle connections kept per model server; more are closed. Servers have at most a few dozen

@@ -31,16 +31,27 @@ struct RelayTarget {
   std::vector<std::string>
       drop_request_headers;  // such as authorization: tonnage's key is not theirs
 
-  // Asked about an answer with status >= 500 once its body has come whole, before any of it is sent
-  // on. True: it is kept from the client and ends as `held`, so that the request can be replayed.
-  // False, and a body longer than Limits::held_answer_max: it goes on as every answer does.
-  std::move_only_function<bool(int status, std::string_view body)> hold_5xx;
+  // An answer with at least this status is kept from the client and ends as `held`: the caller
+  // answers in its place, or relays the request again. 0: none is.
+  int hold_from_status = 0;
+  // What is longer than Limits::held_answer_max is cut there and held too. False: it goes on to the
+  // client as every answer does.
+  bool cut_held = false;
+
+  // An event by which the server says that its stream failed is handed over, and what this returns
+  // takes its place and ends the stream; where it returns nothing, the event passes on.
+  std::move_only_function<std::optional<std::string>(std::string_view event)> on_error_event;
 
   // The exchange has already begun an event stream (queue comments): only the server's body is
-  // relayed. An answer that is not an event stream becomes one event, made by `in_band_event`, or,
-  // without one, `data: BODY`. hold_5xx is asked first.
+  // relayed. An answer that is not an event stream, and is not held, becomes one event.
   bool stream_already_begun = false;
-  std::move_only_function<std::string(int status, std::string_view body)> in_band_event;
+};
+
+// An answer that was kept from the client.
+struct HeldAnswer {
+  std::string body;
+  std::vector<Header> headers;  // without those of the connection
+  bool cut = false;             // it was longer than Limits::held_answer_max
 };
 
 // How much of an answer's body is kept at each end for whoever reads its figures.
@@ -49,7 +60,7 @@ inline constexpr std::size_t kKeptEndBytes = 2048;
 struct RelayResult {
   enum class End : std::uint8_t {
     complete,          // the whole answer went to the client
-    held,              // hold_5xx wanted it so; nothing was sent to the client
+    held,              // by its status (hold_from_status); nothing was sent to the client
     client_gone,       // the client left or stopped reading; the upstream connection was closed
     connect_failed,    // no connection to the server; nothing was sent to the client
     lost_before_body,  // connection broke before any body byte; nothing was sent to the client
@@ -58,7 +69,13 @@ struct RelayResult {
     timed_out_midstream,  // idle or total timeout after body bytes were sent
   };
 
+  // Which of the target's timeouts passed, where one did.
+  enum class Timeout : std::uint8_t { none, connect, first_byte, idle, total };
+
   End end = End::complete;
+  Timeout timeout = Timeout::none;
+  HeldAnswer held;               // where it ended as `held`
+  bool error_event = false;      // the stream ended with what on_error_event returned
   int status = 0;                // of the server's answer, when its head arrived
   std::uint64_t body_bytes = 0;  // of the answer's body, sent towards the client
   // The body's first and last bytes, up to kKeptEndBytes of each; they may overlap.

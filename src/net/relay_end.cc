@@ -32,11 +32,12 @@ void Relay::on_timeout() {
       return connect_fresh();
     return connect_failed(ETIMEDOUT);
   }
+  using Timeout = RelayResult::Timeout;
   if (total)
-    return broke("the whole answer took longer than total_timeout", true);
-  broke(stage_ == Stage::waiting ? "no answer began within first_byte_timeout"
-                                 : "the answer paused for longer than idle_timeout",
-        true);
+    return broke("the whole answer took too long", Timeout::total);
+  if (stage_ == Stage::waiting)
+    return broke("no answer began in time", Timeout::first_byte);
+  broke("the answer paused for too long", Timeout::idle);
 }
 
 void Relay::release_upstream(bool reusable) {
@@ -68,8 +69,10 @@ void Relay::complete() {
   run_done();
 }
 
-void Relay::broke(std::string why, bool timed_out) {
+void Relay::broke(std::string why, RelayResult::Timeout timeout) {
   result_.why = std::move(why);
+  result_.timeout = timeout;
+  const bool timed_out = timeout != RelayResult::Timeout::none;
   using End = RelayResult::End;
   // What the client has not taken yet lies in the buffer of the server's connection.
   if (sending_ && connection_ != nullptr)
@@ -124,7 +127,7 @@ void Relay::client_gone() {
 void Relay::cut(std::string why) {
   boost::asio::post(core_.io, [self = shared_from_this(), why = std::move(why)]() mutable {
     if (self->stage_ != Stage::ended)
-      self->broke(std::move(why), false);
+      self->broke(std::move(why));
   });
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "net/relaying.h"
+#include "net/stream_head.h"
 
 namespace tonnage::net {
 
@@ -85,10 +86,10 @@ std::string upstream_request_head(const Exchange& exchange, const RelayTarget& t
 }
 
 void append_relayed_fields(std::string& head, const std::vector<HeaderView>& fields,
-                           const std::vector<Header>& added) {
+                           const std::vector<Header>& added, bool stream) {
   const ConnectionNames named(fields);
   for (const HeaderView& field : fields) {
-    if (is_hop_by_hop(field.name) || is_for_pages(field.name))
+    if (is_hop_by_hop(field.name) || is_own_field(field.name, stream) || is_for_pages(field.name))
       continue;
     if (named.has(field.name))
       continue;
@@ -100,6 +101,20 @@ void append_relayed_fields(std::string& head, const std::vector<HeaderView>& fie
     if (!is_hop_by_hop(header.name))
       append_field(head, header.name, header.value);
   }
+  if (stream)
+    append_stream_fields(head);
+}
+
+std::vector<Header> held_fields(const std::vector<HeaderView>& fields) {
+  const ConnectionNames named(fields);
+  std::vector<Header> kept;
+  for (const HeaderView& field : fields) {
+    if (!is_hop_by_hop(field.name) && !is_own_field(field.name, false) &&
+        !is_for_pages(field.name) && !named.has(field.name)) {
+      kept.push_back({std::string(field.name), std::string(field.value)});
+    }
+  }
+  return kept;
 }
 
 std::string_view to_text(RelayResult::End end) {

@@ -1,5 +1,6 @@
 #include "net/relaying.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/check.h"
+#include "net/stream_head.h"
 
 namespace tonnage::net {
 
@@ -101,6 +103,8 @@ void Relay::on_connected(int error) {
 
 void Relay::connect_failed(int error) {
   // A server that just closed a pooled connection and now refuses has ended with our request.
+  if (error == ETIMEDOUT)
+    result_.timeout = RelayResult::Timeout::connect;
   end_later(retried_ ? RelayResult::End::lost_before_body : RelayResult::End::connect_failed,
             std::strerror(error));
 }
@@ -133,13 +137,13 @@ bool Relay::take_head() {
     const std::size_t length = head_length(bytes, scanned_);
     if (length == 0) {
       if (!upstream_->read())
-        broke("the server's header fields are too long", false);
+        broke("the server's header fields are too long");
       return false;
     }
     const auto failure = upstream_->parser().parse_head(
         bytes.substr(0, length), core_.limits.header_fields_max, core_.fields);
     if (failure) {
-      broke("the server does not speak HTTP/1.1: " + std::string(failure->why), false);
+      broke("the server does not speak HTTP/1.1: " + std::string(failure->why));
       return false;
     }
     if (upstream_->parser().status() / 100 != 1) {
@@ -157,7 +161,7 @@ bool Relay::take_head() {
 // 100 Continue and the like are for us alone; we never ask for 101.
 bool Relay::take_interim(std::size_t head_bytes) {
   if (upstream_->parser().status() == 101 || ++interim_heads_ > kInterimHeadsMax) {
-    broke("the server sent an interim answer that was not asked for", false);
+    broke("the server sent an interim answer that was not asked for");
     return false;
   }
   upstream_->consume(head_bytes);
@@ -173,7 +177,8 @@ void Relay::choose_mode() {
       content_type = field.value;
   }
   event_stream_ = same_name(content_type.substr(0, content_type.find(';')), "text/event-stream");
-  const bool holds = target_.hold_5xx && result_.status >= 500;
+  stream_ = is_stream_type(content_type);
+  const bool holds = target_.hold_from_status > 0 && result_.status >= target_.hold_from_status;
   if (target_.stream_already_begun) {
     mode_ = result_.status >= 400 || !event_stream_ ? Mode::one_event : Mode::pass;
   } else {
@@ -182,8 +187,22 @@ void Relay::choose_mode() {
       end_client_head();
   }
   passed_mode_ = mode_;
-  if (holds)
+  if (holds) {
     mode_ = Mode::hold;
+    result_.held.headers = held_fields(core_.fields);
+  } else {
+    watch_errors();
+  }
+}
+
+// Another text may take the place of an event only where the head has not promised a length.
+void Relay::watch_errors() {
+  const Framing framing = connection_->framing();
+  const bool open_end = framing == Framing::chunked || framing == Framing::until_close;
+  if (mode_ != Mode::pass || !event_stream_ || !open_end || !target_.on_error_event)
+    return;
+  errors_.emplace(std::move(target_.on_error_event),
+                  static_cast<std::size_t>(core_.limits.held_answer_max.count));
 }
 
 // The server's fields are gone when its body has come.
@@ -192,7 +211,7 @@ void Relay::begin_client_head() {
   client_head_.reserve(512);
   client_head_.assign("HTTP/1.1 ").append(std::to_string(status)).append(" ");
   client_head_.append(status_reason(status)).append("\r\n");
-  append_relayed_fields(client_head_, core_.fields, target_.response_headers);
+  append_relayed_fields(client_head_, core_.fields, target_.response_headers, stream_);
 }
 
 void Relay::end_client_head() {
@@ -226,7 +245,7 @@ void Relay::take_body() {
   }
   upstream_->consume(progress.consumed);
   if (progress.failure)
-    return broke(std::string(progress.failure->why), false);
+    return broke(std::string(progress.failure->why));
   forward(payload, parser.done());
 }
 
@@ -241,13 +260,23 @@ void Relay::forward(std::string_view payload, bool last) {
     return hold(payload, last);
   if (mode_ == Mode::one_event)
     return collect(payload, last);
+  if (errors_) {
+    payload = errors_->pass(payload, last);
+    result_.error_event = errors_->ended();
+    last = last || errors_->ended();
+    if (payload.empty() && !last)
+      return await_more();
+  }
 
   result_.body_bytes += payload.size();
   keep_ends(payload);
   Gather out;
   if (!head_sent_ && !target_.stream_already_begun)
     out.add(client_head_);
+  if (!head_sent_ && !target_.stream_already_begun)
+    connection_->answer_begins(result_.status);
   head_sent_ = true;
+  connection_->count_answer(payload.size());
   exchange_->begun_ = true;
   const bool chunked = connection_->framing() == Framing::chunked;
   if (chunked && !payload.empty()) {
@@ -301,7 +330,7 @@ void Relay::await_more() {
   if (stage_ == Stage::streaming)
     set_deadline(target_.idle_timeout);
   if (!upstream_->read())
-    broke("the server sent a chunk header that is too long", false);
+    broke("the server sent a chunk header that is too long");
 }
 
 void Relay::collect(std::string_view payload, bool last) {
@@ -318,8 +347,13 @@ void Relay::hold(std::string_view payload, bool last) {
   const bool too_long = collected_.size() > max;
   if (!last && !too_long)
     return await_more();
-  if (!too_long && target_.hold_5xx(result_.status, collected_))
+  if (!too_long || target_.cut_held) {
+    result_.held.cut = too_long;
+    collected_.resize(std::min(collected_.size(), max));
+    result_.held.body = std::move(collected_);
     return end(RelayResult::End::held);
+  }
+  result_.held = {};
   mode_ = passed_mode_;
   if (mode_ == Mode::pass)
     end_client_head();
@@ -329,9 +363,7 @@ void Relay::hold(std::string_view payload, bool last) {
 }
 
 void Relay::end_one_event() {
-  const std::string event = target_.in_band_event
-                                ? target_.in_band_event(result_.status, collected_)
-                                : default_event(result_.status, collected_);
+  const std::string event = default_event(result_.status, collected_);
   result_.body_bytes += event.size();
   connection_->append_stream(event);
   complete();
@@ -350,7 +382,7 @@ void Relay::on_upstream_end(int error) {
     release_upstream(false);
     return connect_fresh();
   }
-  broke(error == 0 ? "the server closed the connection" : std::strerror(error), false);
+  broke(error == 0 ? "the server closed the connection" : std::strerror(error));
 }
 
 }  // namespace tonnage::net

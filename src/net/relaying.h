@@ -5,11 +5,13 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/loop_clock.h"
 #include "net/connection.h"
+#include "net/error_events.h"
 #include "net/relay.h"
 #include "net/server_core.h"
 #include "net/upstream.h"
@@ -35,6 +37,8 @@ class Relay final : public UpstreamUser,
   void cut(std::string why);
   // See Exchange::finish_broken.
   bool finish_broken(std::string_view last_event);
+  // Nothing of the server's answer has gone to the client.
+  bool is_silent() const { return !head_sent_; }
 
  private:
   using Clock = LoopClock;
@@ -55,6 +59,7 @@ class Relay final : public UpstreamUser,
   bool take_head();
   bool take_interim(std::size_t head_bytes);
   void choose_mode();
+  void watch_errors();
   void begin_client_head();
   void end_client_head();
   void take_body();
@@ -66,7 +71,7 @@ class Relay final : public UpstreamUser,
   void await_more();
   void complete();
   void end_one_event();
-  void broke(std::string why, bool timed_out);
+  void broke(std::string why, RelayResult::Timeout timeout = RelayResult::Timeout::none);
   void end(RelayResult::End how);
   void end_later(RelayResult::End how, std::string why);
   void run_done();
@@ -88,7 +93,8 @@ class Relay final : public UpstreamUser,
   std::string client_head_;  // held back until there is a body byte
   std::string chunk_head_;
   std::string collected_;
-  std::string passed_on_;       // what was collected and then not held
+  std::string passed_on_;  // what was collected and then not held
+  std::optional<ErrorEvents> errors_;
   std::array<char, 4> tail_{};  // the last bytes sent, to tell whether an event is complete
 
   Clock::time_point started_;
@@ -101,6 +107,7 @@ class Relay final : public UpstreamUser,
   bool head_done_ = false;
   bool head_sent_ = false;
   bool event_stream_ = false;  // what the client receives is text/event-stream
+  bool stream_ = false;        // it is read while it arrives
   bool sending_ = false;
   bool last_ = false;  // what is being sent is the end
   bool retried_ = false;
@@ -112,6 +119,8 @@ class Relay final : public UpstreamUser,
 std::string upstream_request_head(const Exchange& exchange, const RelayTarget& target,
                                   const Body& body);
 void append_relayed_fields(std::string& head, const std::vector<HeaderView>& fields,
-                           const std::vector<Header>& added);
+                           const std::vector<Header>& added, bool stream);
+// What goes on of a held answer's head.
+std::vector<Header> held_fields(const std::vector<HeaderView>& fields);
 
 }  // namespace tonnage::net

@@ -31,9 +31,13 @@ void ServerCore::accepted(int fd, int family, std::string peer, std::optional<st
                           int tag) {
   if (connections_.size() >= limits.connections_max) {
     ++stats.connections_refused;
-    const Response response = error_response(503, "this server has too many connections", {});
+    const Response response =
+        error_response({RefusedFor::too_many_connections, 503, "too many connections are open"});
     std::string text = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n";
+    append_field(text, "date", date.now());
     append_field(text, "content-type", response.content_type);
+    for (const Header& field : response.headers)
+      append_field(text, field.name, field.value);
     append_field(text, "content-length", std::to_string(response.body.size()));
     text.append("\r\n").append(response.body);
     Gather refusal;
@@ -65,17 +69,17 @@ void ServerCore::remove(Connection& connection) {
     stopped_if_empty();
 }
 
-Response ServerCore::error_response(int status, std::string_view why, std::string_view path) {
+Response ServerCore::error_response(const Refusal& refusal) {
   if (error_body)
-    return error_body(status, why, path);
+    return error_body(refusal);
   std::string body = "{\"error\":{\"message\":\"";
-  for (const char c : why) {
+  for (const char c : refusal.why) {
     if (c == '"' || c == '\\')
       body.push_back('\\');
     body.push_back(c);
   }
-  body.append("\",\"code\":").append(std::to_string(status)).append("}}\n");
-  return {.status = status, .content_type = "application/json", .body = std::move(body)};
+  body.append("\",\"code\":").append(std::to_string(refusal.status)).append("}}\n");
+  return {.status = refusal.status, .content_type = "application/json", .body = std::move(body)};
 }
 
 void ServerCore::stop(Duration grace, std::move_only_function<void()> done) {
@@ -127,6 +131,9 @@ void Server::set_head_check(HeadCheck check) {
 }
 void Server::set_error_body(ErrorBody body) {
   core_->error_body = std::move(body);
+}
+void Server::set_on_answer(OnAnswer on_answer) {
+  core_->on_answer = std::move(on_answer);
 }
 
 Result<std::uint16_t> Server::listen_tcp(const std::string& host, std::uint16_t port, int tag) {

@@ -13,6 +13,7 @@
 #include "net/address.h"
 #include "net/exchange.h"
 #include "net/limits.h"
+#include "net/refusal.h"
 
 namespace tonnage::net {
 
@@ -41,10 +42,10 @@ class Server {
   // Sees a request when its head is complete and its body is not; an answer here is sent at once
   // and the body is not read. For keys, Host and Origin checks. body() is empty.
   using HeadCheck = std::move_only_function<std::optional<Response>(const Exchange&)>;
-  // The answer to a request that never becomes an exchange (400, 408, 413, 431, 503), so that it is
-  // in the caller's dialect. `path` is empty when no request line was understood.
-  using ErrorBody =
-      std::move_only_function<Response(int status, std::string_view why, std::string_view path)>;
+  // The answer to a request that never becomes an exchange, so that it is in the caller's dialect.
+  using ErrorBody = std::move_only_function<Response(const Refusal&)>;
+  // Hears of every request when its answer was handed over, or its client has left.
+  using OnAnswer = std::move_only_function<void(const AnswerRecord&)>;
 
   Server(boost::asio::io_context& io, Limits limits, Handler handler);
   ~Server();
@@ -53,6 +54,7 @@ class Server {
 
   void set_head_check(HeadCheck check);
   void set_error_body(ErrorBody body);
+  void set_on_answer(OnAnswer on_answer);
 
   // `host` is a numeric address; port 0 lets the kernel choose. Returns the actual port. `tag`
   // comes back as Exchange::listener_tag().

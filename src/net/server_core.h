@@ -10,6 +10,7 @@
 #include "net/body.h"
 #include "net/limits.h"
 #include "net/server.h"
+#include "net/stream_head.h"
 #include "net/timer_wheel.h"
 #include "net/upstream.h"
 
@@ -31,7 +32,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   void remove(Connection& connection);
 
   // The answer to a request that never becomes an exchange.
-  Response error_response(int status, std::string_view why, std::string_view path);
+  Response error_response(const Refusal& refusal);
 
   void stop(Duration grace, std::move_only_function<void()> done);
   // Cuts every connection and listener; nothing refers to this object afterwards.
@@ -44,6 +45,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   Server::Handler handler;
   Server::HeadCheck head_check;
   Server::ErrorBody error_body;
+  Server::OnAnswer on_answer;
+  DateText date;
   TimerWheel wheel;
   UpstreamPool upstreams;
   std::shared_ptr<BodyBudget> bodies;

@@ -238,6 +238,22 @@ inline std::string post_text(std::string_view body, std::string_view fields = {}
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
+// "date: ...\r\n" of an answer.
+inline std::string date_line(std::string_view received) {
+  const auto at = received.find("date: ");
+  return at == received.npos ? std::string("no date")
+                             : std::string(received.substr(at, received.find('\n', at) + 1 - at));
+}
+
+// What was received, without the dates of its heads.
+inline std::string without_dates(std::string received) {
+  for (auto at = received.find("\r\ndate: "); at != received.npos;
+       at = received.find("\r\ndate: ", at)) {
+    received.erase(at, received.find("\r\n", at + 2) - at);
+  }
+  return received;
+}
+
 inline std::size_t count_of(std::string_view text, std::string_view part) {
   std::size_t count = 0;
   for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))

@@ -111,6 +111,8 @@ class BadInput(unittest.TestCase):
         self.error(self.daemon.request("GET", "/nothing/here"), 404)
         status, headers, _ = self.daemon.request("GET", "/v1/chat/completions")
         self.assertEqual((status, headers["allow"]), (405, "POST, OPTIONS"))
+        error = self.error(self.daemon.request("PUT", "/v1/models"), 405)
+        self.assertEqual(error["message"], "PUT is not allowed; use GET, HEAD, OPTIONS.")
         self.assertEqual(self.daemon.request("GET", "/v1/models/..%2f..%2fetc%2fpasswd")[0], 404)
 
     def test_bodies_and_headers_that_are_too_large(self):
@@ -118,12 +120,27 @@ class BadInput(unittest.TestCase):
                 b"Content-Type: application/json\r\nContent-Length: 104857600\r\n\r\n")
         answer = raw(self.daemon.port, head)
         self.assertIn(b" 413 ", answer.split(b"\r\n")[0])
+        self.assertIn(b"64 MiB. Raise limits.body_max", answer)
         answer = raw(self.daemon.port, b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"a" * (1 << 20))
         self.assertIn(b" 431 ", answer.split(b"\r\n")[0])
+        self.assertIn(b"limits.header_max", answer)
+        self.assertEqual(answer.lower().count(b"\r\ndate: "), 1)
+
+    def test_compressed_bodies(self):
+        body = json.dumps({"model": "nobody", "messages": []}).encode()
+        for encoding, status in (("gzip", 415), ("br, identity", 415), ("identity", 404)):
+            answer = self.daemon.request("POST", "/v1/chat/completions", body,
+                                         {**JSON, "Content-Encoding": encoding})
+            error = self.error(answer, status)
+            if status == 415:
+                self.assertEqual(error["code"], "content_encoding_not_supported")
+                self.assertIn("Send it uncompressed", error["message"])
+                self.assertEqual(answer[1]["accept-encoding"], "identity")
 
     def test_half_a_request_and_silence(self):
         answer = raw(self.daemon.port, b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         self.assertIn(b" 408 ", answer.split(b"\r\n")[0])
+        self.assertIn(b"limits.header_timeout", answer)
         answer = raw(self.daemon.port, b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                                        b"Content-Length: 50\r\n\r\n{")
         self.assertIn(b" 408 ", answer.split(b"\r\n")[0])

@@ -173,7 +173,7 @@ class Journal(unittest.TestCase):
             self.assertIn("It was answered after", flat)
             unknown = daemon.command("why", "123456")
             self.assertEqual(unknown.returncode, 1)
-            self.assertIn("Nothing is remembered of a request 123456", unknown.stderr)
+            self.assertIn("No record of request 123456", unknown.stderr)
             self.stop(daemon)
 
             # The same from the files, once the daemon has gone.
