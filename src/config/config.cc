@@ -65,6 +65,18 @@ std::string_view to_text(LogFormat format) {
   return "";
 }
 
+std::string_view to_text(AccessLog form) {
+  switch (form) {
+    case AccessLog::off:
+      return "off";
+    case AccessLog::line:
+      return "line";
+    case AccessLog::json:
+      return "json";
+  }
+  return "";
+}
+
 std::filesystem::path control_socket(const std::filesystem::path& runtime_dir) {
   return runtime_dir / "control.sock";
 }

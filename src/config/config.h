@@ -166,9 +166,13 @@ enum class LogLevel : std::uint8_t { debug, info, warn, error };
 // `automatic` is text for a terminal and json for everything else.
 enum class LogFormat : std::uint8_t { automatic, text, json };
 
+// What is written of each request that was answered: nothing, a line for people, or an object.
+enum class AccessLog : std::uint8_t { off, line, json };
+
 std::string_view to_text(Resume resume);
 std::string_view to_text(LogLevel level);
 std::string_view to_text(LogFormat format);
+std::string_view to_text(AccessLog form);
 
 // One value in force and where it came from. Keys of clients are masked.
 struct Setting {
@@ -206,6 +210,7 @@ struct Config {
   Limits limits;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::automatic;
+  AccessLog access_log = AccessLog::off;
   std::string file;  // the file that was read; empty: none
   std::vector<Setting> sources;
   std::vector<std::string> warnings;  // what works but is probably not meant

@@ -12,6 +12,7 @@ using V = const Value&;
 constexpr std::array<std::string_view, 2> kEvictions = {"lru", "value"};
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warn", "error"};
 constexpr std::array<std::string_view, 3> kFormats = {"auto", "text", "json"};
+constexpr std::array<std::string_view, 3> kAccessLogs = {"off", "line", "json"};
 constexpr std::array<std::string_view, 2> kResumes = {"none", "last"};
 
 // A shorter longest residency lowers the shortest one with it.
@@ -245,6 +246,12 @@ const KeySpec kWorkRows[] = {
         "terminal, else json.",
         [](T& t, V v) { set(t.config->log_format, v); })
         .one_of(kFormats),
+    row("log.access", ValueType::choice, "off",
+        "Writes a line, or one JSON object a line, into the log for each request that was "
+        "answered, whatever `log.level` is. Never the text of requests or answers, a query or the "
+        "secret of a key.",
+        [](T& t, V v) { set(t.config->access_log, v); })
+        .one_of(kAccessLogs),
     row("keys", ValueType::api_keys, "",
         "Keys of clients. Once there is one, every request needs one; /health does not.", nullptr),
     row("defaults", ValueType::defaults, "", "Values for models that do not set them.", nullptr),

@@ -31,6 +31,7 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_EQ(config.spin_count, std::nullopt);
   EXPECT_EQ(config.log_level, LogLevel::info);
   EXPECT_EQ(config.log_format, LogFormat::automatic);
+  EXPECT_EQ(config.access_log, AccessLog::off);
 
   const PoolPolicy host{.name = "host", .reserve = {.permille = 200, .size = 8_GiB}};
   EXPECT_EQ(config.policy.pools, std::vector{host});
@@ -83,7 +84,7 @@ limits: { body_max: 1MiB, header_max: 2KiB, bodies_max_total: 3MiB, bodies_disk_
           client_idle_timeout: 8ms, client_write_timeout: 9ms, upstream_idle_timeout: 10ms,
           request_timeout: 11ms }
 engine: { llama_server: ~/bin/llama-server, spin_count: 12 }
-log: { level: debug, format: json }
+log: { level: debug, format: json, access: line }
 )" + std::string(kOneModel));
   EXPECT_EQ(config.listen, (std::vector<Listen>{{"::", 0}}));
   EXPECT_TRUE(config.insecure);
@@ -123,6 +124,7 @@ log: { level: debug, format: json }
   EXPECT_EQ(config.spin_count, 12);
   EXPECT_EQ(config.log_level, LogLevel::debug);
   EXPECT_EQ(config.log_format, LogFormat::json);
+  EXPECT_EQ(config.access_log, AccessLog::line);
   EXPECT_EQ(config.policy.models[0].ttl, Duration(3h));
 }
 

@@ -273,6 +273,8 @@ std::string_view enumerated(std::string_view path, std::size_t i) {
     return to_text(static_cast<LogLevel>(i));
   if (path == "log.format")
     return to_text(static_cast<LogFormat>(i));
+  if (path == "log.access")
+    return to_text(static_cast<AccessLog>(i));
   return {};
 }
 

@@ -21,6 +21,7 @@
 #include "config/load.h"
 #include "config/reload.h"
 #include "core/snapshot.h"
+#include "daemon/access_log.h"
 #include "daemon/control_desk.h"
 #include "daemon/directory.h"
 #include "daemon/door.h"
@@ -202,6 +203,10 @@ class Daemon final : public ActionSink {
     loop_.observe(&journal_);
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
+    server_.set_on_answer([this](const net::AnswerRecord& record) {
+      if (config_.access_log != AccessLog::off)
+        write_log_line(access_line(record, config_.access_log, system_now()));
+    });
     control_.count_connections([this] { return server_.stats().connections_open; });
     server_.set_error_body(
         [this](const net::Refusal& refusal) { return protocol_error(refusal, server_.limits()); });

@@ -88,6 +88,8 @@ class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
           return std::string(out.data(), out.size());
         }) {}
 
+  void write_line(std::string_view line) { writer_.write(std::string(line) + "\n"); }
+
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t out;
@@ -168,6 +170,14 @@ void log_line(spdlog::level::level_enum level, std::string_view text, std::strin
   line_fields = fields;
   spdlog::default_logger_raw()->log(level, text);
   line_fields = {};
+}
+
+void write_log_line(std::string_view line) {
+  const auto& sinks = spdlog::default_logger_raw()->sinks();
+  if (sinks.empty())
+    return;
+  if (auto* sink = dynamic_cast<LineSink*>(sinks.front().get()))
+    sink->write_line(line);
 }
 
 void hold_standard_streams() {

@@ -30,6 +30,9 @@ LogFormat log_format();
 // One line; in JSON the members of `fields`, itself the text of a JSON object, stand beside it.
 void log_line(spdlog::level::level_enum level, std::string_view text, std::string_view fields);
 
+// A whole line, without its newline, as it is: no level, no time, no format.
+void write_log_line(std::string_view line);
+
 // Opens /dev/null where standard input, output or error is closed: else the next file or socket
 // would get its number, and what is meant for people would be written there.
 void hold_standard_streams();

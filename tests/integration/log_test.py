@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from daemon import Daemon, demo_models
+from daemon import Daemon, demo_models, wait_until
 
 
 def config(**more):
@@ -85,6 +85,29 @@ class Log(unittest.TestCase):
         finally:
             os.close(reader)
             os.close(writer)
+
+    def test_an_access_log_tells_each_answer_and_no_secrets(self):
+        keys = [{"name": "app", "key": "secret-of-the-app", "scopes": ["infer", "read"]}]
+        headers = {"Authorization": "Bearer secret-of-the-app"}
+        with Daemon(config(keys=keys, log={"access": "json", "level": "error"})) as daemon:
+            body = {"model": "test-a", "max_tokens": 4,
+                    "messages": [{"role": "user", "content": "text-of-the-request"}]}
+            status, answer, text = daemon.request("POST", "/v1/chat/completions?q=secret-query",
+                                                  body, headers)
+            self.assertEqual(status, 200, text)
+            self.assertEqual(daemon.request("GET", "/v1/models", headers={})[0], 401)
+            wait_until(lambda: daemon.log.count('"log":"access"') >= 2, 20, "two lines")
+            told, refused = [json.loads(line) for line in daemon.log.splitlines()
+                             if '"log":"access"' in line][:2]
+        self.assertEqual((told["request"], told["model"], told["key"], told["status"]),
+                         (int(answer["x-tonnage-request"]), "test-a", "app", 200))
+        self.assertEqual((told["method"], told["path"]), ("POST", "/v1/chat/completions"))
+        self.assertEqual(told["bytes_out"], len(text.encode()))
+        self.assertLessEqual(told["queue_ms"], told["total_ms"])
+        self.assertFalse(told["client_left"])
+        self.assertEqual((refused["status"], refused["request"]), (401, None))
+        for secret in ("secret-of-the-app", "secret-query", "text-of-the-request"):
+            self.assertNotIn(secret, daemon.log)
 
     def test_a_reader_that_left_holds_nothing_up(self):
         reader, writer = os.pipe()
