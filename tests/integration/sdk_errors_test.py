@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import unittest
 from pathlib import Path
@@ -30,9 +29,11 @@ ANTHROPICS = {400: "invalid_request_error", 404: "not_found_error", 502: "api_er
 
 def python_clients():
     """The interpreter that has the clients; a reason where they cannot be had."""
-    made = subprocess.run([sys.executable, str(ROOT / "tools/python_clients")],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    return (made.stdout.strip(), "") if made.returncode == 0 else ("", made.stderr.strip())
+    made = subprocess.run([str(ROOT / "tools/python_env"), "clients"], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        return "", (made.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return f"{made.stdout.strip()}/bin/python", ""
 
 
 def commands():
