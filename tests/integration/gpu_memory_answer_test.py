@@ -1,5 +1,6 @@
 """Servers that answer a request that they have no memory for it, and live on."""
 
+import json
 import threading
 import unittest
 
@@ -87,23 +88,31 @@ class MemoryAnswers(unittest.TestCase):
             "model": "two", "max_tokens": 1, "stream": True,
             "messages": [{"role": "user", "content": "Hello"}]})
 
-    def test_another_error_is_passed_on_byte_for_byte(self):
+    def test_another_error_is_told_early_and_late(self):
         self.rig.behave(load_ms=2500)
         self.rig.behave("two", error_body=PLAIN_ERROR)
         with self.rig.daemon(config(self.rig)) as daemon:
             # In a stream that was told its place it can only be an event.
             status, _, text = self.ask_for_events(daemon)
             self.assertEqual(status, 200)
-            self.assertIn("no rule  named root", text)
+            events = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+            self.assertEqual(len(events), 1, text)
+            late = json.loads(events[0])
+            self.assertEqual((late["error"]["message"], late["error"]["status"]),
+                             ("grammar: no rule  named root", 500))
             first = daemon.server_pid("two")
             for stream in (False, True):
                 status, headers, text = daemon.chat("two", stream=stream)
-                self.assertEqual((status, text), (500, PLAIN_ERROR))
+                self.assertEqual((status, json.loads(text)), (500, late))
                 self.assertTrue(headers["content-type"].startswith("application/json"), headers)
-                self.assertEqual(headers["content-length"], str(len(PLAIN_ERROR)))
                 self.assertEqual(headers["x-tonnage-model"], "two")
                 self.assertIn("x-tonnage-request", headers)
                 self.assertNotIn("x-tonnage-replays", headers)
+            # Below /upstream nothing is touched.
+            status, headers, text = daemon.request(
+                "POST", "/upstream/two/v1/chat/completions", {"model": "two", "messages": []})
+            self.assertEqual((status, text), (500, PLAIN_ERROR))
+            self.assertEqual(headers["x-tonnage-model"], "two")
             self.assertEqual(daemon.server_pid("two"), first)
             self.assertEqual(self.failures(daemon), [])
 
