@@ -1,6 +1,7 @@
 #include "api/view.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "api/memory_api.h"
 #include "api/snapshot_fixture.h"
