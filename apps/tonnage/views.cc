@@ -106,7 +106,7 @@ std::string pool_view(const Json& pool, const Terminal& terminal, std::size_t na
   const std::string margin(name_columns + 2, ' ');
   if (flag_field(pool, "lost")) {
     return terminal.paint(Colour::bold, name) + "  " +
-           terminal.paint(Colour::red, "lost: its device can be seen no more") + "\n";
+           terminal.paint(Colour::red, "lost: its device is no longer visible") + "\n";
   }
   const std::int64_t percent = capacity.count > 0 ? used.count * 100 / capacity.count : 0;
   const auto line = [&](const std::string& text) {

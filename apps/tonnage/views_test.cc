@@ -87,7 +87,7 @@ gpu0  [###################++++++++...]  87 % of 8.00 GiB, high for 1m 30s
       ours 5.00 GiB, others 2.00 GiB, free 1.00 GiB; 512 MiB not back yet; 256
       MiB held by no process
       reserved 5.00 GiB of 7.00 GiB, room for 0 MiB
-gpu1  lost: its device can be seen no more
+gpu1  lost: its device is no longer visible
 
 MODEL                       STATE  TIER       GPU      HOST   LAST USE
 org/a-model-with-a-very-..  ready  gpu   4.50 GiB  1.00 GiB     in use

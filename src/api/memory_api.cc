@@ -63,6 +63,10 @@ OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& contex
   row["tried"] = tried_json(decision);
   row["waited_ms"] = to_ms(decision.waited);
   row["retry_after_ms"] = to_ms(decision.retry_after);
+  row["used_bytes"] = decision.used.count;
+  row["capacity_bytes"] = decision.capacity.count;
+  row["foreign_bytes"] = decision.foreign.count;
+  row["cooldown_ms"] = decision.cooldown ? OrderedJson(to_ms(*decision.cooldown)) : OrderedJson();
   row["failure"] =
       decision.failure ? OrderedJson(tonnage::to_text(*decision.failure)) : OrderedJson();
   row["text"] = decision.text;

@@ -149,6 +149,10 @@ constexpr auto kFields = std::to_array<FieldRow>({
     {"Decision", "tried", "[Tried]"},
     {"Decision", "waited_ms", "integer"},
     {"Decision", "retry_after_ms", "integer"},
+    {"Decision", "used_bytes", "integer"},
+    {"Decision", "capacity_bytes", "integer"},
+    {"Decision", "foreign_bytes", "integer"},
+    {"Decision", "cooldown_ms", "integer?"},
     {"Decision", "failure", "string?"},
     {"Decision", "text", "string"},
 

@@ -32,7 +32,7 @@ std::string pool_line(const PoolSnapshot& pool, std::size_t name_width, std::siz
   std::string line =
       "  " + padded(pool.name, name_width) + "  " + padded(level_of(pool), level_width) + "  ";
   if (pool.lost)
-    return line + "can be seen no more";
+    return line + "no longer visible";
   if (pool.capacity <= Bytes{})
     return line + "never measured";
   const std::int64_t percent = pool.used.count * 100 / pool.capacity.count;

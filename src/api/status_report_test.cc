@@ -34,7 +34,7 @@ TEST_F(StatusReport, ShowsWhatIsWrong) {
             R"(memory status (balanced): not healthy, 1 request running, 2 waiting
   host  moderate  37 % of 32.00 GiB used: ours 2.00 GiB, others 10.00 GiB, free 20.00 GiB; )"
             R"(reserved 3.00 GiB of 24.00 GiB
-  gpu0  lost      can be seen no more
+  gpu0  lost      no longer visible
   1 model on GPUs, 1 on the host; device memory failures: 2; 1 model kept off the GPU; )"
             R"(1 model failed
   org/chat  ready on gpu0, 4.50 GiB there and 1.00 GiB in the host, 1 request waiting, degraded

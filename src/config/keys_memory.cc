@@ -127,7 +127,7 @@ const KeySpec kRows[] = {
         [](T& t, V v) { set(t.config->policy.recovery.cooldown, v); })
         .within(kSecond, 365 * kDay),
     row("recovery.retry_extra", ValueType::percent, "12.5%",
-        "After a failure for want of memory, the next try reserves this much more.",
+        "After an out-of-memory failure, the next try reserves this much more.",
         [](T& t, V v) { set(t.config->policy.recovery.retry_extra_permille, v); })
         .within(0, 1000),
     row("recovery.release_timeout", ValueType::duration, "5s",

@@ -27,7 +27,7 @@ enum class DecisionKind : std::uint8_t {
   stall,    // a load takes longer than it should; others stop waiting for it
   pin,      // an operator's hold was set or released
   level,    // a pool's pressure level changed
-  recover,  // a step was taken after a failure for want of memory
+  recover,  // a step was taken after an out-of-memory failure
   leak,     // device memory of a server that ended did not come back
 };
 
@@ -76,7 +76,7 @@ enum class ReasonCode : std::uint8_t {
   device_failures,   // too many failures on the device: it runs on the CPU
   cooled_down,       // long enough since the last failure: the device may be used again
   cleared,           // an operator cleared its failures
-  device_lost,       // the device can be seen no more
+  device_lost,       // the device is no longer visible
   not_returned,      // a server's device memory was not seen free in time
   stopped_short,     // it answered that it had no memory left; it was killed
 };
@@ -90,7 +90,8 @@ struct PlacementNeed {
   friend bool operator==(const PlacementNeed&, const PlacementNeed&) = default;
 };
 
-// Fields that do not apply stay empty. All byte figures are of `pool`.
+// Fields that do not apply stay empty. All byte figures are of `pool`. A decision explains; what is
+// done is an action of its own.
 struct Decision {
   DecisionKind kind = DecisionKind::load;
   ReasonCode reason = ReasonCode::demand;
@@ -108,6 +109,11 @@ struct Decision {
   std::vector<PlacementNeed> tried;  // for refusals: each placement and what it needs
   Duration waited{};
   Duration retry_after{};              // for refusals: when asking again makes sense
+  // Of level changes: what the sample of the pool said.
+  Bytes used;
+  Bytes capacity;
+  Bytes foreign;
+  std::optional<Duration> cooldown;    // how long the device is out of bounds; empty: until cleared
   std::optional<FailureKind> failure;  // what went wrong, where something did
   std::string text;                    // a failure's own words, or a pressure level's name
 

@@ -37,7 +37,7 @@ class Sentence {
   std::string free() const { return to_text(std::max(Bytes{0}, d_.headroom)); }
 
   std::string arithmetic() const {
-    return "needs " + to_text(d_.need) + " of " + pool() + ", " + free() + " free";
+    return "needs " + to_text(d_.need) + " in " + pool() + "; " + free() + " is free";
   }
 
   std::string list(const std::vector<ModelId>& models) const {
@@ -73,28 +73,28 @@ std::string Sentence::load() const {
       text += " An operator asked for it.";
       break;
     case ReasonCode::memory_returned:
-      text += " Memory for a better placement returned.";
+      text += " There is memory for a better placement again.";
       break;
     case ReasonCode::config_changed:
-      text += " It comes back with its changed configuration.";
+      text += " It is loaded again with its changed configuration.";
       break;
     case ReasonCode::pressure_over:
-      text += " It had to leave under memory pressure, which is over.";
+      text += " It was unloaded under memory pressure, which is over.";
       break;
     case ReasonCode::device_failures:
-      text += " The device failed it too often.";
+      text += " It failed too often on the device.";
       break;
     case ReasonCode::good_enough:
       text += " This is less than configured, but nearly as fast, and possible at once.";
       break;
     case ReasonCode::expected_wait:
-      text += " This is less than configured, because the wait for more took longer than " +
+      text += " This is less than configured, because more was not free within " +
               to_text(policy_.queue.degrade_after) + ".";
       break;
     case ReasonCode::never_fits_better:
       text +=
-          " This is less than configured, because nothing better fits beside what other "
-          "programs hold.";
+          " This is less than configured, because other programs use the memory that more would "
+          "need.";
       break;
     case ReasonCode::lesser_placement:
       text += " This is less than configured, because its server ran out of memory with more.";
@@ -103,58 +103,58 @@ std::string Sentence::load() const {
       break;
   }
   if (d_.waited > Duration{0}) {
-    text += " The first request for it has waited " + rounded_text(d_.waited) + ".";
+    text += " Its first request has waited " + rounded_text(d_.waited) + ".";
   }
   return text;
 }
 
 std::string Sentence::wait() const {
-  std::string text = model() + " waits: it " + arithmetic();
+  const std::string text = model() + " waits: it " + arithmetic() + ".";
   if (d_.reason == ReasonCode::pressure)
-    return text + ", and nothing is loaded while memory pressure lasts.";
+    return text + " Nothing is loaded while memory pressure lasts.";
   if (d_.reason == ReasonCode::foreign_use)
-    return text + ", and other programs hold the rest.";
+    return text + " Other programs use the rest.";
   if (d_.victims.empty())
-    return text + ".";
-  return text + ", and " + list(d_.victims) + " would have to finish first.";
+    return text;
+  return text + " " + list(d_.victims) + " must finish first.";
 }
 
 std::string Sentence::unload() const {
   switch (d_.reason) {
     case ReasonCode::idle_ttl:
-      return "Unloading " + model() + ": nobody used it for " + rounded_text(d_.waited) + ".";
+      return "Unloading " + model() + ": it was unused for " + rounded_text(d_.waited) + ".";
     case ReasonCode::load_timeout:
     case ReasonCode::stopped_hung:
       return "Killing the server of " + model() + ": " + d_.text + ".";
     case ReasonCode::stopped_short:
       return "Killing the server of " + model() +
-             ", which lives but ran out of memory: " + d_.text +
+             ", which is running but out of memory: " + d_.text +
              (d_.text.ends_with('.') ? "" : ".");
     case ReasonCode::shutting_down:
-      return "Unloading " + model() + ": tonnage is shutting down.";
+      return "Unloading " + model() + ": Tonnage is shutting down.";
     case ReasonCode::config_changed:
       return "Unloading " + model() + ": its configuration changed.";
     case ReasonCode::model_removed:
       return "Unloading " + model() + ": it is no longer configured.";
     case ReasonCode::pressure:
-      return "Unloading " + model() + ": memory pressure of " + pool() + " is " + d_.text +
-             (d_.waited > Duration{0} ? ", and nobody used it for " + rounded_text(d_.waited)
+      return "Unloading " + model() + ": memory pressure on " + pool() + " is " + d_.text +
+             (d_.waited > Duration{0} ? ", and it was unused for " + rounded_text(d_.waited)
                                       : std::string{}) +
              ".";
     case ReasonCode::foreign_growth:
-      return "Unloading " + model() + ": other programs hold " + to_text(d_.need) + " more of " +
-             pool() + " than is left beside the models.";
+      return "Unloading " + model() + ": other programs use " + to_text(d_.need) + " more in " +
+             pool() + " than the models leave free.";
     case ReasonCode::budget_shrunk:
-      return "Unloading " + model() + ": models hold " + to_text(d_.need) +
-             " more than the budget of " + pool() + " now allows.";
+      return "Unloading " + model() + ": models use " + to_text(d_.need) +
+             " more than the budget of " + pool() + ".";
     default:
       return "Unloading " + model() + ": an operator asked for it.";
   }
 }
 
 std::string Sentence::never_fits() const {
-  std::string text = model() + " cannot run here: it needs at least " + to_text(d_.need) + " of " +
-                     pool() + ", and " + to_text(d_.usable) + " is all that models may use.";
+  std::string text = model() + " cannot run here: it needs at least " + to_text(d_.need) + " in " +
+                     pool() + "; models may use " + to_text(d_.usable) + ".";
   const auto smallest = std::ranges::min_element(
       d_.tried, [](const auto& a, const auto& b) { return a.need < b.need; });
   if (smallest != d_.tried.end()) {
@@ -180,20 +180,20 @@ std::string Sentence::refuse() const {
       return "The request waited " + rounded_text(d_.waited) + " for " + model() +
              " and gave up: it " + arithmetic() + ".";
     case ReasonCode::model_failed:
-      return model() + " failed and is not tried again for " + rounded_text(d_.retry_after) + ": " +
+      return model() + " failed; the next attempt is in " + rounded_text(d_.retry_after) + ": " +
              d_.text;
     case ReasonCode::load_failed:
     case ReasonCode::profile_failed:
       return model() + " cannot be loaded: " + d_.text;
     case ReasonCode::crash_suspect:
       return "The server of " + model() +
-             " failed twice with this request in it, so it is not tried again.";
+             " crashed twice while serving this request; it is not sent again.";
     case ReasonCode::server_lost:
-      return "The server of " + model() + " was lost more often than the request may be replayed.";
+      return "The server of " + model() + " ended too often while serving this request; it is not sent again.";
     case ReasonCode::no_resident:
-      return "No model is ready, and `resident` never loads one.";
+      return "No model is ready; `resident` never loads one.";
     case ReasonCode::shutting_down:
-      return "tonnage is shutting down.";
+      return "Tonnage is shutting down.";
     case ReasonCode::model_removed:
       return model() + " is no longer configured.";
     default:
@@ -206,7 +206,7 @@ std::string Sentence::fail() const {
     case ReasonCode::load_failed:
       return "Loading " + model() + " failed: " + d_.text;
     case ReasonCode::profile_failed:
-      return "The footprint of " + model() + " cannot be worked out: " + d_.text;
+      return "The footprint of " + model() + " cannot be calculated: " + d_.text;
     default:
       return "The server of " + model() + " failed: " + d_.text;
   }
@@ -214,12 +214,12 @@ std::string Sentence::fail() const {
 
 std::string Sentence::level() const {
   if (d_.reason == ReasonCode::device_lost)
-    return "The device of " + pool() + " can be seen no more: " + d_.text + ".";
-  std::string text = "Memory pressure of " + pool() + " is " +
+    return "The device of " + pool() + " is no longer visible: " + d_.text + ".";
+  std::string text = "Memory pressure on " + pool() + " is " +
                      (d_.text.empty() ? std::string("back to normal") : d_.text);
-  text += ": " + to_text(d_.need) + " in use of " + to_text(d_.usable);
+  text += ": " + to_text(d_.used) + " of " + to_text(d_.capacity) + " in use";
   if (d_.reason == ReasonCode::foreign_growth)
-    text += ", of which other programs hold " + to_text(d_.headroom);
+    text += ", " + to_text(d_.foreign) + " of it by other programs";
   return text + ".";
 }
 
@@ -227,18 +227,16 @@ std::string Sentence::recover() const {
   switch (d_.reason) {
     case ReasonCode::more_room:
       return model() + " is tried again with " + to_text(d_.need) +
-             " more room, for which others may have to give way.";
+             " more memory; other models may be unloaded for it.";
     case ReasonCode::lesser_placement:
-      return model() + " is tried again with less: " + placement() + ".";
+      return model() + " is tried again with a smaller placement: " + placement() + ".";
     case ReasonCode::device_failures:
-      return model() + " runs on the CPU from now on: " + d_.text + ". `tonnage clear " + model() +
-             "` gives it the GPU back" +
-             (d_.retry_after > Duration{0}
-                  ? ", and so does " + rounded_text(d_.retry_after) + " without a failure."
-                  : ".");
+      return model() + " runs on the CPU from now on: " + d_.text + ". It may use the GPU again " +
+             (d_.cooldown ? "after " + rounded_text(*d_.cooldown) + ", or " : std::string()) +
+             "after `tonnage clear " + model() + "`.";
     case ReasonCode::cooled_down:
-      return model() + " may use the GPU again: " + rounded_text(d_.waited) +
-             " have passed since its last failure there.";
+      return model() + " may use the GPU again: its last failure there was " +
+             rounded_text(d_.waited) + " ago.";
     case ReasonCode::cleared:
       return model() + " may use the GPU again: an operator cleared its failures.";
     default:
@@ -254,9 +252,8 @@ std::string Sentence::write() const {
     case DecisionKind::ready:
       return model() + " is ready after " + rounded_text(d_.waited) + " with " + placement() + ".";
     case DecisionKind::evict: {
-      std::string text = "Unloading " + model() + " to make room for " + name(d_.other) +
-                         ", which needs " + to_text(d_.need) + " of " + pool() + " while " +
-                         free() + " is free.";
+      std::string text = "Unloading " + model() + " to make room for " + name(d_.other) + ", which " +
+                         arithmetic() + ".";
       if (d_.reason == ReasonCode::single_model) {
         text = "Unloading " + model() + " for " + name(d_.other) +
                ": only one model is allowed at a time.";
@@ -273,32 +270,32 @@ std::string Sentence::write() const {
     case DecisionKind::recover:
       return recover();
     case DecisionKind::leak:
-      return "The " + (d_.text.empty() ? "server" : d_.text) + " of " + model() + " ended, and " +
-             to_text(d_.need) + " of " + pool() + " did not come back within " +
-             rounded_text(d_.waited) + ". It counts as held by others until it is seen free.";
+      return "The " + (d_.text.empty() ? "server" : d_.text) + " of " + model() + " ended, but " +
+             to_text(d_.need) + " in " + pool() + " was not free after " + rounded_text(d_.waited) +
+             ". It counts as used by other programs until it is free.";
     case DecisionKind::unload:
       return unload();
     case DecisionKind::wait:
       return wait();
     case DecisionKind::yield:
       if (d_.reason == ReasonCode::pressure) {
-        return model() + " stops taking requests until it can be unloaded: memory pressure of " +
+        return model() + " takes no more requests and is unloaded when idle: memory pressure on " +
                pool() + " is " + d_.text + ".";
       }
-      return model() + " stops taking requests until it can give way to " + name(d_.other) +
-             ", which has waited " + rounded_text(d_.waited) + " and needs " + to_text(d_.need) +
-             ".";
+      return model() + " takes no more requests and is unloaded when idle: " + name(d_.other) +
+             " has waited " + rounded_text(d_.waited) + " and needs " + to_text(d_.need) + " in " +
+             pool() + ".";
     case DecisionKind::upgrade:
-      return "Stopping " + model() + " with " + placement() + " to start it better placed.";
+      return "Stopping " + model() + " with " + placement() + " to load a better placement.";
     case DecisionKind::refuse:
       return refuse();
     case DecisionKind::replay:
-      return "The server of " + model() + " was lost; the request is sent again.";
+      return "The connection to the server of " + model() + " broke; the request is sent again.";
     case DecisionKind::fail:
       return fail();
     case DecisionKind::stall:
       return "The load of " + model() + " has taken " + rounded_text(d_.waited) +
-             " and is not ready; other loads no longer wait for it.";
+             " so far; other loads no longer wait for it.";
     case DecisionKind::pin:
       return model() + " was " + (d_.text.empty() ? "pinned" : d_.text) + " by an operator.";
   }

@@ -88,7 +88,7 @@ struct ServerUnresponsive {
   friend bool operator==(const ServerUnresponsive&, const ServerUnresponsive&) = default;
 };
 
-// A ready server answered a request with an error for want of memory, and lives on. It holds what
+// A ready server answered a request with an out-of-memory error and goes on running. It holds what
 // it holds until ServerExited; its next request would fail as well. Each request that met with it
 // may say so; the first word counts. It comes before the RequestEnded of its request, so that the
 // core knows then what the request was lost for.
@@ -126,7 +126,7 @@ struct PoolSampled {
   friend bool operator==(const PoolSampled&, const PoolSampled&) = default;
 };
 
-// A device can be seen no more: it fell off the bus, or its driver is gone. Nothing is placed there
+// A device is no longer visible: it fell off the bus, or its driver is gone. Nothing is placed there
 // until it is sampled again.
 struct PoolLost {
   PoolId pool;
@@ -135,8 +135,8 @@ struct PoolLost {
   friend bool operator==(const PoolLost&, const PoolLost&) = default;
 };
 
-// Share of the last 10 s that some, or all, tasks of the machine or of our cgroup stood still for
-// want of host memory, whichever is worse (PSI).
+// Share of the last 10 s that some, or all, tasks of the machine or of our cgroup waited for
+// host memory, whichever is worse (PSI).
 struct StallSampled {
   std::int64_t some_permille = 0;
   std::int64_t full_permille = 0;

@@ -13,13 +13,13 @@ void Governor::Impl::on(const LoadModel& event) {
     model = nullptr;
   if (model == nullptr || shutting_down_) {
     emit(CommandDone{event.command, false,
-                     shutting_down_ ? "tonnage is shutting down" : "no such model"});
+                     shutting_down_ ? "Tonnage is shutting down" : "no such model"});
     return;
   }
   const bool runs_on =
       model->state == ResidencyState::draining && model->drain_cause != DrainCause::unloading;
   if (model->state == ResidencyState::ready || runs_on) {
-    emit(CommandDone{event.command, true, "it was ready already"});
+    emit(CommandDone{event.command, true, "it is already ready"});
     return;
   }
   if (model->state == ResidencyState::failed && model->refuses) {
@@ -117,7 +117,7 @@ void Governor::Impl::flush_gone(Generation generation) {
       return false;
     std::string text = "unloaded " + std::to_string(flush.unloaded);
     if (flush.spared > 0) {
-      text += ", spared " + std::to_string(flush.spared) + " that are pinned, loading or in use";
+      text += "; kept " + std::to_string(flush.spared) + " that are pinned, loading or in use";
     }
     emit(CommandDone{flush.command, true, std::move(text)});
     return true;
@@ -132,7 +132,7 @@ void Governor::Impl::on(const Shutdown&) {
   for (ModelRecord& model : models_) {
     Decision d = decision(DecisionKind::refuse, ReasonCode::shutting_down, model);
     refuse_all(model, RefusalStatus::unavailable, d);
-    finish_load_commands(model, false, "tonnage is shutting down");
+    finish_load_commands(model, false, "Tonnage is shutting down");
   }
   dirty_ = true;
 }

@@ -44,7 +44,7 @@ class Governor::Impl {
     ModelId model;
   };
 
-  // What is tried next after a failure for want of memory.
+  // What is tried next after an out-of-memory failure.
   struct RecoveryStep {
     ReasonCode reason = ReasonCode::more_room;
     std::size_t row = 0;     // that is tried

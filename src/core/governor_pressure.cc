@@ -99,9 +99,9 @@ void Governor::Impl::enter_level(PoolId pool, const std::string& before, bool wo
   d.kind = DecisionKind::level;
   d.at = now_;
   d.pool = pool;
-  d.need = seen.used;
-  d.usable = seen.capacity;
-  d.headroom = seen.foreign;
+  d.used = seen.used;
+  d.capacity = seen.capacity;
+  d.foreign = seen.foreign;
   d.text = level == nullptr ? std::string{} : level->name;
   const bool others = level != nullptr && level->basis == PressureBasis::overrun &&
                       value_of(*level, reading_of(pool)) > level->above_permille;
@@ -110,7 +110,7 @@ void Governor::Impl::enter_level(PoolId pool, const std::string& before, bool wo
                               : ReasonCode::pressure;
   std::string words = d.text;
   if (level != nullptr && stalls(*level, reading_of(pool))) {
-    words += " (tasks stood still for want of memory for " +
+    words += " (tasks waited for memory " +
              std::to_string(std::max(stall_.some_permille, stall_.full_permille) / 10) +
              " % of the time)";
   }

@@ -1,4 +1,4 @@
-// Recovery: what is tried after failures for want of memory, and device memory that does not come
+// Recovery: what is tried after out-of-memory failures, and device memory that does not come
 // back.
 #include <algorithm>
 #include <utility>
@@ -82,8 +82,8 @@ void Governor::Impl::take_step(ModelRecord& model, const RecoveryStep& step,
       model.retry_extra_permille = 0;
       model.least_row = 0;
       d.text = std::to_string(step.count) + (step.count == 1 ? " failure" : " failures") +
-               " for want of device memory within " + rounded_text(policy_.recovery.failure_window);
-      d.retry_after = policy_.recovery.cooldown.value_or(Duration{0});
+               " out of device memory within " + rounded_text(policy_.recovery.failure_window);
+      d.cooldown = policy_.recovery.cooldown;
       break;
     case ReasonCode::lesser_placement:
       if (!model.rows.empty())

@@ -65,10 +65,10 @@ void Governor::Impl::on(const RequestArrived& event) {
       static_cast<std::int32_t>(model->queue.size()) >= policy_.queue.waiting_per_model_max) {
     const auto waiting = static_cast<std::int32_t>(model->queue.size());
     d.text = waiting_ >= policy_.queue.waiting_max
-                 ? "The queue is full: " + std::to_string(waiting_) + " requests wait, " +
+                 ? "The queue is full: " + std::to_string(waiting_) + " requests are waiting, " +
                        std::to_string(waiting) + " of them for " + policy_.models[id->value].id
                  : "The queue for " + policy_.models[id->value].id +
-                       " is full: " + std::to_string(waiting) + " requests wait in it";
+                       " is full: " + std::to_string(waiting) + " requests are waiting";
     d.reason = ReasonCode::queue_full;
     d.retry_after = expected_retry(*model);
     refuse(event.request, RefusalStatus::unavailable, std::move(d));
@@ -123,7 +123,7 @@ std::string Governor::Impl::context_words(const ModelRecord& model, std::int32_t
     for (const PlacementRow& row : model.rows)
       most = std::max(most, row.placement.context);
   }
-  return "it asks for " + std::to_string(needed) + " tokens, and there are " + std::to_string(most);
+  return "it needs " + std::to_string(needed) + " tokens; the context is " + std::to_string(most);
 }
 
 // Whether a reload could give the request its context. It would stop the server, which a pin
@@ -220,7 +220,7 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   request.admitted = false;
   if (model.failed_for_memory != request.generation)
     ++request.replays;
-  // Its server is being killed for want of memory: whether this replay counts is known at the exit.
+  // Its server is being killed because it is out of memory: whether this replay counts is known at the exit.
   const bool judged_later = alive && model.stop_failure && is_for_memory(model.stop_failure->kind);
   if (shutting_down_) {
     d.reason = ReasonCode::shutting_down;
@@ -329,7 +329,8 @@ void Governor::Impl::expire_load_commands(ModelRecord& model) {
   std::string text = "gave up after " + rounded_text(waited);
   if (!model.rows.empty()) {
     const LoadPlan plan = planner().plan_load({.model = model.id});
-    text += ": it needs " + to_text(plan.need) + ", and " + to_text(plan.headroom) + " is free";
+    text += ": it needs " + to_text(plan.need) + "; " +
+            to_text(std::max(Bytes{0}, plan.headroom)) + " is free";
   }
   finish_load_commands(model, false, text);
   dirty_ = true;

@@ -220,7 +220,7 @@ void Governor::Impl::make_room() {
     }
     if (only_spares(model)) {
       if (!busy) {
-        finish_load_commands(model, false, "there is no room beside the models that are loaded");
+        finish_load_commands(model, false, "it does not fit beside the loaded models");
         model.reload_for.reset();
       }
       continue;
@@ -335,6 +335,7 @@ void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const Lo
     Decision d = decision(DecisionKind::yield, ReasonCode::waited_too_long, other);
     d.other = model.id;
     d.waited = now_ - w.since;
+    d.pool = plan.pool;
     d.need = plan.need;
     decide(std::move(d));
   }

@@ -193,7 +193,7 @@ void Governor::Impl::on(const ServerExited& event) {
   if (step) {
     recover(*model, *failure, *step, event.generation, was_ready);
   } else if (was_ready) {
-    crashed(*model, failure.value_or(Failure{FailureKind::exited, "it ended unasked"}));
+    crashed(*model, failure.value_or(Failure{FailureKind::exited, "it ended without being asked to"}));
   } else if (before == ResidencyState::loading || killed_for) {
     load_failed(*model,
                 failure.value_or(Failure{FailureKind::exited, "it ended before it was ready"}));

@@ -86,11 +86,11 @@ void Governor::Impl::add_problems(const ModelRecord& m, Tick now, Snapshot& s) c
   if (m.state == ResidencyState::loading && now - m.loading_since >= policy_.load.stall_after) {
     s.problems.push_back({"load_stalled", "the load of " + name + " has taken " +
                                               rounded_text(now - m.loading_since) +
-                                              " and is not ready"});
+                                              " so far"});
   }
   if (m.state == ResidencyState::stopping && now - m.stopping_since >= kStopOverdue) {
     s.problems.push_back(
-        {"stop_overdue", "the server of " + name + " was told to stop and is still there"});
+        {"stop_overdue", "the server of " + name + " was told to stop and has not ended"});
   }
 }
 
@@ -158,9 +158,9 @@ Snapshot Governor::Impl::snapshot(Tick now) const {
     PoolSnapshot out = pool_snapshot(PoolId(i), now);
     out.measured = measured[i];
     if (out.lost) {
-      s.problems.push_back({"device_lost", "the device of pool " + out.name + " has gone"});
+      s.problems.push_back({"device_lost", "the device of " + out.name + " is no longer visible"});
     } else if (!out.sample_age || *out.sample_age > kProbeStale) {
-      s.problems.push_back({"probe_stale", "pool " + out.name + " has no recent sample"});
+      s.problems.push_back({"probe_stale", out.name + " has no recent sample"});
     }
     s.pools.push_back(std::move(out));
   }

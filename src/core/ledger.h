@@ -115,7 +115,7 @@ class Ledger {
   // A probe's view of a pool, with its time. Ends the release of what `release_permille` of has
   // come back; the rest is foreign from then on.
   void sample(PoolId pool, const PoolSample& sample, std::int64_t release_permille = 750);
-  // Its device can be seen no more: nothing fits there until it is sampled again.
+  // Its device is no longer visible: nothing fits there until it is sampled again.
   void lose(PoolId pool);
 
   const LedgerEntry* charge(Generation generation, const Charge& charge);

@@ -87,7 +87,7 @@ class Planner {
   Charge charge_of(const ModelRecord& model, const PlacementRow& row,
                    std::span<const PoolId> devices) const;
 
-  // Whether recovery lets the model use this row: not one that failed for want of memory, nor a
+  // Whether recovery lets the model use this row: not one that ran out of memory, nor a
   // device after too many failures there. Never forbids all rows.
   bool is_allowed(const ModelRecord& model, std::size_t row) const;
 

@@ -115,7 +115,7 @@ struct MarginPolicy {
   friend bool operator==(const MarginPolicy&, const MarginPolicy&) = default;
 };
 
-// What is tried after a server failed for want of memory.
+// What is tried after a server ran out of memory.
 struct RecoveryPolicy {
   // So many memory failures on a device within the window, and the model runs on the CPU: until the
   // cool-down has passed or an operator clears it.

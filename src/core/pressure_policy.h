@@ -52,7 +52,7 @@ struct PressureLevel {
   std::int64_t above_permille = 1000;
   std::int64_t below_permille = 1000;
   Duration dwell = 5s;
-  // Share of time that some, or all, tasks stood still for want of memory (PSI). Host pool only.
+  // Share of time that some, or all, tasks waited for memory (PSI). Host pool only.
   std::optional<std::int64_t> stall_some_permille;
   std::optional<std::int64_t> stall_full_permille;
   bool host = true;     // applies to the host pool

@@ -10,7 +10,7 @@ PressureStep step(PressureStepKind kind, Duration after = Duration{0}) {
 }
 
 // Our own models within the budget are no pressure, however full the pool is. Others that grow into
-// the reserve are, and so is a kernel that stalls tasks for want of memory.
+// the reserve are, and so is a kernel that makes tasks wait for memory.
 PressurePolicy demand() {
   PressureLevel pressed;
   pressed.name = "high";

@@ -101,7 +101,7 @@ struct ModelState {
   Tick retry_at;
   Failure failure;
 
-  // Recovery: what failures for want of memory have led to.
+  // Recovery: what out-of-memory failures have led to.
   std::vector<Tick> memory_failures;            // within the window, oldest first
   std::optional<Tick> cpu_since;                // after too many of them on a device
   std::size_t least_row = 0;                    // better rows failed

@@ -31,7 +31,7 @@ struct PoolSnapshot {
   PoolId pool;
   std::string name;
   bool unified = false;  // GPU and host are one memory
-  bool lost = false;     // its device can be seen no more
+  bool lost = false;     // its device is no longer visible
   Bytes capacity;
   Bytes budget;
   Bytes foreign;
@@ -85,7 +85,7 @@ struct ModelSnapshot {
   std::vector<Bytes> device_predicted;
   std::vector<Bytes> device_reserved;
   std::vector<Bytes> device_measured;  // empty where nobody can tell
-  std::int32_t device_failures = 0;    // for want of memory, within the window
+  std::int32_t device_failures = 0;    // out of memory, within the window
   bool cpu_only = false;               // after too many of them
   std::optional<Duration> cpu_for;     // until the cool-down has passed
   bool taken_by_pressure = false;      // comes back when pressure is over

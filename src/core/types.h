@@ -102,7 +102,7 @@ enum class FailureKind : std::uint8_t {
   unresponsive,          // stopped answering health probes, or in state T
   bad_model,             // the file is missing, corrupt, truncated or of an unknown architecture
   bad_setup,             // missing library, bad flag, unwritable socket: not the model's fault
-  spawn_failed,          // no process came to be
+  spawn_failed,          // the process could not be started
   stale_profile,         // the file changed since it was profiled
   out_of_device_memory,  // a GPU had not enough; out_of_memory is the host's
 };

@@ -434,8 +434,6 @@ void ControlDesk::health(net::Exchange& exchange, const api::Caller& caller) {
 }
 
 void ControlDesk::count(const Decision& decision) {
-  if (decision.kind == DecisionKind::level)
-    return metrics_.level_change(decision.pool.value, decision.text);
   if (!decision.model)
     return;
   const std::uint32_t model = decision.model->value;

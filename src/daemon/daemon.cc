@@ -272,19 +272,18 @@ class Daemon final : public ActionSink {
     looks_.server_stops(a.generation);
     engines_.stop(a);
     memory_.await_release();
+    resume_.changed();
   }
   void act(const Admit& a) { requests_.admit(a); }
   void act(const Refuse& a) { requests_.refuse(a); }
   void act(const CommandDone& a) { control_.command_done(a); }
   void act(const Decided& a) {
-    if (a.decision.kind == DecisionKind::replay && a.decision.request) {
-      requests_.note_replay(*a.decision.request);
-    }
-    resume_.changed();
     control_.keep(a.decision);
   }
-  // The decision that comes with it is in the log and in the event stream.
-  void act(const LevelChanged&) { reports_.now(); }
+  void act(const LevelChanged& a) {
+    metrics_.level_change(a.pool.value, a.level);
+    reports_.now();
+  }
   void act(const Trim& a) { engines_.trim(a); }
   void act(const KillRemains& a) { engines_.kill_remains(a); }
   void act(const Drained&) {
@@ -303,6 +302,7 @@ class Daemon final : public ActionSink {
   void take_from_engines(Event event) {
     const bool ready = std::holds_alternative<ServerReady>(event);
     loop_.post(std::move(event));
+    resume_.changed();
     if (ready)
       memory_.server_ready();
     if (awaits_release())

@@ -99,6 +99,10 @@ void RequestDesk::admit(const Admit& action) {
   net::ExchangeNote& note = open.order.exchange->note();
   note.model = directory_.id(action.model);
   note.wait = std::chrono::duration_cast<Duration>(*open.admitted - open.arrived);
+  if (std::exchange(open.handed_back, false)) {
+    ++open.replays;
+    metrics_.replay(open.model.value);
+  }
   relay(action.request, open);
 }
 
@@ -186,6 +190,7 @@ void RequestDesk::hand_back(RequestId id, Open& open) {
   const RequestEnded ended{id, *open.generation, RequestOutcome::lost};
   const bool stream = open.order.stream;
   open.generation.reset();
+  open.handed_back = true;
   loop_.post(ended);
   if (stream)
     arm_places();
@@ -265,14 +270,6 @@ void RequestDesk::forget(RequestId id) {
   if (key != nullptr && key->in_flight_max)
     --per_key_[key];
   open_.erase(found);
-}
-
-void RequestDesk::note_replay(RequestId request) {
-  const auto found = open_.find(request.value);
-  if (found == open_.end())
-    return;
-  ++found->second.replays;
-  metrics_.replay(found->second.model.value);
 }
 
 // Only while the request waits: a relay that is under way reports the client's leaving itself.

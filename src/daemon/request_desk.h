@@ -52,7 +52,6 @@ class RequestDesk {
 
   void admit(const Admit& action);
   void refuse(const Refuse& action);
-  void note_replay(RequestId request);
 
   std::size_t open_requests() const { return open_.size(); }
 
@@ -65,6 +64,7 @@ class RequestDesk {
     ModelId model;              // valid once admitted
     bool stream_begun = false;  // queue comments were sent
     bool relaying = false;
+    bool handed_back = false;  // its server was lost; the next admission is a replay
     std::int32_t replays = 0;
     int stream_error = 0;  // status of the error that its server's stream ended with
   };

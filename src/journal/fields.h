@@ -121,6 +121,10 @@ struct Fields<Decision> {
                                            Field{"tried", &T::tried},
                                            Field{"waited", &T::waited},
                                            Field{"retry_after", &T::retry_after},
+                                           Field{"used", &T::used},
+                                           Field{"capacity", &T::capacity},
+                                           Field{"foreign", &T::foreign},
+                                           Field{"cooldown", &T::cooldown},
                                            Field{"failure", &T::failure},
                                            Field{"text", &T::text}};
 };

@@ -52,10 +52,10 @@ TEST(Story, ARequestThatWaitedIsToldWithWhatItsModelWaitedFor) {
   EXPECT_THAT(
       texts(story),
       ElementsAre("Request 1 asked for a with normal priority.",
-                  "a waits: it needs 3.00 GiB of host, 1.00 GiB free, and b would have to finish "
+                  "a waits: it needs 3.00 GiB in host; 1.00 GiB is free. b must finish "
                   "first.",
                   // It stands in the way of b, which is why a may have to yield.
-                  "b waits: it needs 3.00 GiB of host, 1.00 GiB free, and a would have to finish "
+                  "b waits: it needs 3.00 GiB in host; 1.00 GiB is free. a must finish "
                   "first.",
                   "It was sent to a after 3s of waiting.",
                   "It was answered after 3s at the server."));
@@ -74,7 +74,7 @@ TEST(Story, ARefusalIsToldOnce) {
               RequestArrived{kOne, kA},
               {Decided{d}, Refuse{kOne, RefusalStatus::unavailable, d}}});
   EXPECT_THAT(texts(story), ElementsAre("Request 1 asked for a with normal priority.",
-                                        "tonnage is shutting down."));
+                                        "Tonnage is shutting down."));
 }
 
 TEST(Story, ARequestThatNeverCameHasNone) {
@@ -90,7 +90,7 @@ TEST(Story, AModelIsToldByItsDecisionsUnderItsNewestName) {
   story.take({1, Tick{1s}, PolicyChanged{renamed, {}}, {}});
   story.take({2, Tick{2s}, Timer{}, {Decided{waits(kB, kA)}}});
   EXPECT_THAT(texts(story),
-              ElementsAre("b2 waits: it needs 3.00 GiB of host, 1.00 GiB free, and a would have to "
+              ElementsAre("b2 waits: it needs 3.00 GiB in host; 1.00 GiB is free. a must "
                           "finish first."));
 }
 

@@ -175,7 +175,7 @@ Metrics::Cells::Cells(const MetricsSetup& setup)
                         "Failed loads, dry runs and servers, by kind."),
                "kind"),
       recoveries(counters(registry, "tonnage_recoveries_total",
-                          "Steps taken after a failure for want of memory."),
+                          "Steps taken after an out-of-memory failure."),
                  "step"),
       level_changes(counters(registry, "tonnage_pressure_level_changes_total",
                              "Changes of a pool's pressure level, by the new one."),
@@ -246,7 +246,7 @@ void Metrics::Cells::add_models(std::span<const std::string> names) {
       gauges(registry, "tonnage_model_measured_bytes",
              "Seen in use by its server, without mapped weights; NaN when not running.");
   auto& device_failures = gauges(registry, "tonnage_model_device_failures",
-                                 "Failures for want of device memory, within the window.");
+                                 "Out-of-memory failures of the device, within the window.");
   auto& cpu_only = gauges(registry, "tonnage_model_cpu_only", "1 while it is kept off the GPU.");
   auto& leaks = counters(registry, "tonnage_leaks_total",
                          "Ended servers whose device memory did not come back in time.");

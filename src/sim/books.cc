@@ -27,7 +27,7 @@ const Books::Server* Books::server(Generation generation) const {
   return found == servers_.end() ? nullptr : &found->second;
 }
 
-// What retries after failures for want of memory may ask for beyond the margin.
+// What retries after out-of-memory failures may ask for beyond the margin.
 Bytes Books::with_extra(const Model& model, Bytes bytes) const {
   if (!model.recovered)
     return bytes;

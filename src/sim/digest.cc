@@ -57,8 +57,8 @@ struct DigestFields {
   }
   void put(const Decision& d) {
     all(d.kind, d.reason, d.at, d.model, d.other, d.request, d.generation, d.placement, d.pool,
-        d.need, d.headroom, d.usable, d.victims, d.tried, d.waited, d.retry_after, d.failure,
-        d.text);
+        d.need, d.headroom, d.usable, d.victims, d.tried, d.waited, d.retry_after, d.used,
+        d.capacity, d.foreign, d.cooldown, d.failure, d.text);
   }
 
   void put(const RequestArrived& e) {

@@ -41,7 +41,7 @@ enum class Fault : std::uint8_t {
   reorder,          // what different adapters saw arrives in another order than it happened
   wrong_footprint,  // servers hold more or less than was predicted
   lost_device,      // a device falls off the bus, and is back later
-  stalls,           // the kernel says that tasks stand still for want of memory
+  stalls,           // the kernel says that tasks wait for memory
   memory_answer,    // a ready server answers requests that it has no memory for them, and lives on
 };
 inline constexpr std::size_t kFaults = 27;
