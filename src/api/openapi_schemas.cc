@@ -77,7 +77,7 @@ constexpr auto kFields = std::to_array<FieldRow>({
     {"Model", "failure", "string?"},
     {"Model", "failure_kind", "string?",
      "crashed|exited|out_of_memory|load_timeout|unresponsive|bad_model|bad_setup|spawn_failed|"
-     "stale_profile|out_of_device_memory"},
+     "stale_profile|out_of_device_memory|killed"},
     {"Model", "devices", "[DeviceShare]"},
     {"Model", "device_failures", "integer"},
     {"Model", "cpu_only", "boolean"},

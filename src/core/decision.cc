@@ -138,6 +138,12 @@ std::string_view to_text(ReasonCode reason) {
       return "not_returned";
     case ReasonCode::stopped_short:
       return "stopped_short";
+    case ReasonCode::killed_from_outside:
+      return "killed_from_outside";
+    case ReasonCode::above_budget:
+      return "above_budget";
+    case ReasonCode::nobody_waits:
+      return "nobody_waits";
   }
   return "demand";
 }

@@ -60,25 +60,28 @@ enum class ReasonCode : std::uint8_t {
   unloaded_by_operator,
   server_failed,
   profile_failed,
-  stopped_hung,      // it did not answer; it was killed
-  pinned_models,     // it would fit, were it not for models that an operator holds
-  load_timeout,      // not ready within the load's time-out; killed
-  room_for_profile,  // stopped, so that `other` can be worked out
-  foreign_use,       // it would fit, were it not for what other programs hold
-  config_changed,    // its configuration changed; it comes back with the new one
-  model_removed,     // the configuration names it no more
-  budget_shrunk,     // models hold more than the budget now allows
-  pressure,          // the pool's pressure level asks for it
-  pressure_over,     // use fell below the restore mark: what pressure took comes back
-  foreign_growth,    // other programs grew into what was meant to stay free
-  more_room,         // tried again with more room, for which others give way
-  lesser_placement,  // tried again with the next placement down
-  device_failures,   // too many failures on the device: it runs on the CPU
-  cooled_down,       // long enough since the last failure: the device may be used again
-  cleared,           // an operator cleared its failures
-  device_lost,       // the device is no longer visible
-  not_returned,      // a server's device memory was not seen free in time
-  stopped_short,     // it answered that it had no memory left; it was killed
+  stopped_hung,         // it did not answer; it was killed
+  pinned_models,        // it would fit, were it not for models that an operator holds
+  load_timeout,         // not ready within the load's time-out; killed
+  room_for_profile,     // stopped, so that `other` can be worked out
+  foreign_use,          // it would fit, were it not for what other programs hold
+  config_changed,       // its configuration changed; it comes back with the new one
+  model_removed,        // the configuration names it no more
+  budget_shrunk,        // models hold more than the budget now allows
+  pressure,             // the pool's pressure level asks for it
+  pressure_over,        // use fell below the restore mark: what pressure took comes back
+  foreign_growth,       // other programs grew into what was meant to stay free
+  more_room,            // tried again with more room, for which others give way
+  lesser_placement,     // tried again with the next placement down
+  device_failures,      // too many failures on the device: it runs on the CPU
+  cooled_down,          // long enough since the last failure: the device may be used again
+  cleared,              // an operator cleared its failures
+  device_lost,          // the device is no longer visible
+  not_returned,         // a server's device memory was not seen free in time
+  stopped_short,        // it answered that it had no memory left; it was killed
+  killed_from_outside,  // somebody else ended its server; no request and no model is to blame
+  above_budget,         // it was measured to hold more than the budget, and is kept alone
+  nobody_waits,         // everybody who waited for its load has left, and `other` waits
 };
 
 // A row of the arithmetic of a refusal or a wait.
@@ -108,7 +111,7 @@ struct Decision {
   std::vector<ModelId> victims;      // in the order they are stopped
   std::vector<PlacementNeed> tried;  // for refusals: each placement and what it needs
   Duration waited{};
-  Duration retry_after{};              // for refusals: when asking again makes sense
+  Duration retry_after{};  // for refusals: when asking again makes sense
   // Of level changes: what the sample of the pool said.
   Bytes used;
   Bytes capacity;

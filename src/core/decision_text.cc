@@ -132,6 +132,9 @@ std::string Sentence::unload() const {
              (d_.text.ends_with('.') ? "" : ".");
     case ReasonCode::shutting_down:
       return "Unloading " + model() + ": Tonnage is shutting down.";
+    case ReasonCode::nobody_waits:
+      return "Giving up the load of " + model() + ": nobody waits for it any more, and " +
+             name(d_.other) + " waits.";
     case ReasonCode::config_changed:
       return "Unloading " + model() + ": its configuration changed.";
     case ReasonCode::model_removed:
@@ -189,7 +192,8 @@ std::string Sentence::refuse() const {
       return "The server of " + model() +
              " crashed twice while serving this request; it is not sent again.";
     case ReasonCode::server_lost:
-      return "The server of " + model() + " ended too often while serving this request; it is not sent again.";
+      return "The server of " + model() +
+             " ended too often while serving this request; it is not sent again.";
     case ReasonCode::no_resident:
       return "No model is ready; `resident` never loads one.";
     case ReasonCode::shutting_down:
@@ -207,6 +211,9 @@ std::string Sentence::fail() const {
       return "Loading " + model() + " failed: " + d_.text;
     case ReasonCode::profile_failed:
       return "The footprint of " + model() + " cannot be calculated: " + d_.text;
+    case ReasonCode::killed_from_outside:
+      return "The server of " + model() + " was killed by another program or person: " + d_.text +
+             ". Its requests are sent again.";
     default:
       return "The server of " + model() + " failed: " + d_.text;
   }
@@ -237,6 +244,11 @@ std::string Sentence::recover() const {
     case ReasonCode::cooled_down:
       return model() + " may use the GPU again: its last failure there was " +
              rounded_text(d_.waited) + " ago.";
+    case ReasonCode::above_budget:
+      return model() + " uses " + to_text(d_.need) + " in " + pool() +
+             ", more than the budget of " + to_text(d_.usable) +
+             ". It is kept, and nothing else is loaded beside it. Raise the budget, or configure "
+             "less context or fewer slots for it.";
     case ReasonCode::cleared:
       return model() + " may use the GPU again: an operator cleared its failures.";
     default:
@@ -252,8 +264,8 @@ std::string Sentence::write() const {
     case DecisionKind::ready:
       return model() + " is ready after " + rounded_text(d_.waited) + " with " + placement() + ".";
     case DecisionKind::evict: {
-      std::string text = "Unloading " + model() + " to make room for " + name(d_.other) + ", which " +
-                         arithmetic() + ".";
+      std::string text = "Unloading " + model() + " to make room for " + name(d_.other) +
+                         ", which " + arithmetic() + ".";
       if (d_.reason == ReasonCode::single_model) {
         text = "Unloading " + model() + " for " + name(d_.other) +
                ": only one model is allowed at a time.";

@@ -20,6 +20,9 @@ struct RequestArrived {
   Priority priority = Priority::normal;
   std::int32_t context_needed = 0;  // tokens at least; 0 when the client does not say
   bool counted = true;  // false: a look at a server (/props, /slots) that takes a lease but no slot
+  // Sequences that it makes the server work on at once: of `n` answers, of a list of texts. It is
+  // admitted when so many slots are free, or all that there are.
+  std::int32_t slots = 1;
 
   friend bool operator==(const RequestArrived&, const RequestArrived&) = default;
 };
@@ -126,8 +129,8 @@ struct PoolSampled {
   friend bool operator==(const PoolSampled&, const PoolSampled&) = default;
 };
 
-// A device is no longer visible: it fell off the bus, or its driver is gone. Nothing is placed there
-// until it is sampled again.
+// A device is no longer visible: it fell off the bus, or its driver is gone. Nothing is placed
+// there until it is sampled again.
 struct PoolLost {
   PoolId pool;
   std::string text;  // for people

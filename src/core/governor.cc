@@ -152,9 +152,11 @@ std::vector<Violation> Governor::Impl::violations() const {
     }
     if (!m.generation && !m.leased.empty())
       broken.push_back({name + " leases nothing"});
-    if (m.counted > static_cast<std::int32_t>(m.leased.size())) {
-      broken.push_back({name + " counts more requests than it leases"});
-    }
+    std::int32_t held = 0;
+    for (const RequestId id : m.leased)
+      held += requests_.contains(id) ? requests_.at(id).slots_held : 0;
+    if (m.counted != held)
+      broken.push_back({name + " counts other slots than its requests hold"});
   }
   if (waiting != waiting_)
     broken.push_back({"the count of waiting requests is wrong"});

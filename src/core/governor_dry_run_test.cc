@@ -103,7 +103,7 @@ TEST_F(DryRuns, WhatNeverComesBackIsWaitedForInVainOnce) {
   EXPECT_THAT(s.tell(Timer{}), ElementsAre("start a g1")) << "nothing is left that could be killed";
   ASSERT_THAT(s.reasons(), ElementsAre("leak not_returned", "load fits_headroom"));
   EXPECT_THAT(explain(s.decided()[0], s.governor().policy()),
-              HasSubstr("The dry run of a ended, and 450 MiB of gpu0"));
+              HasSubstr("The dry run of a ended, but 450 MiB in gpu0"));
   EXPECT_EQ(gpu().headroom, 8_GiB - 450_MiB - 3_GiB) << "it counts as held by others";
 }
 

@@ -59,6 +59,9 @@ class Governor::Impl {
   std::optional<ModelId> resident() const;
   bool can_admit(const ModelRecord& model, const Request& request) const;
   bool may_grow(const ModelRecord& model, const Request& request) const;
+  std::int32_t slots_for(const ModelRecord& model, const Request& request) const;
+  bool is_worn_out(const Request& request) const;
+  void refuse_lost(RequestId id, const Request& request, ModelRecord& model);
   void admit(RequestId id, Request& request, ModelRecord& model);
   void admit_waiting(ModelRecord& model);
   void enqueue(RequestId id, Request& request, ModelRecord& model);
@@ -73,27 +76,40 @@ class Governor::Impl {
   Duration expected_retry(const ModelRecord& model) const;
 
   // governor_servers.cc
-  void on(const ModelProfiled& event);
-  void on(const ProfileFailed& event);
-  void on(const DryRunEnded& event);
   void on(const ServerReady& event);
   void on(const ServerExited& event);
   void on(const ServerUnresponsive& event);
   void on(const ServerOutOfMemory& event);
   void stop_for(Generation generation, ReasonCode reason, const Failure& failure);
   void on(const ServerSampled& event);
+  void learn(ModelRecord& model, const PoolAmounts& own);
+  void note_above_budget(ModelRecord& model);
   void on(const PoolSampled& event);
   void on(const StallSampled& event);
+  void release(Generation generation, ModelId model);
+  void server_gone(ModelRecord& model);
+  ModelRecord* by_generation(Generation generation);
+
+  // governor_profiles.cc
+  void on(const ModelProfiled& event);
+  void on(const ProfileFailed& event);
+  void on(const DryRunEnded& event);
+  void start_profile(ModelRecord& model);
+  void start_dry_run(bool next);
+  void continue_profile();
   void end_dry_run();
   void end_profile(ModelRecord& model);
-  void release(Generation generation, ModelId model);
+  void profile_ahead();
+
+  // governor_failures.cc
   void count_crash(ModelRecord& model, Generation generation);
   void forgive_crash(ModelRecord& model, Generation generation);
-  void server_gone(ModelRecord& model);
-  void load_failed(ModelRecord& model, Failure failure);
+  void spare_requests(ModelRecord& model, Generation generation);
+  void refuse_worn_out(ModelRecord& model);
+  void killed_from_outside(ModelRecord& model, Failure failure);
   void crashed(ModelRecord& model, Failure failure);
+  void load_failed(ModelRecord& model, Failure failure);
   void rest(ModelRecord& model, bool refuses);
-  ModelRecord* by_generation(Generation generation);
 
   // governor_recovery.cc
   void on(const PoolLost& event);
@@ -155,10 +171,8 @@ class Governor::Impl {
   void carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy);
   void wait_for_room(ModelRecord& model, const Wanted& wanted, const LoadQuery& query,
                      const LoadPlan& plan, bool others_loading, bool& claimed, PoolAmounts& claim);
-  void start_profile(ModelRecord& model);
-  void start_dry_run(bool next);
-  void continue_profile();
-  void profile_ahead();
+  bool is_unwanted_load(const ModelRecord& model) const;
+  void give_up_unwanted_loads(const ModelRecord& waiting);
   void start_server(ModelRecord& model, const LoadPlan& plan);
   void stop_server(ModelRecord& model, bool kill_at_once);
   void end_pointless_yields();

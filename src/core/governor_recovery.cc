@@ -137,6 +137,9 @@ void Governor::Impl::on(const ClearModel& event) {
     decide(decision(DecisionKind::recover, ReasonCode::cleared, *model));
   forget_failures(*model);
   model->failures_in_a_row = 0;
+  model->kills_in_a_row = 0;
+  model->learned.clear();
+  model->above_budget = false;
   if (model->state == ResidencyState::failed) {
     model->rows.clear();
     model->refuses = false;

@@ -45,6 +45,9 @@ void Governor::Impl::replace(ModelRecord& model) {
   model.next_rows.clear();
   model.attempts = 0;
   model.failures_in_a_row = 0;
+  model.kills_in_a_row = 0;
+  model.learned.clear();
+  model.above_budget = false;
   forget_failures(model);
   if (model.state == ResidencyState::failed) {
     model.refuses = false;

@@ -55,6 +55,7 @@ void Governor::Impl::on(const RequestArrived& event) {
   request.priority = event.priority;
   request.context_needed = event.context_needed;
   request.counted = event.counted;
+  request.slots = std::max(1, event.slots);
   request.arrived = now_;
   if ((model->queue.empty() || !request.counted) && can_admit(*model, request)) {
     const auto placed = requests_.emplace(event.request, request).first;
@@ -113,7 +114,12 @@ bool Governor::Impl::can_admit(const ModelRecord& model, const Request& request)
     return false;
   if (request.suspect)
     return model.counted == 0;
-  return model.counted < in_flight_max(model);
+  return model.counted + slots_for(model, request) <= in_flight_max(model);
+}
+
+// What does not fit into all slots at once takes them all, and the server works it off.
+std::int32_t Governor::Impl::slots_for(const ModelRecord& model, const Request& request) const {
+  return request.counted ? std::min(request.slots, in_flight_max(model)) : 0;
 }
 
 // What the request asks for, and what there is.
@@ -137,8 +143,10 @@ void Governor::Impl::admit(RequestId id, Request& request, ModelRecord& model) {
   request.lost_from = false;
   request.generation = *model.generation;
   model.leased.insert(id);
+  request.spared = false;
+  request.slots_held = slots_for(model, request);
   if (request.counted) {
-    ++model.counted;
+    model.counted += request.slots_held;
     model.suspect_running = request.suspect;
     model.usage.use(now_);
     ++model.uses;
@@ -166,6 +174,10 @@ void Governor::Impl::admit_waiting(ModelRecord& model) {
     }
     if (!can_admit(model, request))
       return;
+    if (is_worn_out(request)) {
+      refuse_lost(*head, request, model);
+      continue;
+    }
     model.queue.erase(*head);
     --waiting_;
     admit(*head, request, model);
@@ -189,13 +201,15 @@ void Governor::Impl::on(const RequestEnded& event) {
   ModelRecord& model = models_[request.model.value];
   const bool current = model.generation == event.generation;
   if (current && model.leased.erase(event.request) > 0) {
-    if (request.counted)
-      --model.counted;
+    model.counted -= request.slots_held;
+    TONNAGE_CHECK(model.counted >= 0, "a lease ends once");
     if (request.suspect)
       model.suspect_running = false;
     touch(model);
-    if (event.outcome == RequestOutcome::answered)
+    if (event.outcome == RequestOutcome::answered) {
       model.failures_in_a_row = 0;
+      model.kills_in_a_row = 0;
+    }
   }
   // Somebody may have waited for this slot, for this memory, or for the end of all work.
   if (waiting_ > 0 || somebody_wants_ || !model.queue.empty() ||
@@ -210,6 +224,21 @@ void Governor::Impl::on(const RequestEnded& event) {
   }
 }
 
+// Lost more often than its rules allow. Which losses count is known once its server has been seen
+// dead, or admits again.
+bool Governor::Impl::is_worn_out(const Request& request) const {
+  return request.crashes >= kCrashesMax || request.replays > policy_.queue.replays_max ||
+         request.kills > policy_.recovery.kills_max;
+}
+
+void Governor::Impl::refuse_lost(RequestId id, const Request& request, ModelRecord& model) {
+  const bool suspect = request.crashes >= kCrashesMax;
+  Decision d = decision(DecisionKind::refuse,
+                        suspect ? ReasonCode::crash_suspect : ReasonCode::server_lost, model);
+  d.text = model.failure.text;
+  refuse(id, RefusalStatus::bad_gateway, std::move(d));
+}
+
 // A lost request is sent again. Its server is given time to be seen dead first.
 void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   ModelRecord& model = models_[request.model.value];
@@ -218,10 +247,10 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   d.request = id;
   d.text = alive && model.stop_failure ? model.stop_failure->text : model.failure.text;
   request.admitted = false;
-  if (model.failed_for_memory != request.generation)
+  request.slots_held = 0;
+  // How its server ends decides whether this replay counts.
+  if (!std::exchange(request.spared, false) && model.failed_for_memory != request.generation)
     ++request.replays;
-  // Its server is being killed because it is out of memory: whether this replay counts is known at the exit.
-  const bool judged_later = alive && model.stop_failure && is_for_memory(model.stop_failure->kind);
   if (shutting_down_) {
     d.reason = ReasonCode::shutting_down;
     refuse(id, RefusalStatus::unavailable, std::move(d));
@@ -232,11 +261,8 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
     refuse(id, RefusalStatus::not_found, std::move(d));
     return;
   }
-  const bool too_often = request.replays > policy_.queue.replays_max && !judged_later;
-  if (request.crashes >= 2 || too_often) {
-    if (request.crashes >= 2)
-      d.reason = ReasonCode::crash_suspect;
-    refuse(id, RefusalStatus::bad_gateway, std::move(d));
+  if (!alive && is_worn_out(request)) {
+    refuse_lost(id, request, model);
     return;
   }
   if (model.state == ResidencyState::failed && model.refuses) {
@@ -329,8 +355,8 @@ void Governor::Impl::expire_load_commands(ModelRecord& model) {
   std::string text = "gave up after " + rounded_text(waited);
   if (!model.rows.empty()) {
     const LoadPlan plan = planner().plan_load({.model = model.id});
-    text += ": it needs " + to_text(plan.need) + "; " +
-            to_text(std::max(Bytes{0}, plan.headroom)) + " is free";
+    text += ": it needs " + to_text(plan.need) + "; " + to_text(std::max(Bytes{0}, plan.headroom)) +
+            " is free";
   }
   finish_load_commands(model, false, text);
   dirty_ = true;

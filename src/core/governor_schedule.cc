@@ -302,6 +302,7 @@ void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const Lo
     d.victims = planner().models_to_drain(query, plan);
     decide(std::move(d));
   }
+  give_up_unwanted_loads(model);
   if (others_loading || claimed)
     return;
   // A move to a better placement makes nobody give way.
@@ -358,48 +359,26 @@ void Governor::Impl::end_pointless_yields() {
   }
 }
 
-void Governor::Impl::start_profile(ModelRecord& model) {
-  profiling_ = model.id;
-  move(model, ResidencyState::profiling);
-  start_dry_run(false);
+// Everybody who asked for it has left. A pin, an operator's load and what is loaded again after it
+// had to leave are wishes as well.
+bool Governor::Impl::is_unwanted_load(const ModelRecord& model) const {
+  return model.state == ResidencyState::loading && model.queue.empty() &&
+         model.load_commands.empty() && !model.reload_for && !model.pinned;
 }
 
-void Governor::Impl::start_dry_run(bool next) {
-  PoolAmounts room{};
-  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i)
-    room[i] = ledger_.headroom(PoolId(i)) + ledger_.held_back(PoolId(i));
-  ledger_.charge(kDryRun, planner().profile_charge(*profiling_, room));
-  emit(Profile{*profiling_, next});
-}
-
-// Once the memory of the dry run before is seen free.
-void Governor::Impl::continue_profile() {
-  if (!profiling_ || ledger_.find(kDryRun) != nullptr)
-    return;
-  if (shutting_down_ || policy_.models[profiling_->value].removed)
-    return end_profile(models_[profiling_->value]);
-  if (!awaits_dry_run())
-    start_dry_run(true);
-}
-
-void Governor::Impl::profile_ahead() {
-  if (!policy_.load.profile_ahead || !ledger_.sampled_at(kHostPool))
-    return;
-  if (waiting_ > 0 || load_in_progress())
+// While nobody waits for anything else such a load goes on: who left often comes back. Here
+// `waiting` waits, for its turn or for its room.
+void Governor::Impl::give_up_unwanted_loads(const ModelRecord& waiting) {
+  if (waiting.queue.empty() && waiting.load_commands.empty())
     return;
   for (ModelRecord& model : models_) {
-    if (model.profiled_ahead || !model.rows.empty())
+    if (!is_unwanted_load(model))
       continue;
-    if (model.state != ResidencyState::absent || policy_.models[model.id.value].removed)
-      continue;
-    LoadQuery query;
-    query.model = model.id;
-    query.may_evict = false;
-    if (planner().plan_profile(query).verdict != LoadVerdict::fits)
-      continue;
-    model.profiled_ahead = true;
-    start_profile(model);
-    return;
+    Decision d = decision(DecisionKind::unload, ReasonCode::nobody_waits, model);
+    d.other = waiting.id;
+    d.waited = now_ - model.loading_since;
+    decide(std::move(d));
+    stop_server(model, true);
   }
 }
 
@@ -450,9 +429,11 @@ void Governor::Impl::stop_server(ModelRecord& model, bool kill_at_once) {
 // request that needs more context than the running placement has makes it so at once.
 void Governor::Impl::move_up_degraded() {
   for (ModelRecord& model : models_) {
-    if (model.state != ResidencyState::ready || model.pinned || !model.leased.empty())
+    if (model.state != ResidencyState::ready || !model.leased.empty())
       continue;
-    const bool asked = needed_context(model) > model.placement.context;
+    // A pin holds a model against others; a better placement of its own is no loss. It is not made
+    // to wait for room, though.
+    const bool asked = !model.pinned && needed_context(model) > model.placement.context;
     if (!asked) {
       if (!model.degraded || waiting_ > 0 || load_in_progress())
         continue;

@@ -1,88 +1,16 @@
-// Servers: profiles, readiness, exits, failures and samples.
+// Servers: readiness, exits and samples.
 #include <algorithm>
 #include <ranges>
 #include <utility>
 
-#include "base/check.h"
 #include "core/governor_impl.h"
 
 namespace tonnage {
-namespace {
-
-// Failures that another attempt cannot mend while the file and the configuration stay as they are.
-bool is_permanent(FailureKind kind) {
-  return kind == FailureKind::bad_model || kind == FailureKind::bad_setup;
-}
-
-}  // namespace
 
 ModelRecord* Governor::Impl::by_generation(Generation generation) {
   const auto found = std::ranges::find_if(
       models_, [&](const ModelRecord& m) { return m.generation == generation; });
   return found == models_.end() ? nullptr : &*found;
-}
-
-void Governor::Impl::on(const ModelProfiled& event) {
-  ModelRecord* model = find(event.model);
-  if (model == nullptr || event.rows.empty())
-    return;
-  std::vector<PlacementRow> rows = event.rows;
-  if (rows.size() > kPlacementRowsMax)
-    rows.resize(kPlacementRowsMax);
-  if (std::exchange(model->rows_stale, model->generation.has_value() && model->rows_stale)) {
-    // They speak of what is no longer configured. With a server they came unasked.
-    if (profiling_ == event.model)
-      end_profile(*model);
-    return;
-  }
-  if (model->generation) {
-    // Its server was placed by the old rows; the new ones count from the next load on.
-    model->next_rows = std::move(rows);
-    return;
-  }
-  model->rows = std::move(rows);
-  dirty_ = true;
-  if (profiling_ == event.model)
-    end_profile(*model);
-}
-
-void Governor::Impl::on(const DryRunEnded& event) {
-  if (profiling_ != event.model)
-    return;
-  end_dry_run();
-  dirty_ = true;
-}
-
-void Governor::Impl::end_dry_run() {
-  release(kDryRun, *profiling_);
-}
-
-void Governor::Impl::end_profile(ModelRecord& model) {
-  end_dry_run();
-  profiling_.reset();
-  move(model, ResidencyState::absent);
-}
-
-void Governor::Impl::on(const ProfileFailed& event) {
-  if (profiling_ != event.model)
-    return;
-  ModelRecord& model = models_[event.model.value];
-  if (std::exchange(model.rows_stale, false))
-    return end_profile(model);
-  end_dry_run();
-  profiling_.reset();
-  ++model.failures;
-  ++model.failures_in_a_row;
-  model.failure = event.failure;
-  Decision d = decision(DecisionKind::fail, ReasonCode::profile_failed, model);
-  d.failure = event.failure.kind;
-  d.text = event.failure.text;
-  decide(d);
-  rest(model, true);
-  d.reason = ReasonCode::load_failed;
-  d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
-  refuse_all(model, RefusalStatus::bad_gateway, d);
-  finish_load_commands(model, false, event.failure.text);
 }
 
 void Governor::Impl::on(const ServerReady& event) {
@@ -108,16 +36,71 @@ void Governor::Impl::on(const ServerSampled& event) {
   ModelRecord* model = by_generation(event.generation);
   if (model == nullptr)
     return;
+  const auto held = [&] {
+    PoolAmounts own{};
+    own[kHostPool.value] = model->measured.value_or(Bytes{0});
+    std::ranges::copy(model->device_measured, own.begin() + 1);
+    return own;
+  };
+  const PoolAmounts before = held();
   model->measured = event.host_anon;
   model->device_measured = event.device_bytes;
   model->device_measured.resize(std::min(event.device_bytes.size(), ledger_.pool_count() - 1));
-  PoolAmounts own{};
-  own[kHostPool.value] = event.host_anon;
-  std::ranges::copy(model->device_measured, own.begin() + 1);
+  const PoolAmounts own = held();
+  // One sample may be wrong: what two in a row show is learned.
+  PoolAmounts sure{};
+  for (std::size_t i = 0; i < own.size(); ++i)
+    sure[i] = std::min(before[i], own[i]);
   if (ledger_.measured(event.generation, own)) {
     dirty_ = true;
     judge_pressure();
   }
+  learn(*model, sure);
+}
+
+// Its next server is charged for what this one holds, where that is more than was predicted:
+// otherwise the load would fit, the measurement would not, and the model would be loaded for ever.
+void Governor::Impl::learn(ModelRecord& model, const PoolAmounts& own) {
+  if (model.row >= model.rows.size())
+    return;
+  const PoolAmounts planned = planner().charge_of(model, model.rows[model.row], model.devices).own;
+  bool more = false;
+  for (std::size_t i = 0; i < own.size(); ++i)
+    more = more || own[i] > planned[i];
+  if (more) {
+    auto entry = std::ranges::find_if(model.learned, [&](const LearnedCharge& l) {
+      return l.placement == model.placement && l.devices == model.devices;
+    });
+    if (entry == model.learned.end()) {
+      if (model.learned.size() >= kPlacementRowsMax)
+        model.learned.erase(model.learned.begin());
+      entry = model.learned.insert(model.learned.end(), {model.placement, model.devices, {}});
+    }
+    for (std::size_t i = 0; i < own.size(); ++i)
+      entry->own[i] = std::max(entry->own[i], own[i]);
+  }
+  if (more && !model.above_budget && planner().is_kept_alone(model)) {
+    model.above_budget = true;
+    note_above_budget(model);
+  }
+}
+
+void Governor::Impl::note_above_budget(ModelRecord& model) {
+  Decision d = decision(DecisionKind::recover, ReasonCode::above_budget, model);
+  Bytes most{0};
+  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
+    const Charge& charge = model.charged->charge;
+    const Bytes held =
+        charge.own[i] + (i == kHostPool.value ? size_of(charge.weights) : Bytes{0});
+    if (held - ledger_.empty(PoolId(i)) <= most)
+      continue;
+    most = held - ledger_.empty(PoolId(i));
+    d.pool = PoolId(i);
+    d.need = held;
+    d.headroom = ledger_.headroom(PoolId(i));
+    d.usable = ledger_.empty(PoolId(i));
+  }
+  decide(std::move(d));
 }
 
 void Governor::Impl::on(const PoolSampled& event) {
@@ -184,70 +167,30 @@ void Governor::Impl::on(const ServerExited& event) {
                           killed_for->kind != FailureKind::load_timeout);
   const bool failed = was_ready || before == ResidencyState::loading || killed_for;
   const auto step = failed && failure ? recovery_step(*model, failure->kind) : std::nullopt;
+  const bool killed = failed && failure && failure->kind == FailureKind::killed;
   if (was_ready && step)
     forgive_crash(*model, event.generation);
+  else if (was_ready && killed)
+    spare_requests(*model, event.generation);
   else if (was_ready)
     count_crash(*model, event.generation);
   server_gone(*model);
   flush_gone(event.generation);
   if (step) {
     recover(*model, *failure, *step, event.generation, was_ready);
+  } else if (killed && model->kills_in_a_row < policy_.recovery.kills_max) {
+    killed_from_outside(*model, *failure);
   } else if (was_ready) {
-    crashed(*model, failure.value_or(Failure{FailureKind::exited, "it ended without being asked to"}));
+    crashed(*model,
+            failure.value_or(Failure{FailureKind::exited, "it ended without being asked to"}));
   } else if (before == ResidencyState::loading || killed_for) {
     load_failed(*model,
                 failure.value_or(Failure{FailureKind::exited, "it ended before it was ready"}));
   } else {
     move(*model, ResidencyState::absent);
   }
+  refuse_worn_out(*model);
   finish_unload_commands(*model);
-}
-
-// Whoever was at the server when it crashed is a suspect, whether its connection's end was seen
-// before the exit (it waits already) or will be seen after it (it is still leased). What might have
-// been free is counted now.
-void Governor::Impl::count_crash(ModelRecord& model, Generation generation) {
-  const auto suspect = [](Request& request) {
-    ++request.crashes;
-    request.suspect = true;
-  };
-  for (const RequestId id : model.leased) {
-    Request& request = requests_.at(id);
-    if (request.counted)
-      suspect(request);
-  }
-  std::vector<RequestId> returned;
-  model.queue.for_each([&](const RequestQueue::Waiting& w) {
-    const Request& request = requests_.at(w.request);
-    if (request.lost_from && request.generation == generation)
-      returned.push_back(w.request);
-  });
-  for (const RequestId id : returned) {
-    Request& request = requests_.at(id);
-    if (request.counted)
-      suspect(request);
-    request.lost_from = false;
-    if (request.crashes >= 2 || request.replays > policy_.queue.replays_max) {
-      const ReasonCode reason =
-          request.crashes >= 2 ? ReasonCode::crash_suspect : ReasonCode::server_lost;
-      Decision d = decision(DecisionKind::refuse, reason, model);
-      refuse(id, RefusalStatus::bad_gateway, std::move(d));
-      continue;
-    }
-    model.queue.erase(id);
-    model.queue.push(id, request.arrived, request.priority, request.suspect);
-  }
-}
-
-// A server that ran out of memory takes nobody's chances: those that it lost are replayed for free.
-void Governor::Impl::forgive_crash(ModelRecord& model, Generation generation) {
-  model.queue.for_each([&](const RequestQueue::Waiting& w) {
-    Request& request = requests_.at(w.request);
-    if (!request.lost_from || request.generation != generation)
-      return;
-    request.lost_from = false;
-    request.replays = std::max(0, request.replays - 1);
-  });
 }
 
 // What it held on devices is waited for.
@@ -280,59 +223,6 @@ void Governor::Impl::server_gone(ModelRecord& model) {
     model.rows = std::exchange(model.next_rows, {});
   if (std::exchange(model.rows_stale, false))
     model.rows.clear();
-}
-
-void Governor::Impl::crashed(ModelRecord& model, Failure failure) {
-  ++model.failures;
-  ++model.failures_in_a_row;
-  model.failure = std::move(failure);
-  Decision d = decision(DecisionKind::fail, ReasonCode::server_failed, model);
-  d.failure = model.failure.kind;
-  d.text = model.failure.text;
-  decide(std::move(d));
-  // The first crash is forgiven at once; a crash loop backs off, and who waits goes on waiting.
-  if (model.failures_in_a_row >= 2) {
-    rest(model, false);
-  } else {
-    move(model, ResidencyState::absent);
-  }
-}
-
-void Governor::Impl::load_failed(ModelRecord& model, Failure failure) {
-  ++model.failures;
-  ++model.attempts;
-  model.failure = std::move(failure);
-  Decision d = decision(DecisionKind::fail, ReasonCode::load_failed, model);
-  d.failure = model.failure.kind;
-  d.text = model.failure.text;
-  decide(d);
-  const bool stale = model.failure.kind == FailureKind::stale_profile;
-  if (stale)
-    model.rows.clear();
-  const bool again =
-      model.attempts < policy_.load.attempts_max && !is_permanent(model.failure.kind);
-  if (again) {
-    move(model, ResidencyState::absent);
-    return;
-  }
-  ++model.failures_in_a_row;
-  model.attempts = 0;
-  rest(model, true);
-  d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
-  refuse_all(model, RefusalStatus::bad_gateway, d);
-  finish_load_commands(model, false, model.failure.text);
-}
-
-void Governor::Impl::rest(ModelRecord& model, bool refuses) {
-  const std::int32_t doublings = std::clamp(model.failures_in_a_row - 1, 0, 30);
-  const Duration most = policy_.load.retry_backoff_max;
-  Duration backoff = std::min(policy_.load.retry_backoff_min, most);
-  for (std::int32_t i = 0; i < doublings && backoff < most; ++i)
-    backoff = std::min(backoff * 2, most);
-  model.retry_at = now_ + backoff;
-  model.refuses = refuses;
-  model.reload_for.reset();
-  move(model, ResidencyState::failed);
 }
 
 }  // namespace tonnage

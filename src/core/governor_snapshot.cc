@@ -85,8 +85,7 @@ void Governor::Impl::add_problems(const ModelRecord& m, Tick now, Snapshot& s) c
   const std::string& name = policy_.models[m.id.value].id;
   if (m.state == ResidencyState::loading && now - m.loading_since >= policy_.load.stall_after) {
     s.problems.push_back({"load_stalled", "the load of " + name + " has taken " +
-                                              rounded_text(now - m.loading_since) +
-                                              " so far"});
+                                              rounded_text(now - m.loading_since) + " so far"});
   }
   if (m.state == ResidencyState::stopping && now - m.stopping_since >= kStopOverdue) {
     s.problems.push_back(

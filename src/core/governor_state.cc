@@ -108,7 +108,7 @@ Governor::Impl::Impl(GovernorState state)
     } else if (model.generation == request.generation) {
       model.leased.insert(id);
       if (request.counted) {
-        ++model.counted;
+        model.counted += request.slots_held;
         model.suspect_running = model.suspect_running || request.suspect;
       }
     }

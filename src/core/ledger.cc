@@ -140,6 +140,9 @@ void Ledger::release(Generation generation) {
     }
   }
   charges_.erase(found);
+  for (const Pool& pool : pools_)
+    TONNAGE_CHECK(pool.reserved >= Bytes{0} && pool.releasing >= Bytes{0},
+                  "bytes are not negative");
 }
 
 std::optional<Ledger::Missing> Ledger::missing(Generation generation, PoolId pool) const {
@@ -189,6 +192,7 @@ void Ledger::lower(Generation generation, const PoolAmounts& amounts) {
     Bytes& own = found->second.charge.own[i];
     if (amounts[i] >= own)
       continue;
+    TONNAGE_CHECK(amounts[i] >= Bytes{0}, "a charge is not negative");
     pools_[i].reserved -= own - amounts[i];
     own = amounts[i];
   }

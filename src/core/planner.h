@@ -76,6 +76,10 @@ class Planner {
   // for it, else all that help. Empty while what stops already is enough.
   std::vector<ModelId> victims_over_budget() const;
 
+  // Whether the model holds more than an empty pool has, although it was predicted to fit: loaded
+  // again, it would hold as much again. It is no victim of its own size.
+  bool is_kept_alone(const ModelRecord& model) const;
+
   // The first row of the ladder that fits an empty pool, if any.
   std::optional<std::size_t> target_row(ModelId model, std::int32_t context_needed) const;
 

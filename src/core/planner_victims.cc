@@ -153,6 +153,14 @@ std::vector<ModelId> Planner::relief(PoolId pool, Bytes lacking) const {
   return chosen.empty() ? usable : chosen;
 }
 
+bool Planner::is_kept_alone(const ModelRecord& m) const {
+  if (!m.generation || m.row >= m.rows.size())
+    return false;
+  const PoolAmounts empty = empty_amounts(false);
+  return !fits_within(m.charged->charge, empty) &&
+         fits_within(bare_charge(m.rows[m.row], m.devices), empty);
+}
+
 std::vector<ModelId> Planner::victims_over_budget() const {
   if (!ledger_.over_budget())
     return {};
@@ -168,7 +176,7 @@ std::vector<ModelId> Planner::victims_over_budget() const {
     return {};
   std::vector<ModelId> usable;
   for (const ModelRecord& m : models_) {
-    if (is_idle_victim(m, std::nullopt))
+    if (is_idle_victim(m, std::nullopt) && !is_kept_alone(m))
       usable.push_back(m.id);
   }
   std::vector<ModelId> chosen = choose_victims(usable, lacking, Charge{});

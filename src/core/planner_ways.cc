@@ -85,6 +85,10 @@ Charge Planner::charge_of(const ModelRecord& m, const PlacementRow& row,
     if (asks_extra_ && m.retry_extra_permille > 0 &&
         (on_devices ? pool != kHostPool || pools() == 1 : true))
       own += permille_of(bare, m.retry_extra_permille);
+    for (const LearnedCharge& learned : m.learned) {
+      if (learned.placement == row.placement && std::ranges::equal(learned.devices, devices))
+        own = std::max(own, learned.own[i]);
+    }
     charge.own[i] = std::min(own, most);
   }
   return charge;

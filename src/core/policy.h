@@ -131,6 +131,11 @@ struct RecoveryPolicy {
   std::int64_t release_permille = 750;
   // Where less than this came back of more, what is left of the server is killed.
   Bytes release_min = 512_MiB;
+  // Servers of a model may be killed from outside so often in a row, without an answer between,
+  // before a kill counts as a failure of the model; and with one request in them, before that is
+  // no longer sent again. A killer that strikes each second meets the same model or request some
+  // ten times by chance; whoever is hit more often has a killer that never lets it through.
+  std::int32_t kills_max = 16;
 
   friend bool operator==(const RecoveryPolicy&, const RecoveryPolicy&) = default;
 };

@@ -40,6 +40,16 @@ enum class DrainCause : std::uint8_t {
 
 std::string_view to_text(DrainCause cause);
 
+// What servers of one placement were measured to hold, where that is more than was predicted. The
+// next one reserves it.
+struct LearnedCharge {
+  Placement placement;
+  std::vector<PoolId> devices;
+  PoolAmounts own{};
+
+  friend bool operator==(const LearnedCharge&, const LearnedCharge&) = default;
+};
+
 // An operator's wish that a model be loaded.
 struct LoadWish {
   CommandId command;
@@ -76,6 +86,8 @@ struct ModelState {
   Tick hold_until;  // with DrainCause::holding
   std::optional<Bytes> measured;
   std::vector<Bytes> device_measured;  // index is PoolId - 1; empty where nobody can tell
+  std::vector<LearnedCharge> learned;  // one for each placement that held more than predicted
+  bool above_budget = false;           // and one of them holds more than the budget; it was said
 
   bool wait_noted = false;           // the wait for memory was recorded once
   std::optional<Tick> wanted_since;  // first demand since it last was ready
@@ -97,6 +109,7 @@ struct ModelState {
 
   std::int32_t attempts = 0;           // loads tried in a row without becoming ready
   std::int32_t failures_in_a_row = 0;  // until an answer was given
+  std::int32_t kills_in_a_row = 0;     // of its servers, from outside; until an answer was given
   bool refuses = false;                // while failed: demand is told so at once
   Tick retry_at;
   Failure failure;
@@ -121,7 +134,7 @@ struct ModelRecord : ModelState {
 
   // Leases on the server.
   std::set<RequestId> leased;
-  std::int32_t counted = 0;      // of these, how many take a slot
+  std::int32_t counted = 0;      // slots that these take
   bool suspect_running = false;  // one suspect of a crash runs alone
 
   RequestQueue queue;

@@ -31,9 +31,16 @@ struct RequestState {
   bool suspect = false;  // was at its server when that crashed
   std::int32_t replays = 0;
   std::int32_t crashes = 0;
+  std::int32_t kills = 0;       // servers that were killed from outside with it in them
+  bool spared = false;          // the loss that is still to come is one of these
+  std::int32_t slots = 1;       // as RequestArrived says
+  std::int32_t slots_held = 0;  // while admitted
 
   friend bool operator==(const RequestState&, const RequestState&) = default;
 };
+
+// Crashes with one request in them after which it is to blame: the first may have been another's.
+inline constexpr std::int32_t kCrashesMax = 2;
 
 // A flush whose servers have not all gone.
 struct FlushState {

@@ -94,6 +94,8 @@ std::string_view to_text(FailureKind kind) {
       return "spawn_failed";
     case FailureKind::stale_profile:
       return "stale_profile";
+    case FailureKind::killed:
+      return "killed";
   }
   return "crashed";
 }

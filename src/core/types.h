@@ -105,6 +105,7 @@ enum class FailureKind : std::uint8_t {
   spawn_failed,          // the process could not be started
   stale_profile,         // the file changed since it was profiled
   out_of_device_memory,  // a GPU had not enough; out_of_memory is the host's
+  killed,                // somebody else's signal (SIGKILL, SIGTERM) ended it, and not for memory
 };
 
 // Of the host or of a device.

@@ -171,9 +171,11 @@ Failure failure_of(const Match& match, std::string text, const FailureDetail& de
   return failure;
 }
 
-bool was_asked_to_end(ExitStatus status) {
-  const int signal = signal_of(status);
-  return status.clean() || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
+// A program's own faults raise other signals, and a server ends in order only when asked to.
+bool was_sent_from_outside(int signal) {
+  constexpr auto kSent =
+      std::to_array({SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM});
+  return std::ranges::find(kSent, signal) != kSent.end();
 }
 
 // The text of the JSON string behind `"key":`, unescaped as far as people need it.
@@ -222,9 +224,13 @@ Failure classify_exit(ExitStatus status, bool killed_by_kernel,
       return {.kind = FailureKind::out_of_memory,
               .text = "killed by the kernel: out of host memory"};
     }
-    return {.kind = FailureKind::crashed, .text = to_text(status)};
+    // A wrapper's status: its own cgroup may have run out of memory, which nobody here can see.
+    const FailureKind kind = status.signal != 0 ? FailureKind::killed : FailureKind::crashed;
+    return {.kind = kind, .text = to_text(status)};
   }
-  if (!was_asked_to_end(status)) {
+  if (was_sent_from_outside(signal_of(status)))
+    return {.kind = FailureKind::killed, .text = to_text(status)};
+  if (!status.clean()) {
     const auto lines = lines_that_count(last_lines, rows);
     if (const auto match = match_lines(lines, rows, false)) {
       std::vector<std::string_view> said;

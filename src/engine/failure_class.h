@@ -18,8 +18,8 @@ namespace tonnage {
 // first; the last 60 that are neither empty nor a debugger's count. `rows` is an argument for
 // tests.
 //
-// An end in order (status 0, or a signal by which somebody asked for it) is no failure of memory,
-// set-up or model, whatever the server said before.
+// An end in order (status 0) is no failure of memory, set-up or model, whatever the server said
+// before. A signal that no program raises by a fault of its own is `killed`: somebody sent it.
 Failure classify_exit(ExitStatus status, bool killed_by_kernel,
                       std::span<const std::string_view> last_lines,
                       std::span<const FailureRow> rows = failure_catalogue());

@@ -52,7 +52,7 @@ TEST(FailureClass, OfALoadFailureTheMostTellingLineIsShown) {
 TEST(FailureClass, AKillIsMemoryOnlyWithTheKernelsEvidence) {
   EXPECT_EQ(classify({.signal = SIGKILL}, {}, true).kind, out_of_memory);
   const auto killed = classify({.signal = SIGKILL}, {"E failed to load model"}, false);
-  EXPECT_EQ(killed.kind, crashed);
+  EXPECT_EQ(killed.kind, FailureKind::killed);
   EXPECT_EQ(killed.text, "killed by signal 9 (SIGKILL)");
 }
 
@@ -61,7 +61,7 @@ TEST(FailureClass, AShellTellsOfTheSignalThatEndedWhatItRan) {
   EXPECT_EQ(classify({.code = 137}, {"E failed to load model"}, false).kind, crashed);
   EXPECT_EQ(classify({.code = 134}, {"CUDA error: out of memory"}).kind, out_of_device_memory);
   EXPECT_EQ(classify({.code = 139}, {}).kind, crashed);
-  EXPECT_EQ(classify({.code = 143}, {"CUDA error: out of memory"}).kind, crashed);
+  EXPECT_EQ(classify({.code = 143}, {"CUDA error: out of memory"}).kind, FailureKind::killed);
 }
 
 TEST(FailureClass, ASignalNamesItself) {
@@ -111,7 +111,7 @@ TEST(FailureClass, AnEndInOrderIsNoFailureOfMemory) {
   for (const ExitStatus status :
        {ExitStatus{.code = 0}, {.signal = SIGTERM}, {.signal = SIGINT}, {.signal = SIGHUP}}) {
     const auto kind = classify(status, {"CUDA error: out of memory", "failed to load model"}).kind;
-    EXPECT_EQ(kind, status.clean() ? exited : crashed) << to_text(status);
+    EXPECT_EQ(kind, status.clean() ? exited : FailureKind::killed) << to_text(status);
   }
 }
 
@@ -287,7 +287,9 @@ TEST(FailureCorpus, OrdinaryWordsAreNoFailure) {
   const auto check = [&](std::span<const std::string_view> lines, const std::string& what) {
     for (const ExitStatus status : kEnds) {
       const auto failure = classify_exit(status, false, lines);
-      EXPECT_EQ(failure.kind, status.signal != 0 ? crashed : exited)
+      EXPECT_EQ(failure.kind, status.signal == SIGTERM ? FailureKind::killed
+                              : status.signal != 0     ? crashed
+                                                       : exited)
           << what << ": " << failure.text;
     }
   };

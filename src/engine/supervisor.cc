@@ -147,6 +147,9 @@ void Supervisor::State::exited(Generation generation, ExitStatus status) {
     const bool killed_by_kernel = signal_of(status) == SIGKILL && oom_.killed_recently(now_tick());
     const auto words = log(server->spec().model).tail(generation, kLastLines);
     failure = classify_exit(status, killed_by_kernel, words);
+    // A server that serves ends in order only when it is asked to, and nobody here has asked.
+    if (status.clean() && server->ready())
+      failure->kind = FailureKind::killed;
   }
   observer_.server_exited(generation, std::move(failure));
 }

@@ -112,7 +112,7 @@ TEST_F(SupervisorTest, AServerThatSomebodyElseKilledHasCrashed) {
   ::kill(*supervisor_->pid(generation), SIGKILL);
   ASSERT_TRUE(until_exit(generation));
   ASSERT_TRUE(seen_.failures[generation]);
-  EXPECT_EQ(seen_.failures[generation]->kind, FailureKind::crashed);
+  EXPECT_EQ(seen_.failures[generation]->kind, FailureKind::killed);
   EXPECT_EQ(seen_.failures[generation]->text, "killed by signal 9 (SIGKILL)");
 }
 

@@ -44,7 +44,7 @@ inline constexpr int kValues<KvType> = static_cast<int>(KvType::iq4_nl) + 1;
 template <>
 inline constexpr int kValues<FootprintSource> = static_cast<int>(FootprintSource::declared) + 1;
 template <>
-inline constexpr int kValues<FailureKind> = static_cast<int>(FailureKind::out_of_device_memory) + 1;
+inline constexpr int kValues<FailureKind> = static_cast<int>(FailureKind::killed) + 1;
 template <>
 inline constexpr int kValues<RequestOutcome> = static_cast<int>(RequestOutcome::broken) + 1;
 template <>
@@ -54,7 +54,7 @@ inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::pressing
 template <>
 inline constexpr int kValues<DecisionKind> = static_cast<int>(DecisionKind::leak) + 1;
 template <>
-inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::stopped_short) + 1;
+inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::nobody_waits) + 1;
 template <>
 inline constexpr int kValues<RefusalStatus> = static_cast<int>(RefusalStatus::not_found) + 1;
 template <>
@@ -141,9 +141,10 @@ template <>
 struct Fields<RequestArrived> {
   using T = RequestArrived;
   static constexpr std::string_view kType = "request_arrived";
-  static constexpr auto kList = std::tuple{
-      Field{"request", &T::request}, Field{"model", &T::model}, Field{"priority", &T::priority},
-      Field{"context_needed", &T::context_needed}, Field{"counted", &T::counted}};
+  static constexpr auto kList =
+      std::tuple{Field{"request", &T::request},   Field{"model", &T::model},
+                 Field{"priority", &T::priority}, Field{"context_needed", &T::context_needed},
+                 Field{"counted", &T::counted},   Field{"slots", &T::slots}};
 };
 
 template <>

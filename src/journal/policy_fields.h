@@ -96,7 +96,8 @@ struct Fields<RecoveryPolicy> {
                                            Field{"retry_extra", &T::retry_extra_permille},
                                            Field{"release_timeout", &T::release_timeout},
                                            Field{"release_permille", &T::release_permille},
-                                           Field{"release_min", &T::release_min}};
+                                           Field{"release_min", &T::release_min},
+                                           Field{"kills_max", &T::kills_max}};
 };
 
 template <>

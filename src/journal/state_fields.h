@@ -44,6 +44,13 @@ struct Fields<LedgerState> {
 };
 
 template <>
+struct Fields<LearnedCharge> {
+  using T = LearnedCharge;
+  static constexpr auto kList = std::tuple{Field{"placement", &T::placement},
+                                           Field{"devices", &T::devices}, Field{"own", &T::own}};
+};
+
+template <>
 struct Fields<LoadWish> {
   using T = LoadWish;
   static constexpr auto kList =
@@ -74,6 +81,8 @@ struct Fields<ModelState> {
                                            Field{"hold_until", &T::hold_until},
                                            Field{"measured", &T::measured},
                                            Field{"device_measured", &T::device_measured},
+                                           Field{"learned", &T::learned},
+                                           Field{"above_budget", &T::above_budget},
                                            Field{"wait_noted", &T::wait_noted},
                                            Field{"wanted_since", &T::wanted_since},
                                            Field{"room_made", &T::room_made},
@@ -90,6 +99,7 @@ struct Fields<ModelState> {
                                            Field{"load_time", &T::load_time},
                                            Field{"attempts", &T::attempts},
                                            Field{"failures_in_a_row", &T::failures_in_a_row},
+                                           Field{"kills_in_a_row", &T::kills_in_a_row},
                                            Field{"refuses", &T::refuses},
                                            Field{"retry_at", &T::retry_at},
                                            Field{"failure", &T::failure},
@@ -115,7 +125,11 @@ struct Fields<RequestState> {
                                            Field{"client_gone", &T::client_gone},
                                            Field{"suspect", &T::suspect},
                                            Field{"replays", &T::replays},
-                                           Field{"crashes", &T::crashes}};
+                                           Field{"crashes", &T::crashes},
+                                           Field{"kills", &T::kills},
+                                           Field{"spared", &T::spared},
+                                           Field{"slots", &T::slots},
+                                           Field{"slots_held", &T::slots_held}};
 };
 
 template <>

@@ -49,16 +49,15 @@ TEST(Story, ARequestThatWaitedIsToldWithWhatItsModelWaitedFor) {
   story.take({5, Tick{5s}, Timer{}, {Decided{waits(kA, kB)}}});
   story.take({6, Tick{6s}, RequestEnded{kTwo, Generation(1)}, {}});
   story.take({7, Tick{7s}, RequestEnded{kOne, Generation(2)}, {}});
-  EXPECT_THAT(
-      texts(story),
-      ElementsAre("Request 1 asked for a with normal priority.",
-                  "a waits: it needs 3.00 GiB in host; 1.00 GiB is free. b must finish "
-                  "first.",
-                  // It stands in the way of b, which is why a may have to yield.
-                  "b waits: it needs 3.00 GiB in host; 1.00 GiB is free. a must finish "
-                  "first.",
-                  "It was sent to a after 3s of waiting.",
-                  "It was answered after 3s at the server."));
+  EXPECT_THAT(texts(story),
+              ElementsAre("Request 1 asked for a with normal priority.",
+                          "a waits: it needs 3.00 GiB in host; 1.00 GiB is free. b must finish "
+                          "first.",
+                          // It stands in the way of b, which is why a may have to yield.
+                          "b waits: it needs 3.00 GiB in host; 1.00 GiB is free. a must finish "
+                          "first.",
+                          "It was sent to a after 3s of waiting.",
+                          "It was answered after 3s at the server."));
   EXPECT_EQ(story.lines()[3].at, Tick{4s});
 }
 

@@ -27,15 +27,6 @@ const Books::Server* Books::server(Generation generation) const {
   return found == servers_.end() ? nullptr : &found->second;
 }
 
-// What retries after out-of-memory failures may ask for beyond the margin.
-Bytes Books::with_extra(const Model& model, Bytes bytes) const {
-  if (!model.recovered)
-    return bytes;
-  const std::int64_t permille =
-      policy_.recovery.retry_extra_permille * policy_.recovery.device_failures_max;
-  return bytes + Bytes(bytes.count / 1000 * permille + permille);
-}
-
 Books::Request* Books::find(RequestId id) {
   if (id.value >= requests_.size())
     return nullptr;
@@ -101,6 +92,7 @@ void Books::on(Tick now, const RequestArrived& event) {
   request.waiting_since = now;
   request.context_needed = event.context_needed;
   request.counted = event.counted;
+  request.slots = std::max(1, event.slots);
   start_waiting(event.request, request);
 }
 
@@ -115,10 +107,11 @@ void Books::on(Tick now, const RequestEnded& event) {
   if (server != servers_.end()) {
     --server->second.leases;
     server->second.last_used = now;
-    if (request->counted)
-      --server->second.counted;
-    if (event.outcome == RequestOutcome::answered)
+    server->second.counted -= request->slots_held;
+    if (event.outcome == RequestOutcome::answered) {
       models_[server->second.model.value].crashes_in_a_row = 0;
+      models_[server->second.model.value].kills_in_a_row = 0;
+    }
   }
   if (event.outcome == RequestOutcome::lost) {
     ++request->losses;
@@ -181,87 +174,6 @@ void Books::on(Tick, const ProfileFailed& event) {
   ++model.failures;
 }
 
-void Books::on(Tick now, const ServerReady& event) {
-  const auto found = servers_.find(event.generation);
-  if (found == servers_.end() || found->second.ready_at || found->second.stop_at)
-    return;
-  found->second.ready_at = now;
-  found->second.last_used = now;
-}
-
-// A second crash without an answer between is followed by a rest, which doubles each time.
-void Books::crashed(Tick now, Model& model) {
-  ++model.crashes_in_a_row;
-  if (model.crashes_in_a_row < 2)
-    return;
-  Duration rest = policy_.load.retry_backoff_min;
-  for (std::int32_t i = 1; i < model.crashes_in_a_row; ++i)
-    rest = std::min(rest * 2, policy_.load.retry_backoff_max);
-  model.rests_until = now + std::min(rest, policy_.load.retry_backoff_max);
-}
-
-void Books::on(Tick now, const ServerExited& event) {
-  const auto found = servers_.find(event.generation);
-  if (found == servers_.end())
-    return;
-  Model& model = models_[found->second.model.value];
-  const Server& server = found->second;
-  model.server.reset();
-  model.rows_wait = false;
-  model.replaced = false;
-  model.yielded = false;
-  if (std::exchange(model.rows_stale, false))
-    model.rows.clear();
-  model.crash_counted = server.ready_at && (!server.stop_at || server.hung || server.out_of_memory);
-  if (model.crash_counted)
-    crashed(now, model);
-  // A server that never was ready has failed, whatever its exit says, for example after a time-out.
-  for (std::size_t i = 0; i < server.device_own.size(); ++i) {
-    if (server.device_own[i] > Bytes(0))
-      pools_[i + 1].ended_at = now;
-  }
-  if (event.failure || !server.ready_at) {
-    ++model.failures;
-    if (server.ready_at)
-      ++model.crashes;
-  }
-  servers_.erase(found);
-}
-
-void Books::on(Tick, const ServerUnresponsive& event) {
-  const auto found = servers_.find(event.generation);
-  if (found != servers_.end())
-    became_useless(found->second, found->second.hung);
-}
-
-void Books::on(Tick, const ServerOutOfMemory& event) {
-  const auto found = servers_.find(event.generation);
-  if (found != servers_.end())
-    became_useless(found->second, found->second.out_of_memory);
-}
-
-void Books::became_useless(Server& server, bool& how) {
-  server.useless = server.useless || server.ready_at;
-  if (server.ready_at && !server.stop_at)
-    how = true;
-  Model& model = models_[server.model.value];
-  ++model.failures;
-  ++model.crashes;
-}
-
-void Books::on(Tick, const ServerSampled& event) {
-  const auto found = servers_.find(event.generation);
-  if (found == servers_.end())
-    return;
-  found->second.sampled = std::max(found->second.sampled, event.host_anon);
-  found->second.latest = event.host_anon;
-  found->second.device_latest = event.device_bytes;
-  auto& most = found->second.device_sampled;
-  most.resize(std::max(most.size(), event.device_bytes.size()));
-  for (std::size_t i = 0; i < event.device_bytes.size(); ++i)
-    most[i] = std::max(most[i], event.device_bytes[i]);
-}
-
 void Books::on(Tick now, const PoolSampled& event) {
   Pool& pool = pools_[event.pool.value];
   pool.lost = false;
@@ -321,6 +233,7 @@ void Books::on(Tick now, const PinModel& event) {
 void Books::on(Tick now, const ClearModel& event) {
   open_command(now, event.command, CommandKind::clear, event.model);
   models_[event.model.value].crashes_in_a_row = 0;
+  models_[event.model.value].kills_in_a_row = 0;
   models_[event.model.value].rests_until.reset();
 }
 
@@ -350,6 +263,7 @@ void Books::on(Tick, const PolicyChanged& event) {
     if (policy_.models[id.value].removed)
       continue;
     model.crashes_in_a_row = 0;
+    model.kills_in_a_row = 0;
     model.rests_until.reset();
     model.replaced = model.server.has_value();
     model.rows_wait = false;
@@ -378,49 +292,6 @@ void Books::on(Tick, const Profile& action) {
       std::any_of(models_.begin(), models_.end(), [](const Model& m) { return m.pinned; });
 }
 
-void Books::on(Tick now, const StartServer& action) {
-  Model& model = models_[action.model.value];
-  Server server;
-  server.model = action.model;
-  server.placement = action.placement;
-  server.started = now;
-  for (const PlacementRow& row : model.rows) {
-    if (row.placement != action.placement)
-      continue;
-    if (row.device_bytes.size() != action.devices.size())
-      continue;
-    server.known_placement = true;
-    server.source = row.source;
-    server.own = row.host_anon;
-    server.own_most = with_extra(model, with_margin(row.host_anon, row.source, policy_.margin));
-    for (std::size_t i = 0; i < action.devices.size(); ++i) {
-      const Bytes bytes = row.device_bytes[i];
-      const Bytes most = with_extra(model, with_margin(bytes, row.source, policy_.margin));
-      if (action.devices[i] == kHostPool) {
-        server.own += bytes;
-        server.own_most += most;
-        continue;
-      }
-      server.device_own.resize(policy_.pools.size() - 1);
-      server.device_most.resize(policy_.pools.size() - 1);
-      server.device_own[action.devices[i].value - 1] += bytes;
-      server.device_most[action.devices[i].value - 1] += most;
-    }
-    server.weights = row.weights;
-    break;
-  }
-  servers_.insert_or_assign(action.generation, server);
-  model.server = action.generation;
-  model.yielded = false;
-  last_generation_ = std::max(last_generation_, action.generation);
-}
-
-void Books::on(Tick now, const StopServer& action) {
-  const auto found = servers_.find(action.generation);
-  if (found != servers_.end() && !found->second.stop_at)
-    found->second.stop_at = now;
-}
-
 void Books::on(Tick now, const Admit& action) {
   Request* request = find(action.request);
   if (request == nullptr || request->state != RequestState::waiting)
@@ -435,8 +306,13 @@ void Books::on(Tick now, const Admit& action) {
     return;
   ++server->second.leases;
   server->second.last_used = now;
-  if (request->counted)
-    ++server->second.counted;
+  const Model& model = models_[action.model.value];
+  const std::int32_t slots = server->second.placement.slots;
+  const std::int32_t best = model.rows.empty() ? slots : model.rows.front().placement.slots;
+  const std::int32_t most = policy_.models[action.model.value].in_flight_max;
+  request->slots_held =
+      slots_for(*request, slots >= best ? most : std::max(1, most * slots / best));
+  server->second.counted += request->slots_held;
 }
 
 void Books::on(Tick, const Refuse& action) {
@@ -478,14 +354,8 @@ void Books::on(Tick, const Decided& action) {
       model.rests_until.reset();
     }
     model.recovered = true;
-    if (const auto generation = action.decision.generation) {
-      forgiven_.insert(*generation);
-      for (Request& request : requests_) {
-        if (request.state == RequestState::waiting && request.losses > 0 &&
-            request.generation == *generation)
-          ++request.forgiven;
-      }
-    }
+    if (const auto generation = action.decision.generation)
+      forgive(*generation);
   }
 }
 

@@ -1,6 +1,7 @@
 // Books: what an outsider knows, kept from the events and actions alone.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -32,7 +33,7 @@ class Books {
     bool hung = false;
     bool out_of_memory = false;
     std::int32_t leases = 0;
-    std::int32_t counted = 0;  // leases that take a slot
+    std::int32_t counted = 0;  // slots that leases take
     Bytes own;                 // predicted when it started
     Bytes own_most;            // the same with the margin of its source
     Bytes sampled;             // the most that was measured; zero before
@@ -57,10 +58,12 @@ class Books {
     Tick waiting_since;
     std::int32_t context_needed = 0;
     bool counted = true;
+    std::int32_t slots = 1;
+    std::int32_t slots_held = 0;
     bool client_gone = false;
     std::int32_t admits = 0;
     std::int32_t losses = 0;
-    std::int32_t forgiven = 0;     // of these, with a server that ran out of memory
+    std::int32_t forgiven = 0;     // of these, with a server that ran out of memory or was killed
     std::int32_t replays_max = 0;  // by the rules when it was lost
   };
 
@@ -83,8 +86,12 @@ class Books {
     std::uint64_t crashes = 0;          // of ready servers
     std::int32_t crashes_in_a_row = 0;  // of ready servers that nobody stopped, since an answer
     bool crash_counted = false;         // its last exit was one of crashes_in_a_row
-    bool recovered = false;             // it once ran out of memory, and may be charged more since
-    std::optional<Tick> rests_until;    // at least, after several of these
+    std::int32_t kills_in_a_row = 0;    // of its servers, from outside, since an answer
+    bool killed = false;                // its last exit was one, and must have no consequences
+    Bytes sampled_most;                 // in the host, of any of its servers
+    std::vector<Bytes> device_sampled_most;
+    bool recovered = false;           // it once ran out of memory, and may be charged more since
+    std::optional<Tick> rests_until;  // at least, after several of these
   };
 
   enum class CommandKind : std::uint8_t { load, unload, pin, clear, flush };
@@ -117,6 +124,10 @@ class Books {
   std::int32_t profiles_running() const { return profiles_running_; }
   // What a dry run may hold, by the rules when it began.
   Bytes profile_hold(PoolId pool) const;
+  // Slots that it takes at a server whose best placement gives `most` of them.
+  static std::int32_t slots_for(const Request& request, std::int32_t most) {
+    return request.counted ? std::min(request.slots, most) : 0;
+  }
   // Beside pinned models a dry run makes do with what is left.
   bool dry_run_may_lack() const { return dry_run_may_lack_; }
   Generation last_generation() const { return last_generation_; }
@@ -189,6 +200,7 @@ class Books {
   void start_waiting(RequestId id, Request& request);
   void stop_waiting(RequestId id, Request& request);
   void crashed(Tick now, Model& model);
+  void forgive(Generation generation);
   void became_useless(Server& server, bool& how);
   void open_command(Tick now, CommandId id, CommandKind kind, std::optional<ModelId> model);
   Request* find(RequestId id);
@@ -209,7 +221,7 @@ class Books {
   Bytes profile_hold_;         // in the host
   Bytes profile_device_hold_;  // on each device
   Generation last_generation_;
-  std::set<Generation> forgiven_;  // servers that ran out of memory
+  std::set<Generation> forgiven_;  // servers that ran out of memory, or were killed from outside
   std::vector<Pool> pools_;        // index is PoolId
   std::optional<Tick> shutdown_at_;
   bool drained_ = false;

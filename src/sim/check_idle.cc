@@ -116,7 +116,8 @@ class IdleChecker final : public Checker {
       return false;
     if (policy.residency.heavy_slot && policy.models[id.value].heavy)
       return false;
-    const Bytes need = with_margin(best, policy.margin) + size_of(best.weights);
+    const Bytes own = std::max(with_margin(best, policy.margin), model.sampled_most);
+    const Bytes need = own + size_of(best.weights);
     return std::max(need, policy.load.profile_reservation) <= headroom(books);
   }
 };

@@ -147,7 +147,7 @@ class RefusalChecker final : public Checker {
       case ReasonCode::no_resident:
         return request.model ? "it names a model" : untrue_resident(books);
       case ReasonCode::crash_suspect:
-        return request.losses >= 2 ? "" : "it was lost less than twice";
+        return request.losses - request.forgiven >= 2 ? "" : "it met less than two crashes";
       case ReasonCode::server_lost:
         return untrue_loss(books, request);
       case ReasonCode::load_failed:
@@ -179,7 +179,13 @@ class RefusalChecker final : public Checker {
     if (request.losses == 0)
       return "it never was at a server";
     const Books::Server* server = books.server(request.generation);
-    return server != nullptr && server->out_of_memory ? "its server ran out of memory" : "";
+    if (server != nullptr && server->out_of_memory)
+      return "its server ran out of memory";
+    const bool may_be_sent_again =
+        request.losses - request.forgiven <= books.policy().queue.replays_max &&
+        request.losses - request.forgiven < 2 &&
+        request.forgiven <= books.policy().recovery.kills_max;
+    return may_be_sent_again ? "it may be sent again" : "";
   }
 
   static std::string untrue_size(const Books& books, const Books::Request& request,

@@ -85,7 +85,8 @@ class RequestChecker final : public Checker {
                                        std::to_string(request.context_needed) + " and gets " +
                                        std::to_string(server->placement.context));
     }
-    if (request.counted && server->counted >= model.in_flight_max) {
+    const std::int32_t takes = Books::slots_for(request, slots_of(books, admit.model, *server));
+    if (request.counted && server->counted + takes > model.in_flight_max) {
       step.findings.add("slots", name_of(books.policy(), admit.model) + " has " +
                                      std::to_string(server->counted) + " requests and gets " +
                                      text);
@@ -180,7 +181,8 @@ class RequestChecker final : public Checker {
       const Books::Request& request = *books.request(id);
       if (request.model && *request.model != model)
         continue;
-      if (request.losses > 0 || request.context_needed > server.placement.context)
+      if (request.losses > 0 || request.context_needed > server.placement.context ||
+          request.slots > 1)
         return true;
     }
     return false;

@@ -95,10 +95,15 @@ class StartChecker final : public Checker {
 // yield.
 class StopChecker final : public Checker {
  public:
+  void on_event(const Step&, const Event&) override { moved_up_.reset(); }
+
   void on_action(const Step& step, const Action& action) override {
     if (const auto* decided = std::get_if<Decided>(&action)) {
+      if (decided->decision.kind == DecisionKind::upgrade)
+        moved_up_ = decided->decision.model;
       check_victim(step, decided->decision);
       check_yield(step, decided->decision);
+      check_given_up(step, decided->decision);
     }
     const auto* stop = std::get_if<StopServer>(&action);
     if (stop == nullptr)
@@ -126,7 +131,8 @@ class StopChecker final : public Checker {
       step.findings.add(kRule, name + " holds " + std::to_string(server->leases) + " leases");
     }
     const Books::Model& model = books.model(stop->model);
-    if (model.pinned && model.unloads_pending == 0 && !model.replaced && !books.shutdown_at()) {
+    if (model.pinned && model.unloads_pending == 0 && !model.replaced && !books.shutdown_at() &&
+        moved_up_ != stop->model) {
       step.findings.add(kRule, name + " is pinned");
     }
   }
@@ -142,8 +148,11 @@ class StopChecker final : public Checker {
   }
 
  private:
+  std::optional<ModelId> moved_up_;  // in this step
+
   static constexpr std::string_view kRule = "stop";
   static constexpr std::string_view kVictimRule = "victim";
+  static constexpr std::string_view kGivenUpRule = "given up";
 
   static void check_victim(const Step& step, const Decision& decision) {
     if (decision.kind != DecisionKind::evict || !decision.model)
@@ -164,6 +173,22 @@ class StopChecker final : public Checker {
       step.findings.add(kVictimRule, name + " has " + std::to_string(model.waiting) +
                                          " requests waiting and was not told to yield");
     }
+  }
+
+  // A load is given up only where everybody has left it and somebody waits for another.
+  static void check_given_up(const Step& step, const Decision& decision) {
+    if (decision.reason != ReasonCode::nobody_waits || !decision.model || !decision.other)
+      return;
+    const Books& books = step.books;
+    const Books::Model& model = books.model(*decision.model);
+    const Books::Model& other = books.model(*decision.other);
+    const std::string name = name_of(books.policy(), *decision.model);
+    if (model.waiting > 0 || model.loads_pending > 0)
+      step.findings.add(kGivenUpRule, name + " is given up although somebody waits for it");
+    if (model.pinned)
+      step.findings.add(kGivenUpRule, name + " is given up although it is pinned");
+    if (other.waiting + other.loads_pending + books.waiting_residents() == 0)
+      step.findings.add(kGivenUpRule, name + " is given up for nobody");
   }
 
   // A busy model is safe for twice its load time, within the bounds of the policy.

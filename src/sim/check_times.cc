@@ -1,6 +1,7 @@
 // times: what the policy says must have lasted so long has lasted so long: grace and ttl before a
 // model leaves, waits before others give way or less is taken, rests after crashes.
 #include <algorithm>
+#include <utility>
 
 #include "sim/checker.h"
 
@@ -14,6 +15,22 @@ constexpr std::int64_t kGoodEnoughPermille = 700;
 
 class TimesChecker final : public Checker {
  public:
+  // Somebody else killed its server: that is no failure of the model, and nothing rests for it.
+  void after_step(const Step& step, const Snapshot& snapshot) override {
+    if (!std::exchange(killed_, false))
+      return;
+    for (const ModelSnapshot& shown : snapshot.models) {
+      if (step.books.model(shown.model).killed && shown.state == ResidencyState::failed &&
+          shown.failure_kind == FailureKind::killed)
+        add(step, shown.model, "rests although somebody else killed its server");
+    }
+  }
+
+  void on_event(const Step&, const Event& event) override {
+    const auto* exited = std::get_if<ServerExited>(&event);
+    killed_ = exited != nullptr && exited->failure && exited->failure->kind == FailureKind::killed;
+  }
+
   void on_action(const Step& step, const Action& action) override {
     if (const auto* start = std::get_if<StartServer>(&action))
       check_rest(step, *start);
@@ -161,6 +178,8 @@ class TimesChecker final : public Checker {
     if (rests_until && step.now < *rests_until)
       add(step, start.model, "is started before its rest after crashes is over");
   }
+
+  bool killed_ = false;  // a server, in this step
 };
 
 }  // namespace

@@ -150,6 +150,30 @@ TEST_F(Checkers, what_a_server_lost_that_ran_out_of_memory_is_not_judged_before_
   expect_finding("its server ran out of memory");
 }
 
+TEST_F(Checkers, a_request_that_is_blamed_for_kills) {
+  for (std::uint64_t server = 1; server <= 2; ++server) {
+    make_ready(A, server);
+    if (server == 1)
+      step(arrive(1, A), {admit(1, A, server)});
+    else
+      step(Timer{}, {admit(1, A, server)});
+    step(ServerExited{Generation(server), Failure{FailureKind::killed, "signal 9"}});
+    step(RequestEnded{RequestId(1), Generation(server), RequestOutcome::lost});
+  }
+  expect_quiet();
+  step(Timer{}, {refuse(1, RefusalStatus::bad_gateway, ReasonCode::crash_suspect)});
+  expect_finding("it met less than two crashes");
+}
+
+TEST_F(Checkers, a_load_that_is_given_up_for_nobody) {
+  step(arrive(1, A), {load_decision(A, 1), start(A, 1)});
+  Action given_up = decide(DecisionKind::unload, ReasonCode::nobody_waits, A);
+  std::get<Decided>(given_up).decision.other = B;
+  step(Timer{}, {given_up, stop(A, 1, true)});
+  expect_finding("A is given up although somebody waits for it");
+  expect_finding("A is given up for nobody");
+}
+
 TEST_F(Checkers, a_stop_of_a_server_that_nobody_knows) {
   step(Timer{}, {decide(DecisionKind::unload, ReasonCode::idle_ttl, A), stop(A, 5)});
   expect_finding("stop: unknown server g5");
@@ -267,7 +291,7 @@ TEST_F(Checkers, refusals_whose_reason_is_not_true) {
   step(arrive(2, A), {refuse(2, RefusalStatus::unavailable, ReasonCode::queue_timeout)});
   expect_finding("its time was not over");
   step(arrive(3, A), {refuse(3, RefusalStatus::bad_gateway, ReasonCode::crash_suspect)});
-  expect_finding("it was lost less than twice");
+  expect_finding("it met less than two crashes");
   step(arrive(4, A), {refuse(4, RefusalStatus::bad_gateway, ReasonCode::server_lost)});
   expect_finding("it never was at a server");
   step(arrive(5, A), {refuse(5, RefusalStatus::bad_gateway, ReasonCode::load_failed)});

@@ -48,6 +48,8 @@ struct EventLine : Names {
       text += " context " + std::to_string(e.context_needed);
     if (!e.counted)
       text += " uncounted";
+    if (e.slots != 1)
+      text += " slots " + std::to_string(e.slots);
     return text;
   }
   std::string operator()(const RequestEnded& e) const {

@@ -62,7 +62,7 @@ struct DigestFields {
   }
 
   void put(const RequestArrived& e) {
-    all(e.request, e.model, e.priority, e.context_needed, e.counted);
+    all(e.request, e.model, e.priority, e.context_needed, e.counted, e.slots);
   }
   void put(const RequestEnded& e) { all(e.request, e.generation, e.outcome); }
   void put(const ClientGone& e) { all(e.request); }

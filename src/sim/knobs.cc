@@ -243,6 +243,7 @@ void draw_workload(Prng& prng, Knobs& knobs) {
   work.resident_permille = prng.chance(300) ? prng.between(1, 200) : 0;
   work.context_permille = prng.chance(400) ? prng.between(1, 600) : 0;
   work.priority_permille = prng.chance(300) ? prng.between(1, 500) : 0;
+  work.weighty_permille = prng.chance(300) ? prng.between(1, 500) : 0;
   work.commands = static_cast<std::int32_t>(prng.chance(500) ? prng.between(1, 25) : 0);
   work.waves = static_cast<std::int32_t>(prng.between(1, 4));
 }
@@ -309,18 +310,19 @@ Knobs draw_knobs(std::uint64_t seed) {
 
 std::string_view to_text(Fault fault) {
   constexpr std::array<std::string_view, kFaults> names = {
-      "crash",       "hang",           "refused_start",  "failed_load",     "endless_load",
-      "slow_load",   "ready_race",     "failed_profile", "stale_profile",   "relearned",
-      "cancel",      "missing_sample", "stale_sample",   "wrong_sample",    "foreign",
-      "release_lag", "oom_at_load",    "oom_in_use",     "late_timer",      "clock_stall",
-      "echo",        "reload",         "reorder",        "wrong_footprint", "lost_device",
-      "stalls",      "memory_answer"};
+      "crash",         "hang",         "refused_start", "failed_load",
+      "endless_load",  "slow_load",    "ready_race",    "failed_profile",
+      "stale_profile", "relearned",    "cancel",        "missing_sample",
+      "stale_sample",  "wrong_sample", "foreign",       "release_lag",
+      "oom_at_load",   "oom_in_use",   "late_timer",    "clock_stall",
+      "echo",          "reload",       "reorder",       "wrong_footprint",
+      "lost_device",   "stalls",       "memory_answer", "kill"};
   return names[static_cast<std::size_t>(fault)];
 }
 
 std::string_view to_text(Situation situation) {
   constexpr std::array<std::string_view, kSituations> names = {"any", "ladders", "crash_loops",
-                                                               "tight_rests"};
+                                                               "tight_rests", "kill_storms"};
   return names[static_cast<std::size_t>(situation)];
 }
 

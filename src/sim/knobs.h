@@ -43,8 +43,9 @@ enum class Fault : std::uint8_t {
   lost_device,      // a device falls off the bus, and is back later
   stalls,           // the kernel says that tasks wait for memory
   memory_answer,    // a ready server answers requests that it has no memory for them, and lives on
+  kill,             // somebody kills a server, whatever it does just then
 };
-inline constexpr std::size_t kFaults = 27;
+inline constexpr std::size_t kFaults = 28;
 
 std::string_view to_text(Fault fault);
 
@@ -85,6 +86,7 @@ struct WorkloadKnobs {
   std::int64_t resident_permille = 0;
   std::int64_t context_permille = 0;   // requests that say how much context they need
   std::int64_t priority_permille = 0;  // requests whose priority is not that of their model
+  std::int64_t weighty_permille = 0;   // requests that take several slots
   std::int32_t commands = 0;           // operator commands
   std::int32_t waves = 1;              // arrivals come in this many waves with rests between
 };
@@ -95,8 +97,9 @@ enum class Situation : std::uint8_t {
   ladders,      // lesser placements that are good enough, and memory that comes and goes
   crash_loops,  // servers that die again and again under a queue
   tight_rests,  // short time-outs everywhere, and loads that fail
+  kill_storms,  // somebody kills servers again and again, and some requests crash theirs
 };
-inline constexpr std::size_t kSituations = 4;
+inline constexpr std::size_t kSituations = 5;
 
 std::string_view to_text(Situation situation);
 

@@ -230,6 +230,11 @@ class Player {
         if (!context)
           return std::unexpected(context.error());
         event.context_needed = static_cast<std::int32_t>(*context);
+      } else if (words[i] == "slots" && i + 1 < words.size()) {
+        const auto slots = parse_integer(words[++i]);
+        if (!slots)
+          return std::unexpected(slots.error());
+        event.slots = static_cast<std::int32_t>(*slots);
       } else if (words[i] == "priority" && i + 1 < words.size()) {
         const auto priority = parse_priority(words[++i]);
         if (!priority)
@@ -360,7 +365,7 @@ class Player {
   static Failure failure_of(const Words& words) {
     Failure failure;
     failure.text = rest_of(words, 3);
-    for (int kind = 0; kind <= static_cast<int>(FailureKind::out_of_device_memory); ++kind) {
+    for (int kind = 0; kind <= static_cast<int>(FailureKind::killed); ++kind) {
       if (words.size() > 2 && words[2] == tonnage::to_text(static_cast<FailureKind>(kind)))
         failure.kind = static_cast<FailureKind>(kind);
     }

@@ -24,7 +24,7 @@ namespace tonnage::sim {
 //   at 0s foreign 1GiB | gpu0 foreign 1GiB orphaned 0B     what a probe sees
 //   at 0s stalls some 300 full 50 | lost gpu0 words...
 //   at 0s A is ready | A is used                           loaded, or used for a moment, in silence
-//   at 1s request r1 for A context 8192 priority high
+//   at 1s request r1 for A context 8192 slots 2 priority high
 //   at 2s ready g1 | exit g1 crashed words... | hang g1 | measured g1 300MiB gpu0 4GiB
 //   at 2s short g1 out_of_device_memory words...           it answered that it has no memory left
 //   at 3s end r1 lost | gone r1 | command c1 unload A | shutdown | wait | state

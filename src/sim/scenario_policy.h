@@ -74,6 +74,7 @@ void visit_rules(ScenarioSetting& setting, Visit visit) {
   visit("cooldown", recovery.cooldown);
   visit("retry_extra_permille", recovery.retry_extra_permille);
   visit("release_timeout", recovery.release_timeout);
+  visit("kills_max", recovery.kills_max);
   visit("unified_devices", setting.policy.unified_devices);
   visit("restore_below_permille", setting.policy.pressure.restore_below_permille);
   visit("timers_by_hand", setting.timers_by_hand);

@@ -112,6 +112,24 @@ void make_tight_rests(Prng& prng, Knobs& knobs) {
   knobs.policy.load.retry_backoff_max = draw_duration(prng, 500ms, 5s);
 }
 
+// Servers are killed while they load, work and idle, more often than their loads can bear.
+void make_kill_storms(Prng& prng, Knobs& knobs) {
+  knobs.models.resize(std::min<std::size_t>(knobs.models.size(), 3));
+  knobs.policy.models.resize(knobs.models.size());
+  for (ModelTruth& truth : knobs.models) {
+    truth.load_time = draw_duration(prng, 1ms, 400ms);
+    truth.profile_time = draw_duration(prng, 1ms, 20ms);
+    truth.serve_time = draw_duration(prng, 20ms, 500ms);
+    truth.broken = false;
+  }
+  set_rate(knobs, Fault::kill, prng.between(200, 950));
+  raise_rate(knobs, Fault::crash, prng.between(0, 100));
+  knobs.policy.recovery.kills_max = static_cast<std::int32_t>(prng.between(1, 16));
+  knobs.policy.queue.replays_max = static_cast<std::int32_t>(prng.between(0, 2));
+  knobs.policy.queue.queue_timeout = std::max<Duration>(knobs.policy.queue.queue_timeout, 30s);
+  knobs.workload.gap = draw_duration(prng, 5ms, 300ms);
+}
+
 }  // namespace
 
 void draw_situation(Knobs& knobs) {
@@ -129,6 +147,10 @@ void draw_situation(Knobs& knobs) {
     case 2:
       knobs.situation = Situation::tight_rests;
       make_tight_rests(prng, knobs);
+      break;
+    case 3:
+      knobs.situation = Situation::kill_storms;
+      make_kill_storms(prng, knobs);
       break;
     default:
       break;

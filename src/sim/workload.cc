@@ -69,6 +69,8 @@ RequestArrived Workload::draw_request(ModelId model) {
                              : kind < 4 ? std::max(1, context / 2)
                                         : context;
   }
+  if (prng_.chance(static_cast<std::uint64_t>(work.weighty_permille)))
+    request.slots = static_cast<std::int32_t>(prng_.between(2, 9));
   request.counted = !prng_.chance(static_cast<std::uint64_t>(work.uncounted_permille));
   if (!request.counted)
     request.context_needed = 0;

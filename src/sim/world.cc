@@ -237,6 +237,7 @@ std::optional<Event> World::happen(const Item& item) {
       return std::nullopt;
     case Kind::ready:
     case Kind::crash:
+    case Kind::kill:
     case Kind::hang:
     case Kind::unresponsive:
     case Kind::run_short:
@@ -257,6 +258,12 @@ std::optional<Event> World::happen_to_server(const Item& item) {
       if (calm() || process == nullptr || process->state != ProcessState::ready)
         break;
       crash(generation, {FailureKind::crashed, "signal 11"});
+      break;
+    case Kind::kill:
+      if (calm() || process == nullptr || process->state == ProcessState::exiting ||
+          process->exit_planned)
+        break;
+      crash(generation, {FailureKind::killed, "killed by signal 9 (SIGKILL)"});
       break;
     case Kind::hang:
       if (calm() || process == nullptr || process->state != ProcessState::ready)

@@ -64,6 +64,7 @@ class World {
     profiled,        // a: model
     ready,           // a: generation
     crash,           // a: generation
+    kill,            // a: generation
     hang,            // a: generation
     unresponsive,    // a: generation
     run_short,       // a: generation
@@ -147,6 +148,7 @@ class World {
   std::optional<Event> run_short(Generation generation, Process& process);
   void plan_exit(Generation generation, Process& process, Tick at);
   void plan_mishaps(Generation generation);
+  void plan_kill(Generation generation, Duration within);
   Bytes held_now(const Process& process) const;
   Bytes physical_now() const;
   Bytes returning_now() const;

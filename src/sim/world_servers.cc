@@ -72,6 +72,7 @@ void World::do_start(const StartServer& action) {
     plan_exit(action.generation, placed, now_ + Duration(latency_.between(1, placed.load.count())));
     return;
   }
+  plan_kill(action.generation, placed.load + truth.serve_time);
   if (faulty(Fault::endless_load))
     return;
   if (faulty(Fault::slow_load))
@@ -112,6 +113,14 @@ void World::plan_mishaps(Generation generation) {
   }
   if (faulty(Fault::hang)) {
     agenda_.add(now_ + Duration(faults_.between(0, span.count())), {Kind::hang, generation.value});
+  }
+}
+
+// Whatever a server does, somebody may kill it: while it loads, works or idles.
+void World::plan_kill(Generation generation, Duration within) {
+  if (faulty(Fault::kill)) {
+    agenda_.add(now_ + Duration(faults_.between(0, 2 * within.count() + 1)),
+                {Kind::kill, generation.value});
   }
 }
 

@@ -64,13 +64,13 @@ class Failures(unittest.TestCase):
             self.assertTrue(any("x-tonnage-replays" in r[1] for r in results))
             kinds = [e["kind"] for e in daemon.events()]
             self.assertEqual([e["failure"] for e in daemon.events() if e["kind"] == "fail"],
-                             ["crashed"])
+                             ["killed"])
             self.assertEqual(kinds.count("replay"), 8)
             # That a client has closed its connection is news that comes by itself.
             metrics = wait_until(lambda: (lambda text: text if "\ntonnage_connections 1\n" in text
                                           else None)(daemon.request("GET", "/metrics")[2]), 10,
                                  "only this connection is open")
-            self.assertIn('tonnage_failures_total{kind="crashed",model="demo-small"} 1', metrics)
+            self.assertIn('tonnage_failures_total{kind="killed",model="demo-small"} 1', metrics)
 
     def test_a_stopped_server_is_replaced(self):
         with Daemon(config(self.folder)) as daemon:

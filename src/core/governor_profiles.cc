@@ -1,0 +1,117 @@
+// Profiles: what a model would need, worked out by dry runs before its first load.
+#include <algorithm>
+#include <utility>
+
+#include "core/governor_impl.h"
+
+namespace tonnage {
+
+void Governor::Impl::start_profile(ModelRecord& model) {
+  profiling_ = model.id;
+  move(model, ResidencyState::profiling);
+  start_dry_run(false);
+}
+
+void Governor::Impl::start_dry_run(bool next) {
+  PoolAmounts room{};
+  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i)
+    room[i] = ledger_.headroom(PoolId(i)) + ledger_.held_back(PoolId(i));
+  ledger_.charge(kDryRun, planner().profile_charge(*profiling_, room));
+  emit(Profile{*profiling_, next});
+}
+
+// Once the memory of the dry run before is seen free.
+void Governor::Impl::continue_profile() {
+  if (!profiling_ || ledger_.find(kDryRun) != nullptr)
+    return;
+  if (shutting_down_ || policy_.models[profiling_->value].removed)
+    return end_profile(models_[profiling_->value]);
+  if (!awaits_dry_run())
+    start_dry_run(true);
+}
+
+void Governor::Impl::profile_ahead() {
+  if (!policy_.load.profile_ahead || !ledger_.sampled_at(kHostPool))
+    return;
+  if (waiting_ > 0 || load_in_progress())
+    return;
+  for (ModelRecord& model : models_) {
+    if (model.profiled_ahead || !model.rows.empty())
+      continue;
+    if (model.state != ResidencyState::absent || policy_.models[model.id.value].removed)
+      continue;
+    LoadQuery query;
+    query.model = model.id;
+    query.may_evict = false;
+    if (planner().plan_profile(query).verdict != LoadVerdict::fits)
+      continue;
+    model.profiled_ahead = true;
+    start_profile(model);
+    return;
+  }
+}
+
+void Governor::Impl::on(const ModelProfiled& event) {
+  ModelRecord* model = find(event.model);
+  if (model == nullptr || event.rows.empty())
+    return;
+  std::vector<PlacementRow> rows = event.rows;
+  if (rows.size() > kPlacementRowsMax)
+    rows.resize(kPlacementRowsMax);
+  if (std::exchange(model->rows_stale, model->generation.has_value() && model->rows_stale)) {
+    // They speak of what is no longer configured. With a server they came unasked.
+    if (profiling_ == event.model)
+      end_profile(*model);
+    return;
+  }
+  if (model->generation) {
+    // Its server was placed by the old rows; the new ones count from the next load on.
+    model->next_rows = std::move(rows);
+    return;
+  }
+  model->rows = std::move(rows);
+  dirty_ = true;
+  if (profiling_ == event.model)
+    end_profile(*model);
+}
+
+void Governor::Impl::on(const DryRunEnded& event) {
+  if (profiling_ != event.model)
+    return;
+  end_dry_run();
+  dirty_ = true;
+}
+
+void Governor::Impl::end_dry_run() {
+  release(kDryRun, *profiling_);
+}
+
+void Governor::Impl::end_profile(ModelRecord& model) {
+  end_dry_run();
+  profiling_.reset();
+  move(model, ResidencyState::absent);
+}
+
+void Governor::Impl::on(const ProfileFailed& event) {
+  if (profiling_ != event.model)
+    return;
+  ModelRecord& model = models_[event.model.value];
+  if (std::exchange(model.rows_stale, false))
+    return end_profile(model);
+  end_dry_run();
+  profiling_.reset();
+  ++model.failures;
+  ++model.failures_in_a_row;
+  model.failure = event.failure;
+  Decision d = decision(DecisionKind::fail, ReasonCode::profile_failed, model);
+  d.failure = event.failure.kind;
+  d.text = event.failure.text;
+  decide(d);
+  rest(model, true);
+  d.reason = ReasonCode::load_failed;
+  d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
+  refuse_all(model, RefusalStatus::bad_gateway, d);
+  finish_load_commands(model, false, event.failure.text);
+}
+
+}  // namespace tonnage
