@@ -1,5 +1,6 @@
 #include "api/body.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <simdjson.h>
@@ -110,6 +111,34 @@ bool is_token_limit(std::string_view key) {
          key == "n_predict";
 }
 
+// How many texts a value of `input` and the like holds. A list in which a number stands is one
+// text, given as its tokens or mixed of both.
+std::int64_t count_texts(std::string_view value) {
+  if (!value.starts_with('['))
+    return 1;
+  JsonArrayReader reader(value.substr(1, value.size() - 2));
+  std::string_view element;
+  std::int64_t count = 0;
+  while (reader.next(element)) {
+    if (element.front() == '-' || (element.front() >= '0' && element.front() <= '9'))
+      return 1;
+    ++count;
+  }
+  return std::max<std::int64_t>(1, count);
+}
+
+bool is_list_of_texts(std::string_view value) {
+  if (!value.starts_with('['))
+    return false;
+  JsonArrayReader reader(value.substr(1, value.size() - 2));
+  std::string_view element;
+  while (reader.next(element)) {
+    if (element.front() != '"' && element.front() != '[')
+      return false;
+  }
+  return true;
+}
+
 ApiResult<BodyFacts> read_json(std::string_view body) {
   if (auto error = check_utf8(body))
     return std::unexpected(std::move(*error));
@@ -130,6 +159,13 @@ ApiResult<BodyFacts> read_json(std::string_view body) {
       facts.stream = member.value == "true";
     } else if (is_token_limit(key)) {
       facts.max_tokens = token_count(member.value);
+    } else if (key == "n") {
+      facts.choices = token_count(member.value);
+    } else if (key == "input" || key == "prompt" || key == "documents") {
+      facts.texts = count_texts(member.value);
+      const bool list = key == "input" && facts.texts > 1 && is_list_of_texts(member.value);
+      facts.input_at = list ? static_cast<std::size_t>(member.value.data() - body.data()) : 0;
+      facts.input_bytes = list ? member.value.size() : 0;
     }
   }
   if (const auto& fault = reader.fault()) {

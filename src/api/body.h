@@ -27,6 +27,13 @@ struct BodyFacts {
   std::optional<std::int64_t> max_tokens;
   // Tokens of context that the request surely needs; 0 where finding out would cost a tokenizer.
   std::int32_t context_needed = 0;
+  // `n`: answers that are asked for at once; empty: not said, or not a non-negative integer.
+  std::optional<std::int64_t> choices;
+  // Texts in `input`, `prompt` or `documents`: a list of token numbers is one text.
+  std::int64_t texts = 1;
+  // Where in the body `input` lies, where it is a list of texts or of token lists.
+  std::size_t input_at = 0;
+  std::size_t input_bytes = 0;
 
   friend bool operator==(const BodyFacts&, const BodyFacts&) = default;
 };

@@ -299,6 +299,20 @@ bool JsonObjectReader::next(JsonMember& member) {
   return true;
 }
 
+bool JsonArrayReader::next(std::string_view& element) {
+  Scan scan{end_};
+  at_ = skip_space(scan, at_);
+  if (at_ != end_ && *at_ == ',')
+    at_ = skip_space(scan, at_ + 1);
+  if (at_ == end_)
+    return false;
+  const char* const begin = at_;
+  const char* const behind = skip_value(scan, begin, JsonObjectReader::kDepthLimit);
+  at_ = behind == nullptr ? end_ : behind;
+  element = std::string_view(begin, static_cast<std::size_t>(at_ - begin));
+  return behind != nullptr;
+}
+
 namespace {
 
 void append_utf8(std::string& out, std::uint32_t code) {

@@ -48,6 +48,22 @@ class JsonObjectReader {
   std::optional<JsonFault> fault_;
 };
 
+// The elements of a JSON array that was checked before: one after the other, without the brackets
+// around all of them. What was not checked ends it early.
+class JsonArrayReader {
+ public:
+  // `elements`: what stands between the brackets.
+  explicit JsonArrayReader(std::string_view elements)
+      : at_(elements.data()), end_(elements.data() + elements.size()) {}
+
+  // The next element as written, without spaces around it; false when there is none.
+  bool next(std::string_view& element);
+
+ private:
+  const char* at_;
+  const char* end_;
+};
+
 // Decodes a member's key, or a value that begins with a quote (its quotes taken off). Empty when an
 // escape is not one, or names half of a surrogate pair.
 std::optional<std::string> unescape_json(std::string_view text);

@@ -17,6 +17,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/check.h"
 #include "config/device_pools.h"
 #include "config/load.h"
 #include "config/reload.h"
@@ -201,6 +202,10 @@ class Daemon final : public ActionSink {
                  {[this] { return scheduler_moves(loop_.now(), loop_.governor().next_deadline()); },
                   [this] { return service_status(loop_.snapshot(), to_text(listen_)); }}) {
     loop_.observe(&journal_);
+    loop_.on_violation([this](const Violation& violation) {
+      metrics_.violation();
+      spdlog::error("internal error: {}; please report it with the journal", violation.text);
+    });
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
     server_.set_on_answer([this](const net::AnswerRecord& record) {
@@ -265,6 +270,8 @@ class Daemon final : public ActionSink {
  private:
   void act(const Profile& a) { engines_.profile(a); }
   void act(const StartServer& a) {
+    TONNAGE_CHECK(a.generation > last_started_, "a generation never returns");
+    last_started_ = a.generation;
     engines_.start(a);
     memory_.server_starts();
   }
@@ -277,9 +284,7 @@ class Daemon final : public ActionSink {
   void act(const Admit& a) { requests_.admit(a); }
   void act(const Refuse& a) { requests_.refuse(a); }
   void act(const CommandDone& a) { control_.command_done(a); }
-  void act(const Decided& a) {
-    control_.keep(a.decision);
-  }
+  void act(const Decided& a) { control_.keep(a.decision); }
   void act(const LevelChanged& a) {
     metrics_.level_change(a.pool.value, a.level);
     reports_.now();
@@ -407,6 +412,7 @@ class Daemon final : public ActionSink {
 
   boost::asio::io_context io_{1};
   Config config_;
+  Generation last_started_;
   GpuStart gpus_;
   RuntimeFolder folder_;
   Directory directory_;

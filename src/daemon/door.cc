@@ -328,10 +328,45 @@ void Door::infer(std::shared_ptr<net::Exchange> exchange, const api::Route& rout
     }
   }
   order.stream = facts->stream;
+  if (const auto error = weigh(*facts, order, *exchange))
+    return answer_error(*exchange, *error, route.dialect);
   order.context_needed = facts->context_needed;
   order.key = caller.rule;
   order.exchange = std::move(exchange);
   requests_.take(std::move(order));
+}
+
+// How many of the server's slots the request takes: one for each answer to each text. `n` answers
+// are made at once, so more of them than slots there can never be; texts come one after the other.
+std::optional<api::ApiError> Door::weigh(const api::BodyFacts& facts, RequestOrder& order,
+                                         const net::Exchange& exchange) const {
+  constexpr std::int32_t kSlotsMax = 1 << 16;
+  const std::int32_t slots =
+      order.model ? config_.models[order.model->value].configured.slots : kSlotsMax;
+  const std::int64_t choices = std::max<std::int64_t>(1, facts.choices.value_or(1));
+  const bool chooses = exchange.path().ends_with("/completions");
+  if (chooses && choices > slots) {
+    return api::ApiError{400,
+                         "too_many_choices",
+                         "n is " + std::to_string(choices) + ", but " +
+                             directory_.id(*order.model) + " answers at most " +
+                             std::to_string(slots) +
+                             " at once. Ask for fewer, or raise `slots` for this model.",
+                         "n",
+                         {},
+                         {}};
+  }
+  const std::int64_t texts = std::min<std::int64_t>(facts.texts, kSlotsMax);
+  order.slots = static_cast<std::int32_t>(
+      std::min<std::int64_t>((chooses ? choices : 1) * texts, std::int64_t{slots}));
+  const bool split = facts.input_bytes > 0 && facts.texts > slots && !order.stream &&
+                     exchange.path() == "/v1/embeddings";
+  if (split) {
+    const std::string_view body = exchange.body()->view();
+    order.parts = std::make_shared<api::TextParts>(
+        body, body.substr(facts.input_at, facts.input_bytes), static_cast<std::size_t>(slots));
+  }
+  return std::nullopt;
 }
 
 void Door::upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& route,

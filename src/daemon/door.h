@@ -51,6 +51,8 @@ class Door {
   std::expected<api::Route, api::NoRoute> route_of(const net::Exchange& exchange) const;
   void infer(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
              const api::Caller& caller, const api::ApiResult<api::BodyFacts>& facts);
+  std::optional<api::ApiError> weigh(const api::BodyFacts& facts, RequestOrder& order,
+                                     const net::Exchange& exchange) const;
   void upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
                 const api::Caller& caller);
   std::optional<ModelId> resolve(net::Exchange& exchange, const api::Route& route,

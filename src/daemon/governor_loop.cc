@@ -1,10 +1,17 @@
 #include "daemon/governor_loop.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/loop_clock.h"
 
 namespace tonnage {
+namespace {
+
+// How often the core's books are added up. It takes some microseconds for each server and request.
+constexpr Duration kLookEvery = 10s;
+
+}  // namespace
 
 GovernorLoop::GovernorLoop(boost::asio::io_context& io, Policy policy, ActionSink& sink)
     : origin_(LoopClock::now()),
@@ -36,6 +43,9 @@ void GovernorLoop::drain() {
     governor_.step(at, event, actions_);
     if (observer_ != nullptr)
       observer_->stepped(at, event, actions_);
+    // Samples come each second, whatever else happens, and no client waits for one.
+    if (std::holds_alternative<PoolSampled>(event) && at >= next_look_)
+      look_for_violations(at);
     Actions actions = std::exchange(actions_, {});
     for (Action& action : actions)
       sink_.carry_out(std::move(action));
@@ -44,6 +54,25 @@ void GovernorLoop::drain() {
   }
   running_ = false;
   arm();
+}
+
+void GovernorLoop::look_for_violations(Tick now) {
+  next_look_ = now + kLookEvery;
+  const std::vector<Violation> before =
+      std::exchange(violations_, look_ ? look_() : governor_.violations());
+  for (const Violation& violation : violations_) {
+    const bool known = std::ranges::any_of(
+        before, [&](const Violation& other) { return other.text == violation.text; });
+    if (!known && told_)
+      told_(violation);
+  }
+}
+
+Snapshot GovernorLoop::snapshot() const {
+  Snapshot snapshot = governor_.snapshot(now());
+  for (const Violation& violation : violations_)
+    snapshot.problems.push_back({"invariant_broken", "internal error: " + violation.text});
+  return snapshot;
 }
 
 void GovernorLoop::arm() {

@@ -5,6 +5,8 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 
@@ -39,18 +41,27 @@ class GovernorLoop {
   // Seen from the next event on; null for none.
   void observe(StepObserver* observer) { observer_ = observer; }
 
+  // Told of each broken invariant when it is first seen. `look` is an argument for tests.
+  void on_violation(std::function<void(const Violation&)> told,
+                    std::function<std::vector<Violation>()> look = {}) {
+    told_ = std::move(told);
+    look_ = std::move(look);
+  }
+
   void post(Event event);
 
   Tick now() const;
   // Wall-clock time of Tick zero, in microseconds since 1970, as it was at the start.
   std::int64_t unix_us_at_zero() const { return unix_us_at_zero_; }
-  Snapshot snapshot() const { return governor_.snapshot(now()); }
+  // With what is broken in the core's own books among the problems.
+  Snapshot snapshot() const;
   const Governor& governor() const { return governor_; }
   const Policy& policy() const { return governor_.policy(); }
 
  private:
   void drain();
   void arm();
+  void look_for_violations(Tick now);
 
   LoopClock::time_point origin_;
   std::int64_t unix_us_at_zero_;
@@ -58,6 +69,10 @@ class GovernorLoop {
   Governor governor_;
   ActionSink& sink_;
   StepObserver* observer_ = nullptr;
+  std::function<void(const Violation&)> told_;
+  std::function<std::vector<Violation>()> look_;
+  std::vector<Violation> violations_;  // as of the last look
+  Tick next_look_;
   std::deque<Event> events_;
   Actions actions_;
   std::optional<Tick> armed_;

@@ -78,5 +78,27 @@ TEST(GovernorLoop, WakesTheCoreAtItsDeadline) {
   EXPECT_EQ(refuse->decision.reason, ReasonCode::queue_timeout);
 }
 
+TEST(GovernorLoop, ABrokenInvariantIsToldOnceAndStaysInHealthWhileItIsSeen) {
+  boost::asio::io_context io;
+  Recorder sink;
+  GovernorLoop loop(io, one_model(), sink);
+  int looks = 0;
+  std::vector<std::string> told;
+  loop.on_violation([&](const Violation& violation) { told.push_back(violation.text); },
+                    [&] {
+                      ++looks;
+                      return std::vector<Violation>{{"the sums differ"}};
+                    });
+  loop.post(RequestArrived{.request = RequestId(1), .model = ModelId(0)});
+  EXPECT_EQ(looks, 0) << "no request pays for it";
+  loop.post(PoolSampled{kHostPool, 8_GiB, 0_B});
+  loop.post(PoolSampled{kHostPool, 8_GiB, 0_B});
+  EXPECT_EQ(looks, 1) << "the next look is due in ten seconds";
+  ASSERT_EQ(told.size(), 1U);
+  ASSERT_FALSE(loop.snapshot().problems.empty());
+  EXPECT_EQ(loop.snapshot().problems.back().code, "invariant_broken");
+  EXPECT_EQ(loop.snapshot().problems.back().text, "internal error: the sums differ");
+}
+
 }  // namespace
 }  // namespace tonnage

@@ -64,25 +64,30 @@ void RequestDesk::take(RequestOrder order) {
     ++per_key_[key];
   }
   const RequestId id(next_request_++);
+  const bool stream = order.stream;
+  Open open;
+  open.order = std::move(order);
+  open.arrived = Clock::now();
+  post_arrival(id, open_.emplace(id.value, std::move(open)).first->second.order);
+  if (stream && open_.contains(id.value) && !open_.at(id.value).relaying)
+    arm_places();
+}
+
+// The core may answer at once, and then the order is gone.
+void RequestDesk::post_arrival(RequestId id, const RequestOrder& order) {
   RequestArrived arrived;
   arrived.request = id;
   arrived.model = order.model;
   arrived.context_needed = order.context_needed;
   arrived.counted = order.counted;
+  arrived.slots = order.slots;
   if (order.model)
     arrived.priority = loop_.policy().models[order.model->value].priority;
-  if (key != nullptr && key->priority)
-    arrived.priority = *key->priority;
+  if (order.key != nullptr && order.key->priority)
+    arrived.priority = *order.key->priority;
   order.exchange->note().request = id.value;
   order.exchange->on_client_gone([this, id] { client_gone(id); });
-  const bool stream = order.stream;
-  Open open;
-  open.order = std::move(order);
-  open.arrived = Clock::now();
-  open_.emplace(id.value, std::move(open));
   loop_.post(arrived);
-  if (stream && open_.contains(id.value) && !open_.at(id.value).relaying)
-    arm_places();
 }
 
 void RequestDesk::admit(const Admit& action) {
@@ -95,7 +100,9 @@ void RequestDesk::admit(const Admit& action) {
   Open& open = found->second;
   open.model = action.model;
   open.generation = action.generation;
-  open.admitted = Clock::now();
+  // A later part has not waited for its turn alone.
+  if (!open.first_part)
+    open.admitted = Clock::now();
   net::ExchangeNote& note = open.order.exchange->note();
   note.model = directory_.id(action.model);
   note.wait = std::chrono::duration_cast<Duration>(*open.admitted - open.arrived);
@@ -147,10 +154,46 @@ void RequestDesk::relay(RequestId id, Open& open) {
   } else if (open.order.replayable) {
     target.hold_from_status = 500;  // it may be for want of memory
   }
+  if (open.order.parts) {
+    target.body = net::Body::from(open.order.parts->body());
+    target.hold_from_status = 200;  // answers of parts are joined
+    target.hold_max = Bytes(static_cast<std::int64_t>(api::TextParts::kJoinedBytesMax));
+  }
   target.stream_already_begun = open.stream_begun;
   open.relaying = true;
   open.order.exchange->relay(
       std::move(target), [this, id](net::RelayResult result) { relayed(id, std::move(result)); });
+}
+
+// Each part is a request of its own to the core, so that others have their turn in between.
+void RequestDesk::part_done(RequestId id, const net::RelayResult& result) {
+  const auto found = open_.find(id.value);
+  Open& open = found->second;
+  if (open.order.exchange->client_is_gone())
+    return end(id, RequestOutcome::client_gone, 0, result);
+  if (!open.first_part)
+    open.first_part = id;
+  if (open.order.parts && open.order.parts->done()) {
+    net::Response response;
+    response.status = result.status;
+    response.content_type = "application/json";
+    response.headers = response_headers(*open.first_part, open);
+    response.body = open.order.parts->joined();
+    open.order.exchange->note().request = open.first_part->value;
+    open.order.exchange->on_client_gone({});
+    open.order.exchange->respond(std::move(response));
+    end(id, RequestOutcome::answered, result.status, result);
+    return;
+  }
+  const RequestEnded ended{id, *open.generation, RequestOutcome::answered};
+  open.generation.reset();
+  auto entry = open_.extract(found);
+  const RequestId next(next_request_++);
+  entry.key() = next.value;
+  const RequestOrder& order = open_.insert(std::move(entry)).position->second.order;
+  // First in the queue behind those who wait now, then out of the server.
+  post_arrival(next, order);
+  loop_.post(ended);
 }
 
 void RequestDesk::relayed(RequestId id, net::RelayResult result) {
@@ -257,7 +300,7 @@ int RequestDesk::relaying_at(Generation generation) const {
   int count = 0;
   for (const auto& [id, open] : open_) {
     if (open.relaying && open.generation == generation && open.order.counted)
-      ++count;
+      count += open.order.slots;
   }
   return count;
 }

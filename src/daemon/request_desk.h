@@ -15,6 +15,7 @@
 #include "api/auth.h"
 #include "api/errors.h"
 #include "api/route.h"
+#include "api/text_parts.h"
 #include "config/config.h"
 #include "core/actions.h"
 #include "daemon/directory.h"
@@ -34,6 +35,9 @@ struct RequestOrder {
   api::Dialect dialect = api::Dialect::openai;
   bool replayable = false;
   bool counted = true;
+  std::int32_t slots = 1;  // of the server's, that it takes
+  // Set: it is sent to the server a part at a time. Points into the exchange's body.
+  std::shared_ptr<api::TextParts> parts;
   bool stream = false;  // the client wants an event stream
   bool raw = false;     // an answer of the server is not touched, an error neither
   std::int32_t context_needed = 0;
@@ -66,7 +70,8 @@ class RequestDesk {
     bool relaying = false;
     bool handed_back = false;  // its server was lost; the next admission is a replay
     std::int32_t replays = 0;
-    int stream_error = 0;  // status of the error that its server's stream ended with
+    int stream_error = 0;                 // status of the error that its server's stream ended with
+    std::optional<RequestId> first_part;  // the number by which the client knows it
   };
 
   void relay(RequestId id, Open& open);
@@ -78,6 +83,8 @@ class RequestDesk {
   void server_lost(RequestId id, Open& open, const net::RelayResult& result);
   std::string last_words(const Open& open);
   api::ContextOverflow overflow_of(const Refuse& action, const Open& open) const;
+  void part_done(RequestId id, const net::RelayResult& result);
+  void post_arrival(RequestId id, const RequestOrder& order);
   void hand_back(RequestId id, Open& open);
   void end(RequestId id, RequestOutcome outcome, int status, const net::RelayResult& result);
   void end_when_idle(RequestId id, RequestOutcome outcome, const net::RelayResult& result);

@@ -51,6 +51,13 @@ bool RequestDesk::is_out_of_memory(Open& open, const net::RelayResult& result) {
 }
 
 void RequestDesk::held(RequestId id, Open& open, const net::RelayResult& result) {
+  constexpr int kOk = 200;
+  if (open.order.parts && result.status == kOk) {
+    // What cannot be joined, whatever it is, is asked for all at once.
+    if (result.held.cut || !open.order.parts->take(result.held.body))
+      open.order.parts.reset();
+    return part_done(id, result);
+  }
   if (is_out_of_memory(open, result))
     return hand_back(id, open);
   const int status = result.status;

@@ -150,6 +150,7 @@ struct Metrics::Cells {
   std::vector<std::string> states;
   std::array<Counter*, kStatusClasses.size()> requests_without_model{};
   Gauge* connections;
+  Counter* violations;
   WordCounters refusals;
   WordCounters evictions;
   WordCounters failures;
@@ -184,6 +185,9 @@ Metrics::Cells::Cells(const MetricsSetup& setup)
       .Add({{"version", setup.version}})
       .Set(1);
   connections = &gauges(registry, "tonnage_connections", "Open client connections.").Add({});
+  violations = &counters(registry, "tonnage_invariant_violations_total",
+                         "Broken invariants of the scheduler's own books; always 0.")
+                    .Add({});
   add_pools(setup);
   add_models(setup.models);
 }
@@ -384,6 +388,10 @@ void Metrics::leak(std::uint32_t model, Bytes amount) {
 void Metrics::level_change(std::uint32_t pool, std::string_view level) {
   cells_->level_changes.increment({{"pool", cells_->pool_names.at(pool)}},
                                   level.empty() ? std::string_view("none") : level);
+}
+
+void Metrics::violation() {
+  cells_->violations->Increment();
 }
 
 void Metrics::connections(std::uint64_t open) {

@@ -104,6 +104,9 @@ class Metrics {
   // `level` is a name of the policy; empty: below every level.
   void level_change(std::uint32_t pool, std::string_view level);
 
+  // Something in the core's own books does not add up.
+  void violation();
+
   // Before a scrape: client connections that are open now.
   void connections(std::uint64_t open);
 

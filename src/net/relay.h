@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/tick.h"
 #include "net/address.h"
 #include "net/body.h"
@@ -37,6 +38,8 @@ struct RelayTarget {
   // What is longer than Limits::held_answer_max is cut there and held too. False: it goes on to the
   // client as every answer does.
   bool cut_held = false;
+  // Instead of Limits::held_answer_max, where it is not zero.
+  Bytes hold_max;
 
   // An event by which the server says that its stream failed is handed over, and what this returns
   // takes its place and ends the stream; where it returns nothing, the event passes on.

@@ -342,7 +342,8 @@ void Relay::collect(std::string_view payload, bool last) {
 }
 
 void Relay::hold(std::string_view payload, bool last) {
-  const auto max = static_cast<std::size_t>(core_.limits.held_answer_max.count);
+  const Bytes most = target_.hold_max > Bytes{0} ? target_.hold_max : core_.limits.held_answer_max;
+  const auto max = static_cast<std::size_t>(most.count);
   collected_.append(payload);
   const bool too_long = collected_.size() > max;
   if (!last && !too_long)
