@@ -63,9 +63,10 @@ OrderedJson decision_value(const LoggedDecision& entry, const ApiContext& contex
   row["tried"] = tried_json(decision);
   row["waited_ms"] = to_ms(decision.waited);
   row["retry_after_ms"] = to_ms(decision.retry_after);
-  row["used_bytes"] = decision.used.count;
-  row["capacity_bytes"] = decision.capacity.count;
-  row["foreign_bytes"] = decision.foreign.count;
+  const bool level = decision.kind == DecisionKind::level;
+  row["used_bytes"] = level ? OrderedJson(decision.used.count) : OrderedJson();
+  row["capacity_bytes"] = level ? OrderedJson(decision.capacity.count) : OrderedJson();
+  row["foreign_bytes"] = level ? OrderedJson(decision.foreign.count) : OrderedJson();
   row["cooldown_ms"] = decision.cooldown ? OrderedJson(to_ms(*decision.cooldown)) : OrderedJson();
   row["failure"] =
       decision.failure ? OrderedJson(tonnage::to_text(*decision.failure)) : OrderedJson();

@@ -42,7 +42,7 @@ class Parts {
 };
 
 TEST(TextParts, EachPartIsTheBodyWithItsOwnTexts) {
-  const std::string text(3000, 'x');
+  const std::string text(3900, 'x');
   Parts parts(R"({"model":"m", "input" : [ ")" + text + R"(" , "b","c"], "user":"u"})", 2);
   EXPECT_EQ(parts->body(), R"({"model":"m", "input" : [ ")" + text + R"(" , "b"], "user":"u"})");
 }

@@ -160,7 +160,6 @@ TEST_F(Checkers, a_request_that_is_blamed_for_kills) {
     step(ServerExited{Generation(server), Failure{FailureKind::killed, "signal 9"}});
     step(RequestEnded{RequestId(1), Generation(server), RequestOutcome::lost});
   }
-  expect_quiet();
   step(Timer{}, {refuse(1, RefusalStatus::bad_gateway, ReasonCode::crash_suspect)});
   expect_finding("it met less than two crashes");
 }
