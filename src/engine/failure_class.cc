@@ -151,6 +151,15 @@ std::string_view last_words(std::span<const std::string_view> lines) {
   return {};
 }
 
+// llama-server, on its second SIGTERM or SIGINT.
+constexpr std::string_view kSecondInterrupt = "received second interrupt, terminating immediately";
+
+bool is_among_newest(std::span<const std::string_view> lines, std::string_view words) {
+  constexpr std::size_t kNewest = 8;
+  return std::ranges::any_of(lines.last(std::min(lines.size(), kNewest)),
+                             [&](std::string_view line) { return to_lower(line).contains(words); });
+}
+
 std::string with_words(std::string text, std::string_view words) {
   if (!words.empty())
     text += ": " + std::string(words);
@@ -230,6 +239,9 @@ Failure classify_exit(ExitStatus status, bool killed_by_kernel,
   }
   if (was_sent_from_outside(signal_of(status)))
     return {.kind = FailureKind::killed, .text = to_text(status)};
+  if (status.signal == 0 && !status.clean() && is_among_newest(last_lines, kSecondInterrupt))
+    return {.kind = FailureKind::killed,
+            .text = with_words(to_text(status), last_words(last_lines))};
   if (!status.clean()) {
     const auto lines = lines_that_count(last_lines, rows);
     if (const auto match = match_lines(lines, rows, false)) {
@@ -245,6 +257,11 @@ Failure classify_exit(ExitStatus status, bool killed_by_kernel,
   }
   return {.kind = signal_of(status) != 0 ? FailureKind::crashed : FailureKind::exited,
           .text = with_words(to_text(status), last_words(last_lines))};
+}
+
+bool was_asked_to_end(std::span<const std::string_view> last_lines) {
+  return is_among_newest(last_lines, "cleaning up before exit") ||
+         is_among_newest(last_lines, kSecondInterrupt);
 }
 
 AnswerClass classify_answer(int status, std::string_view body,

@@ -24,6 +24,10 @@ Failure classify_exit(ExitStatus status, bool killed_by_kernel,
                       std::span<const std::string_view> last_lines,
                       std::span<const FailureRow> rows = failure_catalogue());
 
+// Whether the newest words of a server that was ready are those of one that ends because somebody
+// asked it to: a signal may leave one that answers nobody and has not gone yet.
+bool was_asked_to_end(std::span<const std::string_view> last_lines);
+
 // What an answer says about its server.
 enum class AnswerVerdict : std::uint8_t {
   fine,          // not an error

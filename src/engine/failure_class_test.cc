@@ -281,6 +281,20 @@ TEST(FailureCorpus, EveryOutputIsClassifiedAsItsFirstLineSays) {
   }
 }
 
+TEST(FailureClass, AServerThatSomebodyAskedToEndSaysSo) {
+  const std::vector<std::string_view> first = {
+      "I srv  update_slots: all slots are idle",
+      "I srv    operator(): operator(): cleaning up before exit..."};
+  EXPECT_TRUE(was_asked_to_end(first));
+  EXPECT_FALSE(was_asked_to_end(std::span(first).first(1)));
+  EXPECT_FALSE(was_asked_to_end({}));
+  const std::vector<std::string_view> second = {
+      first[1], "Received second interrupt, terminating immediately."};
+  EXPECT_EQ(classify_exit({.code = 1}, false, second).kind, FailureKind::killed);
+  EXPECT_EQ(classify_exit({.signal = SIGSEGV}, false, first).kind, FailureKind::crashed)
+      << "a crash on the way out is one";
+}
+
 TEST(FailureCorpus, OrdinaryWordsAreNoFailure) {
   constexpr ExitStatus kEnds[] = {
       {.code = 0}, {.signal = SIGTERM}, {.code = 1}, {.signal = SIGSEGV}, {.signal = SIGABRT}};

@@ -134,7 +134,12 @@ void Supervisor::State::ready(Generation generation) {
 }
 
 void Supervisor::State::unresponsive(Generation generation, std::string why) {
-  observer_.server_unresponsive(generation, {FailureKind::unresponsive, std::move(why)});
+  const auto found = servers.find(generation);
+  const bool asked =
+      found != servers.end() &&
+      was_asked_to_end(log(found->second->spec().model).tail(generation, kLastLines));
+  observer_.server_unresponsive(
+      generation, {asked ? FailureKind::killed : FailureKind::unresponsive, std::move(why)});
 }
 
 void Supervisor::State::exited(Generation generation, ExitStatus status) {
