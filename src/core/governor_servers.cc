@@ -90,8 +90,7 @@ void Governor::Impl::note_above_budget(ModelRecord& model) {
   Bytes most{0};
   for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
     const Charge& charge = model.charged->charge;
-    const Bytes held =
-        charge.own[i] + (i == kHostPool.value ? size_of(charge.weights) : Bytes{0});
+    const Bytes held = charge.own[i] + (i == kHostPool.value ? size_of(charge.weights) : Bytes{0});
     if (held - ledger_.empty(PoolId(i)) <= most)
       continue;
     most = held - ledger_.empty(PoolId(i));
