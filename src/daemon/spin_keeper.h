@@ -35,7 +35,8 @@ std::string describe_machine(std::size_t cores);
 std::string spin_text(const SpinCosts& costs, std::int32_t threads);
 
 // Works on a thread of its own, so that neither the loop nor the first load waits for it: servers
-// that start before it is done have kSpinCountUnmeasured. `found` is called on the loop, once.
+// that start before it is done have kSpinCountUnmeasured. `found` is called on the loop: with what
+// is kept, and whenever a try of this start measured more.
 class SpinKeeper {
  public:
   using Found = std::function<void(const SpinCosts& costs, std::int32_t threads)>;
@@ -45,6 +46,8 @@ class SpinKeeper {
   void start();
 
  private:
+  void tell(const SpinCosts& costs, std::size_t threads);
+
   boost::asio::io_context& io_;
   std::filesystem::path file_;
   Found found_;

@@ -196,8 +196,9 @@ std::optional<SpinCosts> measure_spin_costs(int one, int other, Duration longest
   const auto awake = cost_of_meeting(one, other, kForEver, deadline + longest, stop);
   if (!awake)
     return std::nullopt;
-  return SpinCosts{look_ps(), std::max<std::int64_t>(1, asleep->meeting_ns - awake->meeting_ns),
-                   asleep->wake_ns};
+  return SpinCosts{look_ps(),
+                   std::clamp<std::int64_t>(asleep->meeting_ns - awake->meeting_ns, 1, kSleepNsMax),
+                   std::min(asleep->wake_ns, kSleepNsMax)};
 }
 
 }  // namespace tonnage

@@ -14,6 +14,8 @@ namespace tonnage {
 // Used until the machine was measured, and where it cannot be: right for the machine on which the
 // rule was found.
 inline constexpr std::int32_t kSpinCountUnmeasured = 300;
+// What takes longer is not a sleep but somebody else's turn on the processor.
+inline constexpr std::int64_t kSleepNsMax = 60'000;
 inline constexpr std::int32_t kSpinCountMin = 50;
 inline constexpr std::int32_t kSpinCountMax = 20'000;
 
