@@ -60,6 +60,11 @@ TEST(UnusableGpus, AMachineWithoutAGpuWorthHavingNeedsNone) {
   blind.sample.used.reset();
   EXPECT_EQ(unusable_gpus(survey_of({blind, device("0000:02:00.0", true)}), kNone), "");
   EXPECT_NE(unusable_gpus(survey_of({device("GPU-u", true)}), kNone), "");
+  // An APU with a large carve-out is processor graphics all the same.
+  SurveyedDevice apu = device("0000:c6:00.0");
+  EXPECT_NE(unusable_gpus(survey_of({apu}), kNone), "");
+  apu.sample.integrated = true;
+  EXPECT_EQ(unusable_gpus(survey_of({apu}), kNone), "");
 }
 
 TEST(EngineEnvironment, PassesOnOnlyWhereLibrariesAreAndWhichGpusAreSeen) {
