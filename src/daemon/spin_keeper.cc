@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr Duration kMeasureMax = 500ms;
 constexpr int kTries = 3;
-constexpr Duration kBetweenTries = 2s;
 constexpr std::uintmax_t kSpinFileBytesMax = 1U << 16U;
 
 std::string processor_name() {
@@ -92,14 +91,14 @@ std::string spin_text(const SpinCosts& costs, std::int32_t threads) {
                      static_cast<double>(costs.sleep_ns) / 1e3);
 }
 
-SpinKeeper::SpinKeeper(boost::asio::io_context& io, fs::path file, Found found)
-    : io_(io), file_(std::move(file)), found_(std::move(found)) {}
+SpinKeeper::SpinKeeper(boost::asio::io_context& io, fs::path file, Found found, SpinMachine machine)
+    : io_(io), file_(std::move(file)), found_(std::move(found)), machine_(std::move(machine)) {}
 
 // While other work keeps the cores awake, waking is a third cheaper than from idleness, which is
 // what a model that computes alone meets. So each start tries again, and the largest counts.
 void SpinKeeper::start() {
   worker_ = std::jthread([this](const std::stop_token& stop) {
-    const auto cores = usable_cores();
+    const auto cores = machine_.cores();
     if (cores.size() < 2)
       return;
     SpinRecord record{.machine = describe_machine(cores.size()), .costs = {}};
@@ -111,14 +110,14 @@ void SpinKeeper::start() {
     std::mutex mutex;
     std::condition_variable_any stopped;
     for (int tries = 0; tries < kTries && !stop.stop_requested(); ++tries) {
-      const auto measured = measure_spin_costs(cores[0], cores[1], kMeasureMax, stop);
+      const auto measured = machine_.measure(cores[0], cores[1], kMeasureMax, stop);
       if (measured && measured->sleep_ns > record.costs.sleep_ns) {
         record.costs = *measured;
         write_spin_record(file_, record);  // if not, the next start measures again
         tell(record.costs, cores.size());
       }
       std::unique_lock lock(mutex);
-      stopped.wait_for(lock, stop, kBetweenTries, [] { return false; });
+      stopped.wait_for(lock, stop, machine_.between_tries, [] { return false; });
     }
   });
 }

@@ -9,9 +9,11 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/tick.h"
 #include "engine/spin_time.h"
 
 namespace tonnage {
@@ -34,6 +36,15 @@ std::string describe_machine(std::size_t cores);
 // "300 turns (7.4 us), half of what sleeping costs here"
 std::string spin_text(const SpinCosts& costs, std::int32_t threads);
 
+// What a SpinKeeper asks of the machine, on its own thread.
+struct SpinMachine {
+  std::function<std::vector<int>()> cores = usable_cores;
+  std::function<std::optional<SpinCosts>(int one, int other, Duration longest,
+                                         const std::stop_token& stop)>
+      measure = measure_spin_costs;
+  Duration between_tries = 2s;
+};
+
 // Works on a thread of its own, so that neither the loop nor the first load waits for it: servers
 // that start before it is done have kSpinCountUnmeasured. `found` is called on the loop: with what
 // is kept, and whenever a try of this start measured more.
@@ -41,7 +52,8 @@ class SpinKeeper {
  public:
   using Found = std::function<void(const SpinCosts& costs, std::int32_t threads)>;
 
-  SpinKeeper(boost::asio::io_context& io, std::filesystem::path file, Found found);
+  SpinKeeper(boost::asio::io_context& io, std::filesystem::path file, Found found,
+             SpinMachine machine = {});
 
   void start();
 
@@ -51,6 +63,7 @@ class SpinKeeper {
   boost::asio::io_context& io_;
   std::filesystem::path file_;
   Found found_;
+  SpinMachine machine_;
   std::jthread worker_;  // asked to stop and joined at the end
 };
 
