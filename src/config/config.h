@@ -48,10 +48,11 @@ struct ModelConfig {
   std::vector<LadderStep> ladder;  // best to least; empty: nothing below `configured` is allowed
   std::vector<std::string> args;   // passed to the engine as they are, after tonnage's own
   std::vector<std::pair<std::string, std::string>> env;  // for the server, over the clean base
-  std::string pooling;                 // of embedding models: "mean", "cls", ...; empty: the file's
-  Bytes cache_ram;                     // the engine's prompt cache; part of the footprint
-  std::optional<std::int32_t> batch;   // empty: the engine adapter's choice for the type
-  std::optional<std::int32_t> ubatch;  // the same
+  std::string pooling;  // of embedding models: "mean", "cls", ...; empty: the file's
+  Bytes cache_ram;      // the engine's prompt cache; part of the footprint
+  std::optional<std::int32_t> checkpoints;   // of the state, per slot; empty: by the kind of model
+  std::optional<std::int32_t> batch;         // empty: the engine adapter's choice for the type
+  std::optional<std::int32_t> ubatch;        // the same
   std::optional<std::int32_t> threads;       // empty: the engine's own choice
   bool preload = false;                      // load at start, before anybody asks
   std::vector<std::string> no_replay_paths;  // requests to these are never sent twice

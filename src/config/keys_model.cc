@@ -132,6 +132,13 @@ const KeySpec kModelRows[] = {
         [](T& t, V v) { set(t.model->config.cache_ram, v); })
         .within(0, 1024 * kGiB)
         .inherit(),
+    row(kModel, "checkpoints", ValueType::integer, "",
+        "Context checkpoints that the engine keeps per slot, so that a prompt is not read again "
+        "from its beginning; they count as part of the model's footprint. By default none for full "
+        "attention, up to 2 for a sliding window, 2 to 4 for a recurrent state.",
+        [](T& t, V v) { set(t.model->config.checkpoints, v); })
+        .within(0, 64)
+        .inherit(),
     row(kModel, "batch", ValueType::integer, "",
         "Tokens of a prompt that are processed as one batch; by default the engine adapter "
         "chooses.",

@@ -142,6 +142,7 @@ void EngineRoom::take_facts(ModelId id, FileId seen, Result<ModelFacts> facts) {
   if (facts->trained_context)
     trained_contexts_[id] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
         *facts->trained_context, 0, std::numeric_limits<std::int32_t>::max()));
+  checkpoints_[id] = checkpoints_of(config, *facts);
   auto profiling = std::make_shared<Profiling>();
   profiling->model = id;
   profiling->facts = std::move(*facts);
@@ -296,7 +297,8 @@ void EngineRoom::start(const StartServer& action) {
       post_(ServerExited{generation, Failure{kind, text}});
     });
   };
-  const LlamaModel model = llama_of(action.model);
+  LlamaModel model = llama_of(action.model);
+  model.ctx_checkpoints = checkpoints_[action.model];
   const auto files = read_model_files(llama_files(model));
   if (!files)
     return fail_start(FailureKind::bad_model, files.error().text());

@@ -102,6 +102,7 @@ class EngineRoom final : public ServerObserver {
   std::vector<std::string> environment_;
   std::shared_ptr<Profiling> between_dry_runs_;
   std::map<ModelId, std::int32_t> trained_contexts_;
+  std::map<ModelId, std::int32_t> checkpoints_;  // per slot, since the header was read
   std::map<ModelId, FileId> profiled_;  // which content, of all files, the model's rows speak of
   std::map<ModelId, std::string> notes_;
   std::map<ModelId, FileId> broken_;  // which content could not be used; zero: none to be seen

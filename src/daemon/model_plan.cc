@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/llama_flags.h"
+#include "footprint/checkpoints.h"
 #include "footprint/device_footprint.h"
 #include "footprint/host_footprint.h"
 
@@ -105,6 +106,10 @@ Result<ModelFacts> read_model_facts(const LlamaModel& model) {
   return facts;
 }
 
+std::int32_t checkpoints_of(const ModelConfig& config, const ModelFacts& facts) {
+  return config.checkpoints.value_or(default_checkpoints(facts.gguf, config.configured));
+}
+
 std::vector<ProfiledPlacement> ladder_of(const ModelConfig& config, const LlamaModel& model,
                                          const ModelFacts& facts, const DeviceSpace& space) {
   const bool named = std::ranges::any_of(
@@ -116,12 +121,15 @@ std::vector<ProfiledPlacement> ladder_of(const ModelConfig& config, const LlamaM
       gpu_layers = offload_layers(facts.gguf);
     placement.context = enforced_context(placement.context, facts.trained_context);
     const LlamaBatches batches = llama_batches(model, placement);
-    const ServerSettings settings{.placement = placement,
-                                  .batch = batches.batch,
-                                  .micro_batch = batches.ubatch,
-                                  .cache_ram = model.prompt_cache,
-                                  .outputs_per_slot = 1 + args.tokens_proposed,
-                                  .flash_attention = !args.flash_attention_off};
+    const ServerSettings settings{
+        .placement = placement,
+        .batch = batches.batch,
+        .micro_batch = batches.ubatch,
+        .cache_ram = model.prompt_cache,
+        .checkpoints = Bytes(checkpoint_bytes(facts.gguf, placement).count *
+                             checkpoints_of(config, facts) * placement.slots),
+        .outputs_per_slot = 1 + args.tokens_proposed,
+        .flash_attention = !args.flash_attention_off};
     for (ProfiledPlacement& p : placements_of(facts.gguf, settings, space, gpu_layers))
       all.push_back(std::move(p));
   };

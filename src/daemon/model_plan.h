@@ -32,6 +32,9 @@ struct ModelFacts {
 // Blocks for as long as the file systems do: for workers and the command line, never for the loop.
 Result<ModelFacts> read_model_facts(const LlamaModel& model);
 
+// How many checkpoints of its state the server keeps per slot: as configured, or by its kind.
+std::int32_t checkpoints_of(const ModelConfig& config, const ModelFacts& facts);
+
 // The ladder as it can be kept: contexts are what the server will enforce. A ladder of the user's
 // that names layers is the whole ladder; otherwise each of its steps is tried on the devices in
 // every way that makes sense, and the processor comes last.

@@ -124,7 +124,7 @@ Bytes process_overhead(const GgufInfo& model, const ServerSettings& settings) {
   total += Bytes((kPerSlot.count + kPerSlotAndToken.count * vocabulary(model)) * slots);
   if (settings.cache_ram > Bytes(0))
     total += settings.cache_ram + kPromptCacheSlack;
-  return total;
+  return total + settings.checkpoints;
 }
 
 // llama-server bounds the rows of its output (server-context.cpp, server_output_limits): one for
@@ -156,6 +156,7 @@ Bytes host_anon(const GgufInfo& model, const DryRun& dry_run, const ServerSettin
 
 Bytes companion_overhead(const GgufInfo& model, const ServerSettings& settings) {
   ServerSettings own = settings;
+  own.checkpoints = Bytes(0);
   own.cache_ram = Bytes(0);  // the server's cache is of its main model
   return process_overhead(model, own) - kProcess;
 }

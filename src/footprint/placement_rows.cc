@@ -65,7 +65,7 @@ DryRun interpolate(const GgufInfo& model, const ProfiledPlacement& low,
 ServerSettings draft_settings(const ServerSettings& settings) {
   ServerSettings own = settings;
   own.outputs_per_slot = 1;
-  own.cache_ram = Bytes(0);
+  own.cache_ram = own.checkpoints = Bytes(0);
   own.placement.kv = KvType::f16;
   return own;
 }

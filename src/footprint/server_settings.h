@@ -18,6 +18,7 @@ struct ServerSettings {
   std::int32_t batch = 512;        // tokens in one decode, over all slots
   std::int32_t micro_batch = 512;  // tokens in one pass; the compute buffer grows with it
   Bytes cache_ram;                 // limit of the server's own prompt cache; whole MiB, 0 is off
+  Bytes checkpoints;               // copies of states that the server may keep, of all slots
   // Rows of the output that one step computes for a slot: one, and one for each proposed token.
   std::int32_t outputs_per_slot = 1;
   bool flash_attention = true;  // without it each head has a matrix of scores
