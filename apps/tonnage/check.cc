@@ -169,6 +169,8 @@ ExitCode run(const CheckOptions& options) {
     return ExitCode::usage;
   }
   Report report{*config, config->warnings, {}, {}};
+  for (std::string& warning : variables_without_effect(*config))
+    report.warnings.push_back(warning);
   for (std::string& problem : unusable_models(*config))
     report.warnings.push_back(problem);
   if (const auto sample = HostProbe().sample({})) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "daemon/model_plan.h"
+#include "engine/environment.h"
 #include "engine/llama_flags.h"
 #include "net/resolve.h"
 
@@ -181,6 +182,17 @@ std::vector<std::string> start_errors(const Config& config) {
       errors.push_back("listen: " + found.error().text());
   }
   return errors;
+}
+
+std::vector<std::string> variables_without_effect(const Config& config) {
+  std::vector<std::string> warnings;
+  for (std::size_t i = 0; i < config.models.size(); ++i) {
+    for (const auto& [name, value] : config.models[i].env) {
+      if (const auto why = governed_variable(name))
+        warnings.push_back("models." + config.policy.models[i].id + ".env." + name + ": " + *why);
+    }
+  }
+  return warnings;
 }
 
 std::vector<std::string> unusable_models(const Config& config) {

@@ -42,6 +42,8 @@ std::vector<std::string> governed_args(const Config& config);
 // What keeps `serve` from starting although the configuration reads well: those arguments, and
 // names to listen on that have no address.
 std::vector<std::string> start_errors(const Config& config);
+// Variables in models' `env` that have no effect, each with why.
+std::vector<std::string> variables_without_effect(const Config& config);
 
 // Models whose file cannot be used; the others serve. Reads the files' headers.
 std::vector<std::string> unusable_models(const Config& config);

@@ -12,6 +12,7 @@
 
 #include "daemon/spin_keeper.h"
 #include "engine/llama.h"
+#include "engine/llama_offer.h"
 #include "net/resolve.h"
 #include "probe/host_probe.h"
 #include "probe/memory_folder.h"
@@ -78,23 +79,39 @@ fs::path existing_parent(fs::path path) {
 
 }  // namespace
 
-Result<LlamaPrograms> find_engine(const Config& config, const Environment& environment) {
+namespace {
+
+LlamaSearch engine_search(const Config& config, const Environment& environment) {
   LlamaSearch search{.configured = config.llama_server,
                      .path_variable = variable(environment, "PATH"),
                      .cached = std::nullopt};
   if (const fs::path cache = default_cache_dir(environment); !cache.empty()) {
     search.cached = cache / "engine" / TONNAGE_ENGINE_KEY;
   }
-  return find_llama(search);
+  return search;
+}
+
+Result<LlamaChoice> choose_engine(const Config& config, const Environment& environment) {
+  return choose_llama(engine_search(config, environment), ask_help(llama_environment({})));
+}
+
+}  // namespace
+
+Result<LlamaPrograms> find_engine(const Config& config, const Environment& environment) {
+  auto choice = choose_engine(config, environment);
+  if (!choice)
+    return std::unexpected(choice.error());
+  return std::move(choice->programs);
 }
 
 std::vector<Diagnosis> diagnose_engine(const Config& config, const Environment& environment) {
-  const auto programs = find_engine(config, environment);
-  if (!programs) {
-    const Error& e = programs.error();
+  const auto choice = choose_engine(config, environment);
+  if (!choice) {
+    const Error& e = choice.error();
     return {{"engine", Health::fail, Error{e.what, e.object, e.why, {}}.text(),
              e.remedy.empty() ? "run 'make setup', or set engine.llama_server" : e.remedy}};
   }
+  const LlamaPrograms* const programs = &choice->programs;
   const auto build = build_of(*programs);
   if (!build) {
     const Error& e = build.error();
@@ -102,6 +119,8 @@ std::vector<Diagnosis> diagnose_engine(const Config& config, const Environment& 
   }
   std::vector<Diagnosis> parts{
       {"engine", Health::ok, programs->server.string() + ", " + build->version, {}}};
+  for (const std::string& note : choice->notes)
+    parts.push_back({"engine", choice->missing.empty() ? Health::warn : Health::fail, note, {}});
   if (!programs->fit_params) {
     parts.push_back({"dry runs", Health::warn, "no llama-fit-params beside it",
                      "without it, memory is estimated from file sizes until it was measured"});

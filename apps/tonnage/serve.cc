@@ -1,6 +1,7 @@
 // tonnage serve: the daemon in the foreground.
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "daemon/daemon.h"
 #include "tonnage/configuration.h"
@@ -10,7 +11,7 @@ namespace tonnage {
 namespace {
 
 ExitCode run(const ConfigurationFlags& flags) {
-  const auto config = load_configuration(flags, inputs_of_process());
+  auto config = load_configuration(flags, inputs_of_process());
   if (!config)
     return complain(config.error());
   // Flags that would undo what tonnage promises are mistakes in the configuration; a model file
@@ -20,6 +21,8 @@ ExitCode run(const ConfigurationFlags& flags) {
       complain({ExitCode::usage, error});
     return ExitCode::usage;
   }
+  for (std::string& warning : variables_without_effect(*config))
+    config->warnings.push_back(std::move(warning));
   ServeOptions options;
   options.demo = flags.demo;
   options.reload = [flags]() -> std::expected<Config, std::string> {

@@ -193,12 +193,17 @@ std::optional<ModelId> resident_model(const Snapshot& snapshot) {
   return best == nullptr ? std::nullopt : std::optional(best->model);
 }
 
-HealthAnswer health(const Snapshot& snapshot, std::span<const HealthProblem> more) {
-  std::vector<HealthProblem> problems = snapshot.problems;
+HealthAnswer health(const Snapshot& snapshot, bool scheduler_moves,
+                    std::span<const HealthProblem> more) {
+  std::vector<HealthProblem> problems;
+  if (!scheduler_moves)
+    problems.push_back({"scheduler_stalled", "the scheduler missed its own deadline"});
+  problems.insert(problems.end(), snapshot.problems.begin(), snapshot.problems.end());
   problems.insert(problems.end(), more.begin(), more.end());
   if (problems.empty())
     return {200, R"({"status":"ok"})"};
-  return {503, dump({{"status", "degraded"}, {"problems", problems_json(problems)}})};
+  return {scheduler_moves ? 200 : 503,
+          dump({{"status", "degraded"}, {"problems", problems_json(problems)}})};
 }
 
 std::string decision_json(const LoggedDecision& entry, const ApiContext& context) {

@@ -79,13 +79,15 @@ std::string openai_resident_json(const Snapshot& snapshot, const ApiContext& con
 // The model that `resident` stands for now: in use first, then the most recently used ready LLM.
 std::optional<ModelId> resident_model(const Snapshot& snapshot);
 
-// /health: 200 {"status":"ok"} or 503 {"status":"degraded","problems":[...]}. `more` holds what
-// only the daemon can see.
+// /health: 200 {"status":"ok"}, or {"status":"degraded","problems":[...]}: 503 where the scheduler
+// does not move, which a restart would mend, and 200 for what concerns one model, file or device
+// only. `more` holds what only the daemon can see.
 struct HealthAnswer {
   int status = 200;
   std::string body;
 };
-HealthAnswer health(const Snapshot& snapshot, std::span<const HealthProblem> more = {});
+HealthAnswer health(const Snapshot& snapshot, bool scheduler_moves,
+                    std::span<const HealthProblem> more = {});
 
 std::string decision_json(const LoggedDecision& entry, const ApiContext& context);
 // For a log line that has a time and the sentence already: the other fields, without those that do

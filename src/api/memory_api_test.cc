@@ -119,16 +119,19 @@ TEST_F(MemoryApi, ResidentIsTheLlmInUseElseTheLatestUsed) {
 }
 
 TEST_F(MemoryApi, HealthCarriesEveryProblem) {
-  EXPECT_EQ(health(snapshot_).status, 200);
-  EXPECT_EQ(health(snapshot_).body, R"({"status":"ok"})");
+  EXPECT_EQ(health(snapshot_, true).status, 200);
+  EXPECT_EQ(health(snapshot_, true).body, R"({"status":"ok"})");
   snapshot_.problems.push_back({"load_stalled", "chat has been loading for 30s"});
   const std::vector<HealthProblem> more = {{"loop_late", "the loop is late"}};
-  const HealthAnswer answer = health(snapshot_, more);
-  EXPECT_EQ(answer.status, 503);
+  HealthAnswer answer = health(snapshot_, true, more);
+  EXPECT_EQ(answer.status, 200) << "a restart of the daemon mends no load";
   const json body = json::parse(answer.body);
   EXPECT_EQ(body["status"], "degraded");
   EXPECT_EQ(body["problems"][0]["code"], "load_stalled");
   EXPECT_EQ(body["problems"][1]["code"], "loop_late");
+  answer = health(snapshot_, false);
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(json::parse(answer.body)["problems"][0]["code"], "scheduler_stalled");
 }
 
 Decision eviction() {

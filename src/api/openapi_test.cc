@@ -187,7 +187,7 @@ TEST_F(OpenApiAnswers, AreWhatTheSchemasSay) {
                    "CommandAnswer"),
       "");
   snapshot_.problems.push_back({"probe_stale", "no sample"});
-  EXPECT_EQ(complaint_of(health(snapshot_).body, "Health"), "");
+  EXPECT_EQ(complaint_of(health(snapshot_, true).body, "Health"), "");
   EXPECT_EQ(complaint_of(error_body(not_found("/x"), Dialect::openai), "Error"), "");
 }
 

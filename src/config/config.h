@@ -208,6 +208,8 @@ struct Config {
   Resume resume = Resume::none;
   std::optional<std::filesystem::path> llama_server;  // empty: found on PATH, else the cached build
   std::optional<std::int32_t> spin_count;  // GOMP_SPINCOUNT of model servers; empty: measured
+  Duration load_still_max{};               // a load without progress is given up
+  Duration progress_timeout{};             // a ready server without progress is replaced
   Limits limits;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::automatic;

@@ -16,6 +16,15 @@ constexpr std::array<std::string_view, 3> kAccessLogs = {"off", "line", "json"};
 constexpr std::array<std::string_view, 2> kResumes = {"none", "last"};
 
 // A shorter longest residency lowers the shortest one with it.
+// What a load may take at most, however much it does meanwhile: one that computes for ever ends
+// too.
+constexpr int kLoadTimeoutsMax = 12;
+
+void store_load_timeout(KeyTarget& t, const Value& v) {
+  set(t.config->load_still_max, v);
+  t.config->policy.load.timeout = t.config->load_still_max * kLoadTimeoutsMax;
+}
+
 void store_min_residency(KeyTarget& t, const Value& v) {
   ResidencyPolicy& residency = t.config->policy.residency;
   set(residency.min_residency_max, v);
@@ -148,8 +157,10 @@ const KeySpec kWorkRows[] = {
         [](T& t, V v) { set(t.config->policy.load.stall_after, v); })
         .within(kSecond, kDay),
     row("load.timeout", ValueType::duration, "10m",
-        "A load that takes longer is stopped and counts as failed.",
-        [](T& t, V v) { set(t.config->policy.load.timeout, v); })
+        "A load that makes no progress for this long is stopped and counts as failed: its server "
+        "reads nothing, takes no memory, computes nothing and prints nothing. Whatever it does, a "
+        "load ends after twelve times as long.",
+        store_load_timeout)
         .within(kSecond, kDay),
     row("load.attempts", ValueType::integer, "2",
         "Loads tried for the requests that wait before they are told that the model failed.",
@@ -229,6 +240,11 @@ const KeySpec kWorkRows[] = {
     row("engine.llama_server", ValueType::path, "",
         "The llama-server program. By default the one on PATH, else the build in the cache.",
         [](T& t, V v) { set(t.config->llama_server, v); }),
+    row("engine.progress_timeout", ValueType::duration, "90s",
+        "A model server whose computation stands still for this long is replaced, even where it "
+        "answers health probes: it uses no processor time and tells of no progress in its slots.",
+        [](T& t, V v) { set(t.config->progress_timeout, v); })
+        .within(us(10s), kDay),
     row("engine.spin_count", ValueType::integer, "",
         "GOMP_SPINCOUNT of model servers: how long a thread spins before it sleeps. Too long, and "
         "two models that answer at once slow each other down; too short, and one alone is slow. By "

@@ -44,8 +44,9 @@ void check_whole(const Config& config, const Sources& sources, Problems& problem
           "load.retry_backoff_min",
           to_text(load.retry_backoff_min) + " is longer than load.retry_backoff_max, " +
               to_text(load.retry_backoff_max));
-  require(load.stall_after <= load.timeout, problems, sources, "load.stall_after",
-          to_text(load.stall_after) + " is longer than load.timeout, " + to_text(load.timeout));
+  require(load.stall_after <= config.load_still_max, problems, sources, "load.stall_after",
+          to_text(load.stall_after) + " is longer than load.timeout, " +
+              to_text(config.load_still_max));
   require(config.probe.active_interval <= config.probe.interval, problems, sources,
           "probe.active_interval",
           to_text(config.probe.active_interval) + " is longer than probe.interval, " +

@@ -37,7 +37,10 @@ TEST(Load, EveryDefaultIsThatOfTheCoreAndTheDocumentation) {
   EXPECT_EQ(config.policy.pools, std::vector{host});
   EXPECT_EQ(config.policy.queue, QueuePolicy{});
   EXPECT_EQ(config.policy.residency, ResidencyPolicy{});
-  EXPECT_EQ(config.policy.load, LoadPolicy{.profile_ahead = true});
+  // A load without progress ends long before.
+  EXPECT_EQ(config.policy.load, (LoadPolicy{.timeout = 120min, .profile_ahead = true}));
+  EXPECT_EQ(config.load_still_max, 10min);
+  EXPECT_EQ(config.progress_timeout, 90s);
   EXPECT_EQ(config.policy.margin, MarginPolicy{});
 
   Limits limits;
@@ -111,7 +114,7 @@ log: { level: debug, format: json, access: line }
                                                       .single_model = true,
                                                       .eviction = EvictionKind::lru}));
   EXPECT_EQ(config.policy.load, (LoadPolicy{.stall_after = 4s,
-                                            .timeout = 5min,
+                                            .timeout = 60min,
                                             .retry_backoff_min = 6s,
                                             .retry_backoff_max = 7s,
                                             .attempts_max = 3,
@@ -121,6 +124,7 @@ log: { level: debug, format: json, access: line }
   EXPECT_EQ(config.limits,
             (Limits{1_MiB, 2_KiB, 3_MiB, 7_MiB, 4, 5ms, 6ms, 7ms, 8ms, 9ms, 10ms, 11ms}));
   EXPECT_EQ(config.llama_server, "/ada/bin/llama-server");
+  EXPECT_EQ(config.load_still_max, 5min);
   EXPECT_EQ(config.spin_count, 12);
   EXPECT_EQ(config.log_level, LogLevel::debug);
   EXPECT_EQ(config.log_format, LogFormat::json);

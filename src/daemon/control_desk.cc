@@ -18,6 +18,7 @@
 #include "daemon/gauges.h"
 #include "daemon/history_desk.h"
 #include "daemon/logging.h"
+#include "daemon/service_watch.h"
 #include "metrics/process_metrics.h"
 
 namespace tonnage {
@@ -88,9 +89,10 @@ ControlDesk::ControlDesk(const Config& config, GovernorLoop& loop, EngineRoom& e
 
 void ControlDesk::reconfigured() {
   faces_.clear();
-  for (const ModelConfig& model : config_.models) {
+  for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
+    const ModelConfig& model = config_.models[i];
     const std::string file = model.gguf.filename();
-    faces_.push_back({model.aliases, "llama", engines_.created_s(model.gguf), file,
+    faces_.push_back({model.aliases, "llama", engines_.created_s(ModelId(i)), file,
                       api::quantization_of(file), model.configured.context, std::nullopt});
   }
 }
@@ -429,7 +431,8 @@ void ControlDesk::health(net::Exchange& exchange, const api::Caller& caller) {
   Snapshot snapshot = view_of(caller).of(loop_.snapshot());
   if (!caller.scopes.covers(api::Scope::read))
     api::hide_problem_texts(snapshot.problems);
-  api::HealthAnswer answer = api::health(snapshot);
+  const bool moves = scheduler_moves(loop_.now(), loop_.governor().next_deadline());
+  api::HealthAnswer answer = api::health(snapshot, moves);
   respond_json(exchange, answer.status, std::move(answer.body));
 }
 

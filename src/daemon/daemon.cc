@@ -1,14 +1,16 @@
 #include "daemon/daemon.h"
 
 #include <malloc.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -28,6 +30,8 @@
 #include "daemon/door.h"
 #include "daemon/engine_room.h"
 #include "daemon/error_answer.h"
+#include "daemon/fit_descriptors.h"
+#include "daemon/found_config.h"
 #include "daemon/governor_loop.h"
 #include "daemon/gpu_start.h"
 #include "daemon/greeting.h"
@@ -44,8 +48,9 @@
 #include "daemon/service_watch.h"
 #include "daemon/spin_keeper.h"
 #include "daemon/status_reports.h"
+#include "daemon/workers.h"
+#include "engine/llama_offer.h"
 #include "engine/runtime_folder.h"
-#include "footprint/gguf.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
 #include "probe/memory_folder.h"
@@ -55,6 +60,9 @@ namespace {
 
 // Idle connections may stay open this long after the last server has gone.
 constexpr Duration kCloseGrace = 1s;
+
+// What is still to be written may take this long after the last request.
+constexpr Duration kWorkGrace = 2s;
 
 constexpr int kConfigurationStatus = 2;
 
@@ -80,6 +88,7 @@ net::Limits net_limits(const Config& config) {
   limits.write_stall_timeout = config.limits.client_write_timeout;
   limits.bodies_file_max = config.limits.bodies_disk_max;
   limits.spill_folder = spill_folder(config).string();
+  fit_descriptors(limits, config.models.size());
   return limits;
 }
 
@@ -90,34 +99,6 @@ void return_large_blocks() {
   constexpr int kLargeBlock = 128 * 1024;
   ::mallopt(M_MMAP_THRESHOLD, kLargeBlock);
   ::mallopt(M_TRIM_THRESHOLD, kLargeBlock);
-}
-
-// As many files as a full front door needs, or as many as this user may have.
-void raise_file_limit(std::uint64_t needed) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
-    return;
-  limit.rlim_cur = std::min<rlim_t>(needed, limit.rlim_max);
-  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < needed) {
-    spdlog::warn("only {} files may be open, so fewer than limits.connections_max connections fit",
-                 limit.rlim_cur);
-  }
-}
-
-// Types that the configuration leaves open are read from the files' headers.
-Config with_found_types(Config config) {
-  for (std::size_t i = 0; i < config.models.size(); ++i) {
-    if (config.models[i].type)
-      continue;
-    const auto info = read_gguf_model(config.models[i].gguf.string());
-    if (!info)
-      continue;  // said when the model is first needed
-    if (info->is_embedding())
-      config.policy.models[i].type = ModelType::embedding;
-    if (info->is_reranker())
-      config.policy.models[i].type = ModelType::reranker;
-  }
-  return config;
 }
 
 LlamaSearch llama_search(const Config& config, const Environment& environment) {
@@ -157,17 +138,17 @@ bool is_active(const Snapshot& snapshot) {
 // Owns the parts in the order in which they depend on each other.
 class Daemon final : public ActionSink {
  public:
-  Daemon(Config config, LlamaPrograms programs, std::vector<std::string> environment, GpuStart gpus,
-         RuntimeFolder folder, Reloader::Read read, const ServiceOrder& service)
-      : config_(std::move(config)),
+  Daemon(FoundConfig found, LlamaPrograms programs, std::vector<std::string> environment,
+         GpuStart gpus, RuntimeFolder folder, Reloader::Read read, const ServiceOrder& service)
+      : config_(std::move(found.config)),
         gpus_(std::move(gpus)),
         folder_(std::move(folder)),
         directory_(config_),
         metrics_(metrics_setup(config_)),
         loop_(io_, config_.policy, *this),
-        journal_(io_, config_, loop_.unix_us_at_zero()),
-        engines_(io_, config_, std::move(programs), std::move(environment), gpus_.pools, folder_,
-                 [this](Event event) { take_from_engines(std::move(event)); }),
+        journal_(io_, workers_, config_, loop_.unix_us_at_zero()),
+        engines_(io_, workers_, config_, std::move(programs), std::move(environment), gpus_.pools,
+                 folder_, [this](Event event) { take_from_engines(std::move(event)); }),
         memory_(io_, config_, engines_, gpus_.pools,
                 [probe = gpus_.probe] { return probe->survey(); },
                 {.post = [this](Event event) { loop_.post(std::move(event)); },
@@ -176,15 +157,17 @@ class Daemon final : public ActionSink {
                  .awaits_release = [this] { return awaits_release(); }}),
         requests_(io_, config_, loop_, engines_, directory_, metrics_),
         looks_(config_, loop_, engines_, directory_),
-        reloader_(io_, std::move(read), [this](Config next) { return apply(std::move(next)); }),
-        history_(io_, config_, [this] { return loop_.snapshot(); }),
+        reloader_(io_, workers_, std::move(read),
+                  [this](FoundConfig next) { return apply(std::move(next)); }),
+        history_(io_, workers_, config_, [this] { return loop_.snapshot(); }),
         reports_(io_, [this] { return loop_.snapshot(); }),
         control_(config_, loop_, engines_, memory_, directory_, metrics_, journal_, reloader_,
                  history_),
-        door_(io_, config_, directory_, requests_, looks_, control_, metrics_),
+        door_(io_, workers_, config_, directory_, requests_, looks_, control_, metrics_),
         server_(io_, net_limits(config_),
                 [this](std::shared_ptr<net::Exchange> exchange) { door_.take(exchange); }),
-        resume_(io_, config_.state_dir / "ready.json", [this] { return loop_.snapshot(); }),
+        resume_(io_, workers_, config_.state_dir / "ready.json",
+                [this] { return loop_.snapshot(); }),
         spin_(io_, spin_file(config_.state_dir),
               [this](const SpinCosts& costs, std::int32_t threads) {
                 spdlog::info("threads of model servers spin {}", spin_text(costs, threads));
@@ -206,6 +189,8 @@ class Daemon final : public ActionSink {
       metrics_.violation();
       spdlog::error("internal error: {}; please report it with the journal", violation.text);
     });
+    engines_.learn(found.looks);
+    control_.reconfigured();
     server_.set_head_check(
         [this](const net::Exchange& exchange) { return door_.check_head(exchange); });
     server_.set_on_answer([this](const net::AnswerRecord& record) {
@@ -231,7 +216,6 @@ class Daemon final : public ActionSink {
           "memory there; set state_dir to a folder on a disk",
           bodies.string());
     }
-    raise_file_limit(server_.limits().file_descriptors_needed());
     if (auto sampled = memory_.start(gpus_.survey); !sampled)
       return sampled;
     auto listening = listen_on(server_, config_.listen, kPublicListener);
@@ -261,6 +245,17 @@ class Daemon final : public ActionSink {
     boost::asio::post(io_, [this] { service_.serving(); });
     io_.run();
     return exit_status_;
+  }
+
+  // False: something hangs on a disk; see Workers::finish.
+  bool finish_work() {
+    if (workers_.finish(kWorkGrace))
+      return true;
+    std::string names;
+    for (const std::string& name : workers_.hanging())
+      names += (names.empty() ? "" : ", ") + name;
+    spdlog::warn("ending without what still hangs on a disk{}", names.empty() ? "" : ": " + names);
+    return false;
   }
 
   void carry_out(Action action) override {
@@ -338,6 +333,7 @@ class Daemon final : public ActionSink {
                    requests_.open_requests());
       service_.stopping(config_.policy.load.drain_timeout);
       loop_.post(Shutdown{});
+      engines_.abandon_profile();
       wait_for_signal();
     });
   }
@@ -363,8 +359,9 @@ class Daemon final : public ActionSink {
 
   // The parts hold references to config_ and directory_, which are replaced in place. The core
   // comes last: what it asks for then is done by the new rules.
-  api::ReloadResult apply(Config next) {
-    MergedConfig merged = merge_reload(config_, std::move(next));
+  api::ReloadResult apply(FoundConfig found) {
+    MergedConfig merged = merge_reload(config_, std::move(found.config));
+    engines_.learn(found.looks);
     const bool keys_changed = config_.keys != merged.config.keys;
     const std::size_t known = config_.models.size();
     const LogLevel level = config_.log_level;
@@ -411,6 +408,7 @@ class Daemon final : public ActionSink {
   }
 
   boost::asio::io_context io_{1};
+  Workers workers_;
   Config config_;
   Generation last_started_;
   GpuStart gpus_;
@@ -448,15 +446,18 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   return_large_blocks();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of that file only
-  const LogSession logging(config.log_level, config.log_format, STDERR_FILENO);
+  std::optional<LogSession> logging;
+  logging.emplace(config.log_level, config.log_format, STDERR_FILENO);
   for (const std::string& warning : config.warnings)
     spdlog::warn("{}", warning);
   const Environment environment = inputs_of_process().environment;
-  auto programs = find_llama(llama_search(config, environment));
-  if (!programs)
-    return complain(programs.error());
   std::vector<std::string> engine_env = engine_environment(config, environment);
-  auto gpus = start_gpus(config, *programs, engine_env, environment);
+  auto engine = choose_llama(llama_search(config, environment), ask_help(engine_env));
+  if (!engine)
+    return complain(engine.error());
+  for (const std::string& note : engine->notes)
+    spdlog::warn("{}", note);
+  auto gpus = start_gpus(config, engine->programs, engine_env, environment);
   if (!gpus) {
     complain(gpus.error());
     return kConfigurationStatus;
@@ -469,19 +470,25 @@ int run_daemon(const Config& config, const ServeOptions& options) {
   if (!folder->cleaned().empty()) {
     spdlog::warn("ended {} model servers that an earlier run left", folder->cleaned().size());
   }
-  Reloader::Read read = [reload = options.reload]() -> std::expected<Config, std::string> {
+  Reloader::Read read = [reload = options.reload]() -> std::expected<FoundConfig, std::string> {
     auto next = reload();
-    if (next)
-      return with_found_types(std::move(*next));
-    return next;
+    if (!next)
+      return std::unexpected(std::move(next.error()));
+    return with_found_types(std::move(*next));
   };
-  Config complete = with_found_types(config);
-  apply_devices(complete, gpus->pools.found());
-  Daemon daemon(std::move(complete), std::move(*programs), std::move(engine_env), std::move(*gpus),
-                std::move(*folder), std::move(read), service);
+  FoundConfig complete = with_found_types(config);
+  apply_devices(complete.config, gpus->pools.found());
+  Daemon daemon(std::move(complete), std::move(engine->programs), std::move(engine_env),
+                std::move(*gpus), std::move(*folder), std::move(read), service);
   if (auto opened = daemon.open(); !opened)
     return complain(opened.error());
-  return daemon.run(options);
+  const int status = daemon.run(options);
+  if (!daemon.finish_work()) {
+    // What hangs refers to the daemon, which therefore cannot be taken down.
+    logging.reset();
+    std::_Exit(status);
+  }
+  return status;
 }
 
 }  // namespace tonnage

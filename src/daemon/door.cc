@@ -16,6 +16,8 @@ namespace {
 
 // Parsing a larger body would hold up everybody else by more than half a millisecond.
 constexpr std::size_t kParseOnLoopMax = std::size_t{1} << 20;
+// More than connections there can be.
+constexpr std::size_t kBodiesWaitingMax = 1'000'000;
 
 std::vector<api::KeyRule> key_rules(const Config& config, const Directory& directory) {
   std::vector<api::KeyRule> rules;
@@ -85,9 +87,11 @@ std::string printable(std::string_view text) {
 
 }  // namespace
 
-Door::Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
-           RequestDesk& requests, LookDesk& looks, ControlDesk& control, Metrics& metrics)
+Door::Door(boost::asio::io_context& io, Workers& workers, const Config& config,
+           const Directory& directory, RequestDesk& requests, LookDesk& looks, ControlDesk& control,
+           Metrics& metrics)
     : io_(io),
+      reader_(workers.lane("bodies", {.queue_max = kBodiesWaitingMax})),
       config_(config),
       directory_(directory),
       requests_(requests),
@@ -102,10 +106,6 @@ void Door::reconfigured(bool keys_changed) {
   if (keys_changed)
     keys_.emplace_back(key_rules(config_, directory_));
   site_ = site_rules(config_);
-}
-
-Door::~Door() {
-  reader_.join();
 }
 
 std::expected<api::Route, api::NoRoute> Door::route_of(const net::Exchange& exchange) const {
@@ -242,14 +242,13 @@ void Door::take(std::shared_ptr<net::Exchange> exchange) {
       return infer(std::move(exchange), *route, caller, api::read_body(type, body->view()));
     }
     // The exchange must be let go on the loop, so it travels there and back.
-    boost::asio::post(
-        reader_, [this, body, type, exchange, route = std::move(*route), caller]() mutable {
-          auto facts = api::read_body(type, body->view());
-          boost::asio::post(io_, [this, facts = std::move(facts), exchange = std::move(exchange),
-                                  route = std::move(route), caller]() mutable {
-            infer(std::move(exchange), route, caller, facts);
-          });
-        });
+    (void)reader_.post([this, body, type, exchange, route = std::move(*route), caller]() mutable {
+      auto facts = api::read_body(type, body->view());
+      boost::asio::post(io_, [this, facts = std::move(facts), exchange = std::move(exchange),
+                              route = std::move(route), caller]() mutable {
+        infer(std::move(exchange), route, caller, facts);
+      });
+    });
     return;
   }
   std::optional<ModelId> model;

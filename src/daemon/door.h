@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "api/auth.h"
 #include "api/body.h"
@@ -20,6 +19,7 @@
 #include "daemon/directory.h"
 #include "daemon/look_desk.h"
 #include "daemon/request_desk.h"
+#include "daemon/workers.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
 
@@ -31,9 +31,9 @@ inline constexpr int kControlListener = 1;
 
 class Door {
  public:
-  Door(boost::asio::io_context& io, const Config& config, const Directory& directory,
-       RequestDesk& requests, LookDesk& looks, ControlDesk& control, Metrics& metrics);
-  ~Door();
+  Door(boost::asio::io_context& io, Workers& workers, const Config& config,
+       const Directory& directory, RequestDesk& requests, LookDesk& looks, ControlDesk& control,
+       Metrics& metrics);
 
   // Refuses what needs no body to be refused: keys, scopes, foreign sites, unknown paths.
   std::optional<net::Response> check_head(const net::Exchange& exchange) const;
@@ -64,7 +64,7 @@ class Door {
   void count_refusal(std::string_view code, int status, const api::Route* route) const;
 
   boost::asio::io_context& io_;
-  boost::asio::thread_pool reader_{1};  // parses bodies that are too large for the loop
+  Workers::Lane reader_;  // parses bodies that are too large for the loop
   const Config& config_;
   const Directory& directory_;
   RequestDesk& requests_;

@@ -1,7 +1,6 @@
 #include "daemon/engine_room.h"
 
 #include <malloc.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <expected>
@@ -12,7 +11,7 @@
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
-#include "engine/page_cache.h"
+#include "engine/environment.h"
 #include "footprint/dry_run.h"
 
 namespace tonnage {
@@ -43,11 +42,11 @@ constexpr const char* kStoreName = "dry-runs";
 // Between two looks at the files of models that could not be used.
 constexpr Duration kBrokenLook = 500ms;
 
-// Zero where a file is missing.
-FileId identity_now(const LlamaModel& model) {
-  const auto files = read_model_files(llama_files(model));
-  return files ? files->identity() : FileId{};
-}
+// A dry run reads a header: 10 ms on a file of 3.3 GB, some seconds with a large vocabulary on a
+// slow disk or with the first context of a driver.
+constexpr Duration kDryRunMax = 20s;
+// Of one whose last dry run hung: meanwhile no other model is profiled.
+constexpr Duration kDryRunAgainMax = 5s;
 
 // The numbers of a dry run, or why there are none.
 std::expected<DryRun, std::string> numbers_of(const Result<RunOutput>& output,
@@ -68,36 +67,46 @@ std::expected<DryRun, std::string> numbers_of(const Result<RunOutput>& output,
 
 }  // namespace
 
-EngineRoom::EngineRoom(boost::asio::io_context& io, const Config& config, LlamaPrograms programs,
-                       std::vector<std::string> environment, const DevicePools& pools,
-                       RuntimeFolder& folder, Post post)
+EngineRoom::EngineRoom(boost::asio::io_context& io, Workers& workers, const Config& config,
+                       LlamaPrograms programs, std::vector<std::string> environment,
+                       const DevicePools& pools, RuntimeFolder& folder, Post post)
     : io_(io),
       config_(config),
       programs_(std::move(programs)),
       pools_(pools),
       folder_(folder),
       post_(std::move(post)),
+      allocator_(workers.lane("allocator")),
+      store_lane_(workers.lane("dry runs")),
       runner_(io),
+      looks_(io, runner_),
       supervisor_(io, folder, {.stop_timeout = config.policy.load.stop_timeout}, *this),
-      environment_(std::move(environment)) {
+      environment_(std::move(environment)),
+      cpus_(cpu_budget("/")) {
+  if (const std::string why = cpus_.reason(); !why.empty())
+    spdlog::info("model servers compute with {} threads: {}", *cpus_.threads(), why);
   load_store();
 }
 
-EngineRoom::~EngineRoom() {
-  worker_.join();
+LlamaModel EngineRoom::llama_of(ModelId id) const {
+  LlamaModel model = llama_model(config_, id);
+  model.threads_allowed = cpus_.threads();
+  return model;
 }
 
-std::int64_t EngineRoom::created_s(const std::filesystem::path& gguf) {
-  struct stat info{};
-  return ::stat(gguf.c_str(), &info) == 0 ? info.st_mtim.tv_sec : 0;
+void EngineRoom::learn(const std::vector<ModelLook>& looks) {
+  for (const ModelLook& look : looks)
+    looks_.learn(look);
+}
+
+std::int64_t EngineRoom::created_s(ModelId model) const {
+  return looks_.changed_s(key_of(model));
 }
 
 bool EngineRoom::file_changed(ModelId model) const {
-  const auto known = profiled_.find(model);
-  if (known == profiled_.end())
-    return false;
-  const auto files = read_model_files(llama_files(llama_of(model)));
-  return !files || files->identity() != known->second;
+  const auto profiled = profiled_.find(model);
+  const ModelLook* look = looks_.known(key_of(model));
+  return profiled != profiled_.end() && look != nullptr && look->files != profiled->second;
 }
 
 std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
@@ -115,37 +124,43 @@ void EngineRoom::profile(const Profile& action) {
   const auto paused = std::exchange(between_dry_runs_, nullptr);
   if (action.next && paused && paused->model == id)
     return dry_run_next(paused);
-  boost::asio::post(worker_, [this, id, model = llama_of(id)] {
-    const FileId seen = identity_now(model);
-    auto facts = read_model_facts(model);
-    boost::asio::post(io_, [this, id, seen, facts = std::move(facts)]() mutable {
-      take_facts(id, seen, std::move(facts));
-    });
-  });
+  profiling_ = id;
+  looks_.look(key_of(id), LookDepth::facts,
+              [this, id](Result<ModelLook> look) { looked(id, std::move(look)); });
 }
 
-void EngineRoom::take_facts(ModelId id, FileId seen, Result<ModelFacts> facts) {
+void EngineRoom::abandon_profile() {
+  between_dry_runs_ = nullptr;
+  if (const auto model = std::exchange(profiling_, std::nullopt))
+    post_(DryRunEnded{*model});
+}
+
+void EngineRoom::looked(ModelId id, Result<ModelLook> look) {
+  if (profiling_ != id)
+    return;  // given up meanwhile
   broken_.erase(id);
-  if (!facts) {
-    watch_broken(id, seen);
-    post_(ProfileFailed{id, {FailureKind::bad_model, facts.error().text()}});
+  if (!look || !look->facts) {
+    profiling_.reset();
+    watch_broken(id, look ? look->files : FileId{});
+    post_(ProfileFailed{id, {FailureKind::bad_model, look ? look->error : look.error().text()}});
     return;
   }
+  ModelFacts facts = std::move(*look->facts);
   const ModelConfig& config = config_.models[id.value];
   const LlamaModel model = llama_of(id);
-  std::string note = context_note(config, model, *facts);
+  std::string note = context_note(config, model, facts);
   std::string& known = notes_[id];
   if (!note.empty() && note != known)
     spdlog::warn("{}: {}", model.name, note);
   known = std::move(note);
-  profiled_[id] = facts->files.identity();
-  if (facts->trained_context)
+  profiled_[id] = facts.files.identity();
+  if (facts.trained_context)
     trained_contexts_[id] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
-        *facts->trained_context, 0, std::numeric_limits<std::int32_t>::max()));
-  checkpoints_[id] = checkpoints_of(config, *facts);
+        *facts.trained_context, 0, std::numeric_limits<std::int32_t>::max()));
+  checkpoints_[id] = checkpoints_of(config, facts);
   auto profiling = std::make_shared<Profiling>();
   profiling->model = id;
-  profiling->facts = std::move(*facts);
+  profiling->facts = std::move(facts);
   profiling->placements = ladder_of(config, model, profiling->facts, pools_.space());
   dry_run_next(profiling);
 }
@@ -162,11 +177,21 @@ void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
   RunRequest request;
   request.argv = dry_run_arguments_of(*profiling);
   request.argv.insert(request.argv.begin(), programs_.fit_params->string());
-  request.env = pools_.visible_for_dry_run(profiling->placements[profiling->next].devices).env;
-  for (std::string& variable : environment(profiling->model))
-    request.env.push_back(std::move(variable));
+  request.env = merged_environment(
+      environment(profiling->model),
+      pools_.visible_for_dry_run(profiling->placements[profiling->next].devices).env);
+  const bool hung_before = hung_dry_runs_.contains(profiling->model);
+  request.timeout = hung_before ? kDryRunAgainMax : kDryRunMax;
   runner_.run(std::move(request), [this, profiling](const Result<RunOutput>& output) {
-    take_dry_run(profiling, output);
+    if (profiling_ != profiling->model)
+      return;  // given up meanwhile
+    if (output)
+      return take_dry_run(profiling, output);
+    // The next one would take as long, and all other models wait for this one's profile.
+    profiling_.reset();
+    hung_dry_runs_.insert(profiling->model);
+    post_(ProfileFailed{profiling->model,
+                        {FailureKind::bad_model, "its dry run failed: " + output.error().text()}});
   });
 }
 
@@ -198,6 +223,8 @@ void EngineRoom::take_dry_run(const std::shared_ptr<Profiling>& profiling,
 }
 
 void EngineRoom::finish_profile(Profiling& profiling) {
+  profiling_.reset();
+  hung_dry_runs_.erase(profiling.model);
   const ModelFacts& facts = profiling.facts;
   keep_store();
   derive_dry_runs(facts.gguf, profiling.placements);
@@ -210,43 +237,41 @@ void EngineRoom::watch_broken(ModelId model, FileId seen) {
   if (looking_)
     return;
   looking_ = true;
-  watch_.expires_after(kBrokenLook);
+  // Each look is a process.
+  watch_.expires_after(kBrokenLook * static_cast<std::int64_t>(broken_.size()));
   watch_.async_wait([this](const boost::system::error_code& error) {
     if (!error)
       look_at_broken();
   });
 }
 
+// One look after the other, so that one that hangs is asked once in a while.
 void EngineRoom::look_at_broken() {
-  std::vector<LlamaModel> models;
-  for (const auto& [id, seen] : broken_)
-    models.push_back(llama_of(id));
-  boost::asio::post(worker_, [this, models = std::move(models)] {
-    std::vector<std::pair<ModelId, FileId>> now;
-    for (const LlamaModel& model : models)
-      now.emplace_back(model.id, identity_now(model));
-    boost::asio::post(io_, [this, now = std::move(now)] {
-      looking_ = false;
-      for (const auto& [id, identity] : now) {
-        const auto known = broken_.find(id);
-        if (known == broken_.end() || known->second == identity)
-          continue;
-        broken_.erase(known);
-        if (files_mended_)
-          files_mended_(id);
-      }
-      if (!broken_.empty())
-        watch_broken(broken_.begin()->first, broken_.begin()->second);
+  looking_ = false;
+  const std::map<ModelId, FileId> broken = broken_;
+  for (const auto& [id, seen] : broken) {
+    if (!under_look_.insert(id).second)
+      continue;
+    looks_.look(key_of(id), LookDepth::identity, [this, id](const Result<ModelLook>& look) {
+      under_look_.erase(id);
+      const auto known = broken_.find(id);
+      if (known == broken_.end())
+        return;
+      if (!look || look->files == known->second)
+        return watch_broken(id, known->second);
+      broken_.erase(known);
+      if (files_mended_)
+        files_mended_(id);
     });
-  });
+  }
 }
 
 // The first thing that the worker does, so it is there before the first profile.
 void EngineRoom::load_store() {
   if (!programs_.fit_params)
     return;
-  boost::asio::post(
-      worker_, [this, file = config_.state_dir / kStoreName, program = *programs_.fit_params] {
+  (void)store_lane_.post(
+      [this, file = config_.state_dir / kStoreName, program = *programs_.fit_params] {
         DryRunStore store;
         const FileId engine = engine_identity(program);
         auto text = read_store(file);
@@ -263,7 +288,7 @@ void EngineRoom::load_store() {
 void EngineRoom::keep_store() {
   if (!store_.take_changed())
     return;
-  boost::asio::post(worker_, [this, file = config_.state_dir / kStoreName, text = store_.text()] {
+  (void)store_lane_.post([this, file = config_.state_dir / kStoreName, text = store_.text()] {
     if (const auto written = write_store(file, text); !written)
       boost::asio::post(io_, [why = written.error().text()] { spdlog::debug("{}", why); });
   });
@@ -284,43 +309,65 @@ void EngineRoom::set_spin_count(std::int32_t count) {
 }
 
 std::vector<std::string> EngineRoom::environment(ModelId model) const {
-  std::vector<std::string> all = environment_;
+  std::vector<std::string> own;
   for (const auto& [name, value] : config_.models[model.value].env)
-    all.push_back(name + "=" + value);
-  return all;
+    own.push_back(name + "=" + value);
+  return merged_environment(environment_, own);
+}
+
+void EngineRoom::fail_start(Generation generation, FailureKind kind, std::string text) {
+  // A server's fate is never reported from within the call that starts it.
+  boost::asio::post(io_, [this, generation, kind, text = std::move(text)] {
+    post_(ServerExited{generation, Failure{kind, text}});
+  });
 }
 
 void EngineRoom::start(const StartServer& action) {
-  const auto fail_start = [&](FailureKind kind, std::string text) {
-    // A server's fate is never reported from within the call that starts it.
-    boost::asio::post(io_, [this, generation = action.generation, kind, text] {
-      post_(ServerExited{generation, Failure{kind, text}});
-    });
-  };
-  LlamaModel model = llama_of(action.model);
-  model.ctx_checkpoints = checkpoints_[action.model];
-  const auto files = read_model_files(llama_files(model));
-  if (!files)
-    return fail_start(FailureKind::bad_model, files.error().text());
+  looked_at_.insert(action.generation);
+  looks_.look(key_of(action.model), LookDepth::identity,
+              [this, action](const Result<ModelLook>& look) { looked(action, look); });
+}
+
+void EngineRoom::looked(const StartServer& action, const Result<ModelLook>& look) {
+  if (looked_at_.erase(action.generation) == 0)
+    return;  // stopped meanwhile
+  if (!look || look->files == FileId{}) {
+    return fail_start(action.generation, FailureKind::bad_model,
+                      look ? look->error : look.error().text());
+  }
   if (const auto profiled = profiled_.find(action.model);
-      profiled != profiled_.end() && profiled->second != files->identity()) {
-    return fail_start(FailureKind::stale_profile,
+      profiled != profiled_.end() && profiled->second != look->files) {
+    return fail_start(action.generation, FailureKind::stale_profile,
                       "a file of the model changed since it was profiled");
   }
-  if (auto ready = folder_.ensure(); !ready) {
-    return fail_start(FailureKind::bad_setup, ready.error().text());
-  }
+  start_server(action);
+}
+
+void EngineRoom::start_server(const StartServer& action) {
+  if (auto ready = folder_.ensure(); !ready)
+    return fail_start(action.generation, FailureKind::bad_setup, ready.error().text());
   const auto socket = folder_.socket_path(action.model, action.generation);
   if (!socket)
-    return fail_start(FailureKind::bad_setup, socket.error().text());
+    return fail_start(action.generation, FailureKind::bad_setup, socket.error().text());
   sockets_[action.generation] = *socket;
   started_[action.generation] = action.model;
-  supervisor_.start(llama_server_spec(programs_, model, action.placement,
-                                      pools_.visible(action.devices), action.generation, *socket,
-                                      environment(action.model)));
+  LlamaModel model = llama_of(action.model);
+  model.ctx_checkpoints = checkpoints_[action.model];
+  ServerSpec spec =
+      llama_server_spec(programs_, model, action.placement, pools_.visible(action.devices),
+                        action.generation, *socket, environment(action.model));
+  spec.liveness.load_still_max = config_.load_still_max;
+  spec.liveness.still_max = config_.progress_timeout;
+  supervisor_.start(spec);
 }
 
 void EngineRoom::stop(const StopServer& action) {
+  if (looked_at_.erase(action.generation) > 0) {
+    boost::asio::post(io_, [this, generation = action.generation] {
+      post_(ServerExited{generation, std::nullopt});
+    });
+    return;
+  }
   if (const auto path = socket(action.generation); path && socket_gone_)
     socket_gone_(*path);
   supervisor_.stop(action.generation, action.kill_at_once);
@@ -338,19 +385,18 @@ void EngineRoom::trim(const Trim& action) {
     for (const NamedFile& file : llama_files(llama_of(server.model)))
       mapped.push_back(file.path);
   }
+  // A model that shares a file with one that runs is left alone.
   std::vector<std::string> cold;
   for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
-    for (const NamedFile& named : llama_files(llama_of(ModelId(i)))) {
-      if (named.path.empty() || std::ranges::find(mapped, named.path) != mapped.end())
-        continue;
-      for (std::string& file : parts_of(named.path))
-        cold.push_back(std::move(file));
-    }
+    const LlamaModel model = llama_of(ModelId(i));
+    const bool shared = std::ranges::any_of(llama_files(model), [&](const NamedFile& named) {
+      return std::ranges::find(mapped, named.path) != mapped.end();
+    });
+    if (!model.gguf.empty() && !shared)
+      cold.push_back(look_key(model));
   }
-  boost::asio::post(worker_, [cold = std::move(cold)] {
-    drop_from_page_cache(cold);
-    ::malloc_trim(0);
-  });
+  looks_.drop(cold);
+  (void)allocator_.post([] { ::malloc_trim(0); });
 }
 
 // At a server's exit all of its group was killed, so what is left can only be one that has not

@@ -6,28 +6,31 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "config/config.h"
 #include "core/actions.h"
 #include "core/events.h"
 #include "daemon/device_pools.h"
 #include "daemon/dry_run_store.h"
+#include "daemon/model_looks.h"
 #include "daemon/model_plan.h"
+#include "daemon/workers.h"
 #include "engine/llama.h"
 #include "engine/process_runner.h"
 #include "engine/runtime_folder.h"
 #include "engine/supervisor.h"
+#include "probe/cpu_budget.h"
 
 namespace tonnage {
 
 // Profiles models (header off the loop, then dry runs), starts and stops their servers. Everything
-// happens on the loop's thread but the reading of model files.
+// happens on the loop's thread, and model files are touched by ModelLooks alone.
 class EngineRoom final : public ServerObserver {
  public:
   using Post = std::function<void(Event)>;
@@ -35,10 +38,9 @@ class EngineRoom final : public ServerObserver {
   using SocketGone = std::function<void(const std::filesystem::path&)>;
 
   // `environment` is what all programs of the engine are given.
-  EngineRoom(boost::asio::io_context& io, const Config& config, LlamaPrograms programs,
-             std::vector<std::string> environment, const DevicePools& pools, RuntimeFolder& folder,
-             Post post);
-  ~EngineRoom() override;
+  EngineRoom(boost::asio::io_context& io, Workers& workers, const Config& config,
+             LlamaPrograms programs, std::vector<std::string> environment, const DevicePools& pools,
+             RuntimeFolder& folder, Post post);
 
   void on_socket_gone(SocketGone callback) { socket_gone_ = std::move(callback); }
   // A model that could not be used has other files now: it is worth another look.
@@ -55,12 +57,17 @@ class EngineRoom final : public ServerObserver {
   void kill_remains(const KillRemains& action);
 
   std::optional<std::filesystem::path> socket(Generation generation) const;
-  // Whether a file of a model is another one than the one its footprint was worked out from.
+  // What was seen of model files elsewhere: at the start, by a reload.
+  void learn(const std::vector<ModelLook>& looks);
+  // Whether a file of a model, as it was last seen, is another one than the one its footprint was
+  // worked out from.
   bool file_changed(ModelId model) const;
   // How many tokens the model was trained for, as its file says; empty until that was read.
   std::optional<std::int32_t> trained_context(ModelId model) const;
-  // Unix time of a model file's last change; zero when it cannot be seen.
-  static std::int64_t created_s(const std::filesystem::path& gguf);
+  // Unix time of a model file's last change, as it was last seen; else zero.
+  std::int64_t created_s(ModelId model) const;
+  // The daemon ends: who waits for a profile is told that there is none.
+  void abandon_profile();
   // What a user should know of how a model is run, found when its files were read; often empty.
   std::string note(ModelId model) const;
   Supervisor& supervisor() { return supervisor_; }
@@ -78,8 +85,12 @@ class EngineRoom final : public ServerObserver {
   void dry_run_next(const std::shared_ptr<Profiling>& profiling);
   void finish_profile(Profiling& profiling);
   std::vector<std::string> environment(ModelId model) const;
-  LlamaModel llama_of(ModelId model) const { return llama_model(config_, model); }
-  void take_facts(ModelId model, FileId seen, Result<ModelFacts> facts);
+  LlamaModel llama_of(ModelId model) const;
+  std::string key_of(ModelId model) const { return look_key(llama_of(model)); }
+  void looked(ModelId model, Result<ModelLook> look);
+  void looked(const StartServer& action, const Result<ModelLook>& look);
+  void start_server(const StartServer& action);
+  void fail_start(Generation generation, FailureKind kind, std::string text);
   // Looks twice a second at the files of models that could not be used.
   void watch_broken(ModelId model, FileId seen);
   void look_at_broken();
@@ -90,29 +101,36 @@ class EngineRoom final : public ServerObserver {
   void take_dry_run(const std::shared_ptr<Profiling>& profiling, const Result<RunOutput>& output);
 
   boost::asio::io_context& io_;
-  boost::asio::thread_pool worker_{1};
   const Config& config_;
   LlamaPrograms programs_;
   const DevicePools& pools_;
   RuntimeFolder& folder_;
   Post post_;
   SocketGone socket_gone_;
+  Workers::Lane allocator_;
+  Workers::Lane store_lane_;
   ProcessRunner runner_;
+  ModelLooks looks_;
   Supervisor supervisor_;
   std::vector<std::string> environment_;
+  CpuBudget cpus_;
   std::shared_ptr<Profiling> between_dry_runs_;
   std::map<ModelId, std::int32_t> trained_contexts_;
   std::map<ModelId, std::int32_t> checkpoints_;  // per slot, since the header was read
   std::map<ModelId, FileId> profiled_;  // which content, of all files, the model's rows speak of
   std::map<ModelId, std::string> notes_;
   std::map<ModelId, FileId> broken_;  // which content could not be used; zero: none to be seen
-  bool looking_ = false;              // at the broken ones
+  bool looking_ = false;              // at the broken ones, or about to
+  std::set<ModelId> under_look_;      // of the broken ones
   boost::asio::steady_timer watch_{io_};
   FilesMended files_mended_;
   DryRunStore store_;
   FileId engine_;  // of the dry run's program and its libraries
   std::map<Generation, ModelId> started_;
   std::map<Generation, std::filesystem::path> sockets_;
+  std::optional<ModelId> profiling_;
+  std::set<ModelId> hung_dry_runs_;
+  std::set<Generation> looked_at_;  // servers whose files are looked at before they are started
 };
 
 }  // namespace tonnage

@@ -8,6 +8,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "engine/environment.h"
 #include "engine/llama_devices.h"
 #include "engine/process_runner.h"
 #include "engine/spin_time.h"
@@ -15,10 +16,6 @@
 
 namespace tonnage {
 namespace {
-
-constexpr const char* kPassedOn[] = {"GGML_VK_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
-                                     "ROCR_VISIBLE_DEVICES",    "VK_DRIVER_FILES",
-                                     "VK_ICD_FILENAMES",        "XDG_DATA_DIRS"};
 
 constexpr const char* kRemedy =
     "put a GPU plug-in of the engine's version (libggml-cuda.so or libggml-vulkan.so) beside "
@@ -60,10 +57,12 @@ Result<std::vector<LlamaDevice>> ask_engine(const LlamaPrograms& programs,
 std::vector<std::string> engine_environment(const Config& config, const Environment& environment) {
   LlamaEnvironment engine;
   engine.gomp_spincount = config.spin_count.value_or(kSpinCountUnmeasured);
-  engine.ld_library_path = variable(environment, "LD_LIBRARY_PATH");
-  for (const char* name : kPassedOn) {
-    if (const auto found = environment.find(std::string_view(name)); found != environment.end())
-      engine.more.push_back(std::string(name) + "=" + found->second);
+  engine.home = home_of_user();
+  for (const auto& [name, value] : environment) {
+    const bool empty_path = value.empty() && (name == "PATH" || name == "HOME");
+    // How long threads spin is decided for all servers together.
+    if (is_passed_on(name) && !empty_path && name != "GOMP_SPINCOUNT")
+      engine.more.push_back(name + "=" + value);
   }
   return llama_environment(engine);
 }

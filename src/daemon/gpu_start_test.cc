@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/survey_fixture.h"
+#include "engine/environment.h"
 
 namespace tonnage {
 namespace {
@@ -67,15 +68,30 @@ TEST(UnusableGpus, AMachineWithoutAGpuWorthHavingNeedsNone) {
   EXPECT_EQ(unusable_gpus(survey_of({apu}), kNone), "");
 }
 
-TEST(EngineEnvironment, PassesOnOnlyWhereLibrariesAreAndWhichGpusAreSeen) {
+TEST(EngineEnvironment, PassesOnWhatDevicesAndNetworksNeed) {
   const Environment environment = {{"LD_LIBRARY_PATH", "/cuda"},
                                    {"GGML_VK_VISIBLE_DEVICES", "0"},
                                    {"CUDA_VISIBLE_DEVICES", "1"},
+                                   {"HSA_OVERRIDE_GFX_VERSION", "10.3.0"},
+                                   {"https_proxy", "http://proxy:1"},
+                                   {"HOME", "/home/u"},
+                                   {"GOMP_SPINCOUNT", "1"},
+                                   {"LD_PRELOAD", "/x.so"},
                                    {"SECRET", "x"}};
   const auto env = engine_environment({}, environment);
   EXPECT_THAT(env, Contains("LD_LIBRARY_PATH=/cuda"));
   EXPECT_THAT(env, Contains("GGML_VK_VISIBLE_DEVICES=0"));
+  EXPECT_THAT(env, Contains("HSA_OVERRIDE_GFX_VERSION=10.3.0"));
+  EXPECT_THAT(env, Contains("https_proxy=http://proxy:1"));
+  EXPECT_THAT(env, Contains("HOME=/home/u"));
+  EXPECT_THAT(env, Not(Contains("HOME=/")));
+  EXPECT_THAT(env, Not(Contains("GOMP_SPINCOUNT=1")));
+  EXPECT_THAT(env, Not(Contains(StartsWith("LD_PRELOAD"))));
   EXPECT_THAT(env, Not(Contains(StartsWith("SECRET"))));
+}
+
+TEST(EngineEnvironment, TheHomeIsTheUsersWhereTheEnvironmentHasNone) {
+  EXPECT_THAT(engine_environment({}, {}), Contains("HOME=" + home_of_user()));
 }
 
 }  // namespace

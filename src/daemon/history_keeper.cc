@@ -28,17 +28,18 @@ std::int64_t unix_seconds() {
 
 }  // namespace
 
-HistoryKeeper::HistoryKeeper(boost::asio::io_context& io, const Config& config,
+HistoryKeeper::HistoryKeeper(boost::asio::io_context& io, Workers& workers, const Config& config,
                              std::function<Snapshot()> snapshot)
     : io_(io),
       timer_(io),
       config_(config.history),
       snapshot_(std::move(snapshot)),
       recorder_(history_file(config.state_dir), limits_of(config.history),
-                std::max<std::int64_t>(1, kRetryEvery / config.history.every)) {}
+                std::max<std::int64_t>(1, kRetryEvery / config.history.every)),
+      lane_(workers.lane("history")) {}
 
 HistoryKeeper::~HistoryKeeper() {
-  worker_.join();
+  lane_.drain();
 }
 
 void HistoryKeeper::start() {
@@ -66,8 +67,8 @@ void HistoryKeeper::sample() {
   // A disk that is slower than the samples come must not heap them up.
   if (std::exchange(writing_, true))
     return;
-  boost::asio::post(
-      worker_, [this, sample = history_sample(snapshot_(), unix_seconds(), config_.every)] {
+  writing_ =
+      lane_.post([this, sample = history_sample(snapshot_(), unix_seconds(), config_.every)] {
         auto notices = recorder_.record(sample);
         boost::asio::post(io_, [this, notices = std::move(notices)] {
           writing_ = false;
@@ -83,7 +84,7 @@ bool HistoryKeeper::query(HistoryQuery query, Done done) {
   // What `done` holds belongs to the loop and stays here.
   const std::uint64_t number = next_question_++;
   asked_[number] = std::move(done);
-  boost::asio::post(worker_, [this, number, query = std::move(query)] {
+  const bool taken = lane_.post([this, number, query = std::move(query)] {
     Result<Found> found;
     if (const auto answer = recorder_.query(query)) {
       found = Found{answer->model_known, history_json(*answer, query)};
@@ -95,7 +96,9 @@ bool HistoryKeeper::query(HistoryQuery query, Done done) {
       question.mapped()(std::move(found));
     });
   });
-  return true;
+  if (!taken)
+    asked_.erase(number);
+  return taken;
 }
 
 }  // namespace tonnage

@@ -8,10 +8,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "config/config.h"
 #include "core/snapshot.h"
+#include "daemon/workers.h"
 #include "journal/history_recorder.h"
 
 namespace tonnage {
@@ -20,7 +20,7 @@ namespace tonnage {
 // never the loop.
 class HistoryKeeper {
  public:
-  HistoryKeeper(boost::asio::io_context& io, const Config& config,
+  HistoryKeeper(boost::asio::io_context& io, Workers& workers, const Config& config,
                 std::function<Snapshot()> snapshot);
   ~HistoryKeeper();
   HistoryKeeper(const HistoryKeeper&) = delete;
@@ -55,7 +55,7 @@ class HistoryKeeper {
   bool writing_ = false;
   std::map<std::uint64_t, Done> asked_;
   std::uint64_t next_question_ = 0;
-  boost::asio::thread_pool worker_{1};
+  Workers::Lane lane_;
 };
 
 }  // namespace tonnage

@@ -67,10 +67,11 @@ class Keeping : public testing::Test {
   ~Keeping() override { std::filesystem::remove_all(folder_); }
 
   HistoryKeeper keeper() {
-    return {io_, config_, [] { return snapshot_of(ResidencyState::ready); }};
+    return {io_, workers_, config_, [] { return snapshot_of(ResidencyState::ready); }};
   }
 
   boost::asio::io_context io_;
+  Workers workers_;
   Config config_;
   std::string folder_;
 };

@@ -37,7 +37,7 @@ std::string new_run(const Config& config, std::int64_t unix_us) {
 
 }  // namespace
 
-JournalKeeper::JournalKeeper(boost::asio::io_context& io, const Config& config,
+JournalKeeper::JournalKeeper(boost::asio::io_context& io, Workers& workers, const Config& config,
                              std::int64_t unix_us_at_zero)
     : io_(io),
       enabled_(config.journal.enabled),
@@ -45,12 +45,14 @@ JournalKeeper::JournalKeeper(boost::asio::io_context& io, const Config& config,
                 {.segment_max = config.journal.segment_max}),
       files_(journal::journal_folder(config.state_dir), recorder_.identity().run,
              config.journal.segment_max, config.journal.total_max),
-      timer_(io) {}
+      timer_(io),
+      lane_(workers.lane("journal")),
+      reader_(workers.lane("stories")) {}
 
 JournalKeeper::~JournalKeeper() {
-  reader_.join();
+  reader_.drain();
   // The worker must be idle before this thread touches the files.
-  worker_.join();
+  lane_.drain();
   for (const journal::Chunk& chunk : recorder_.take()) {
     if (!enabled_ || failing_ || !files_.write(chunk))
       return;
@@ -82,7 +84,7 @@ void JournalKeeper::arm() {
 }
 
 void JournalKeeper::flush() {
-  boost::asio::post(worker_, [this, chunks = recorder_.take()] {
+  const bool taken = lane_.post([this, chunks = recorder_.take()] {
     Result<void> result;
     for (const journal::Chunk& chunk : chunks) {
       result = files_.write(chunk);
@@ -91,6 +93,8 @@ void JournalKeeper::flush() {
     }
     boost::asio::post(io_, [this, result] { written(result); });
   });
+  if (!taken)
+    written(fail("cannot write the journal", {}, "too much else is to be done with it"));
 }
 
 void JournalKeeper::written(const Result<void>& result) {
@@ -133,24 +137,25 @@ void JournalKeeper::read_stories() {
   reading_ = !stories.empty();
   if (!reading_)
     return;
-  boost::asio::post(reader_, [this, blocks = recorder_.latest().blocks(),
-                              stories = std::move(stories)]() mutable {
-    for (auto& block : blocks) {
-      std::string_view rest = *block;
-      while (!rest.empty()) {
-        const std::size_t end = std::min(rest.find('\n'), rest.size() - 1);
-        const auto step = journal::decode_step(rest.substr(0, end + 1));
-        rest.remove_prefix(end + 1);
-        if (!step)
-          continue;
-        for (auto& [number, story] : stories)
-          story.take(*step);
-      }
-      block.reset();
-    }
-    boost::asio::post(io_,
-                      [this, stories = std::move(stories)]() mutable { told(std::move(stories)); });
-  });
+  // Its only piece of work: told() asks for the next.
+  (void)reader_.post(
+      [this, blocks = recorder_.latest().blocks(), stories = std::move(stories)]() mutable {
+        for (auto& block : blocks) {
+          std::string_view rest = *block;
+          while (!rest.empty()) {
+            const std::size_t end = std::min(rest.find('\n'), rest.size() - 1);
+            const auto step = journal::decode_step(rest.substr(0, end + 1));
+            rest.remove_prefix(end + 1);
+            if (!step)
+              continue;
+            for (auto& [number, story] : stories)
+              story.take(*step);
+          }
+          block.reset();
+        }
+        boost::asio::post(
+            io_, [this, stories = std::move(stories)]() mutable { told(std::move(stories)); });
+      });
 }
 
 void JournalKeeper::told(Stories stories) {

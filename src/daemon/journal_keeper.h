@@ -10,10 +10,10 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "config/config.h"
 #include "daemon/governor_loop.h"
+#include "daemon/workers.h"
 #include "journal/recorder.h"
 #include "journal/segment_files.h"
 #include "journal/story.h"
@@ -26,7 +26,8 @@ namespace tonnage {
 // a crowd of readers costs the memory and the time of one.
 class JournalKeeper final : public StepObserver {
  public:
-  JournalKeeper(boost::asio::io_context& io, const Config& config, std::int64_t unix_us_at_zero);
+  JournalKeeper(boost::asio::io_context& io, Workers& workers, const Config& config,
+                std::int64_t unix_us_at_zero);
   // Writes what is left.
   ~JournalKeeper() override;
 
@@ -71,8 +72,8 @@ class JournalKeeper final : public StepObserver {
   std::uint64_t next_question_ = 1;
   bool reading_ = false;
   const Policy* policy_ = nullptr;  // of the core, for the names of models
-  boost::asio::thread_pool worker_{1};
-  boost::asio::thread_pool reader_{1};
+  Workers::Lane lane_;
+  Workers::Lane reader_;
 };
 
 }  // namespace tonnage

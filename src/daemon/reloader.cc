@@ -7,15 +7,11 @@
 
 namespace tonnage {
 
-Reloader::Reloader(boost::asio::io_context& io, Read read, Apply apply)
-    : io_(io), read_(std::move(read)), apply_(std::move(apply)) {}
-
-Reloader::~Reloader() {
-  worker_.join();
-}
+Reloader::Reloader(boost::asio::io_context& io, Workers& workers, Read read, Apply apply)
+    : io_(io), read_(std::move(read)), apply_(std::move(apply)), lane_(workers.lane("reload")) {}
 
 void Reloader::reload(Done done) {
-  boost::asio::post(worker_, [this, done = std::move(done)]() mutable {
+  const bool taken = lane_.post([this, done]() mutable {
     auto config = read_();
     boost::asio::post(io_, [this, config = std::move(config), done = std::move(done)]() mutable {
       ReloadAnswer answer = std::unexpected(std::string());
@@ -30,6 +26,11 @@ void Reloader::reload(Done done) {
         done(answer);
     });
   });
+  if (!taken && done) {
+    boost::asio::post(io_, [done = std::move(done)] {
+      done(std::unexpected("earlier reloads have not ended: a file does not answer"));
+    });
+  }
 }
 
 }  // namespace tonnage

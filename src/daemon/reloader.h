@@ -7,10 +7,11 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "api/memory_api.h"
 #include "config/config.h"
+#include "daemon/found_config.h"
+#include "daemon/workers.h"
 
 namespace tonnage {
 
@@ -20,13 +21,12 @@ using ReloadAnswer = std::expected<api::ReloadResult, std::string>;
 class Reloader {
  public:
   // Reads files; called by another thread, one at a time.
-  using Read = std::function<std::expected<Config, std::string>()>;
+  using Read = std::function<std::expected<FoundConfig, std::string>()>;
   // Called on the loop's thread.
-  using Apply = std::function<api::ReloadResult(Config)>;
+  using Apply = std::function<api::ReloadResult(FoundConfig)>;
   using Done = std::function<void(const ReloadAnswer&)>;
 
-  Reloader(boost::asio::io_context& io, Read read, Apply apply);
-  ~Reloader();
+  Reloader(boost::asio::io_context& io, Workers& workers, Read read, Apply apply);
 
   // `done` is called later, on the loop's thread. Reloads happen in the order they are asked for. A
   // configuration with a problem changes nothing.
@@ -36,7 +36,7 @@ class Reloader {
   boost::asio::io_context& io_;
   Read read_;
   Apply apply_;
-  boost::asio::thread_pool worker_{1};
+  Workers::Lane lane_;
 };
 
 }  // namespace tonnage

@@ -66,12 +66,11 @@ std::vector<std::string> ready_models(const Snapshot& snapshot) {
   return ids;
 }
 
-ResumeList::ResumeList(boost::asio::io_context& io, fs::path file, Look look)
-    : file_(std::move(file)), look_(std::move(look)), timer_(io) {}
-
-ResumeList::~ResumeList() {
-  worker_.join();
-}
+ResumeList::ResumeList(boost::asio::io_context& io, Workers& workers, fs::path file, Look look)
+    : file_(std::move(file)),
+      look_(std::move(look)),
+      timer_(io),
+      lane_(workers.lane("ready list")) {}
 
 void ResumeList::changed() {
   if (armed_ || closed_)
@@ -99,7 +98,8 @@ void ResumeList::write() {
   written_ = std::move(ready);
   const std::string text = nlohmann::json{{"ready", written_}}.dump(
       2, ' ', false, nlohmann::json::error_handler_t::replace);
-  boost::asio::post(worker_, [file = file_, text] { write_file(file, text + "\n"); });
+  if (!lane_.post([file = file_, text] { write_file(file, text + "\n"); }))
+    written_.clear();
 }
 
 }  // namespace tonnage

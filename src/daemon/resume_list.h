@@ -7,9 +7,9 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 
 #include "core/snapshot.h"
+#include "daemon/workers.h"
 
 namespace tonnage {
 
@@ -26,8 +26,7 @@ class ResumeList {
  public:
   using Look = std::function<Snapshot()>;
 
-  ResumeList(boost::asio::io_context& io, std::filesystem::path file, Look look);
-  ~ResumeList();
+  ResumeList(boost::asio::io_context& io, Workers& workers, std::filesystem::path file, Look look);
 
   // A model came or went.
   void changed();
@@ -40,7 +39,7 @@ class ResumeList {
   std::filesystem::path file_;
   Look look_;
   boost::asio::steady_timer timer_;
-  boost::asio::thread_pool worker_{1};
+  Workers::Lane lane_;
   std::vector<std::string> written_;
   bool armed_ = false;
   bool closed_ = false;

@@ -15,6 +15,8 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
+#include "base/descriptors.h"
+
 namespace tonnage {
 namespace {
 
@@ -54,18 +56,27 @@ int status_of(std::string_view head) {
 }  // namespace
 
 FileHandle connect_unix(const std::filesystem::path& path) {
+  int ignored = 0;
+  return connect_unix(path, ignored);
+}
+
+FileHandle connect_unix(const std::filesystem::path& path, int& error) {
+  error = ENAMETOOLONG;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string& name = path.native();
   if (name.size() >= sizeof(address.sun_path))
     return {};
   std::memcpy(address.sun_path, name.c_str(), name.size());
-  FileHandle connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  FileHandle connection(open_with_reserve(
+      [] { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }));
   // A unix socket connects at once or not at all: there is nothing to wait for.
   if (!connection || ::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address),
                                sizeof(address)) != 0) {
+    error = errno;
     return {};
   }
+  error = 0;
   return connection;
 }
 

@@ -17,7 +17,9 @@ class io_context;
 namespace tonnage {
 
 // A connection to the socket at `path`, or none: nobody listens there (yet), or its backlog is
-// full. Never blocks; costs one system call while the socket does not exist.
+// full, or this process has no descriptor left; `error` says which (is_own_shortage). Never blocks;
+// costs one system call while the socket does not exist.
+FileHandle connect_unix(const std::filesystem::path& path, int& error);
 FileHandle connect_unix(const std::filesystem::path& path);
 
 struct HttpAnswer {

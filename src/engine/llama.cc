@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "engine/environment.h"
 #include "engine/log_ring.h"
 
 namespace tonnage {
@@ -175,8 +177,7 @@ std::vector<std::string> llama_environment(const LlamaEnvironment& environment) 
   if (!environment.ld_library_path.empty()) {
     out.push_back("LD_LIBRARY_PATH=" + environment.ld_library_path);
   }
-  out.insert(out.end(), environment.more.begin(), environment.more.end());
-  return out;
+  return merged_environment(std::move(out), environment.more);
 }
 
 ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,
@@ -185,8 +186,7 @@ ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& mo
                              std::vector<std::string> env) {
   std::vector<std::string> argv = llama_server_arguments(model, placement, gpus, socket);
   argv.insert(argv.begin(), programs.server.string());
-  // Of two variables of one name the first counts.
-  env.insert(env.begin(), gpus.env.begin(), gpus.env.end());
+  env = merged_environment(std::move(env), gpus.env);
   return ServerSpec{.generation = generation,
                     .model = model.id,
                     .model_name = model.name,

@@ -52,12 +52,12 @@ struct LlamaEnvironment {
   std::string lang = "C.UTF-8";
   std::string ld_library_path;                         // empty: not set
   std::int32_t gomp_spincount = kSpinCountUnmeasured;  // see spin_time.h
-  std::vector<std::string> more;                       // "NAME=value"
+  std::vector<std::string> more;                       // "NAME=value"; wins over the others
 };
 
 std::vector<std::string> llama_environment(const LlamaEnvironment& environment);
 
-// `env` is what all servers are given; the variables of `gpus` win over it.
+// `env` is what the server is given; the variables of `gpus` win over it.
 ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& model,
                              const Placement& placement, const VisibleGpus& gpus,
                              Generation generation, const std::filesystem::path& socket,

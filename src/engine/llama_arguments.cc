@@ -1,6 +1,7 @@
 #include "engine/llama_arguments.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -87,6 +88,24 @@ void add_files(Arguments& argv, const LlamaModel& model) {
     add(argv, "--control-vector", comma_list(model.control_vectors));
 }
 
+bool names_any(const std::vector<std::string>& args,
+               std::initializer_list<std::string_view> flags) {
+  return std::ranges::any_of(args, [flags](const std::string& arg) {
+    return std::ranges::find(flags, std::string_view(arg).substr(0, arg.find('='))) != flags.end();
+  });
+}
+
+void add_threads(std::vector<std::string>& argv, const LlamaModel& model) {
+  if (model.threads)
+    return add(argv, "--threads", std::to_string(*model.threads));
+  // Those for prompts are as many as the others, where nobody says more.
+  if (!model.threads_allowed || names_any(model.args, {"-t", "--threads"}))
+    return;
+  add(argv, "--threads", std::to_string(*model.threads_allowed));
+  if (!names_any(model.args, {"-tb", "--threads-batch"}))
+    add(argv, "--threads-batch", std::to_string(*model.threads_allowed));
+}
+
 }  // namespace
 
 LlamaBatches llama_batches(const LlamaModel& model, const Placement& placement) {
@@ -151,8 +170,7 @@ std::vector<std::string> llama_server_arguments(const LlamaModel& model, const P
   add(argv, "--fit", "off");
   add(argv, "--load-mode", "mmap");
   add(argv, "--threads-http", std::to_string(kHttpThreads));
-  if (model.threads)
-    add(argv, "--threads", std::to_string(*model.threads));
+  add_threads(argv, model);
   for (const char* flag : {"--no-warmup", "--offline", "--no-ui"})
     argv.emplace_back(flag);
   if (model.type == ModelType::embedding)

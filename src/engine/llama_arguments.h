@@ -31,6 +31,9 @@ struct LlamaModel {
   std::int32_t ctx_checkpoints = 0;  // host copies of the state per slot; each costs memory
   Bytes prompt_cache;  // the server's own cache of prompts, in whole MiB; part of the footprint
   std::optional<std::int32_t> threads;
+  // Where quotas or affinity leave fewer processors than the machine has, of which the engine knows
+  // nothing. The user's threads and args win.
+  std::optional<std::int32_t> threads_allowed;
   std::vector<std::string> args;  // the user's own, last; see read_llama_args
 };
 

@@ -22,7 +22,7 @@ std::vector<std::string> argv_of(const LlamaModel& model, const Placement& place
   return spec_of(model, placement, {}).argv;
 }
 
-std::string value_of(const std::vector<std::string>& argv, const std::string& flag) {
+std::string value_in(const std::vector<std::string>& argv, const std::string& flag) {
   const auto found = std::ranges::find(argv, flag);
   return found == argv.end() || found + 1 == argv.end() ? "(missing)" : *(found + 1);
 }
@@ -31,30 +31,30 @@ bool has(const std::vector<std::string>& argv, const std::string& flag) {
   return std::ranges::find(argv, flag) != argv.end();
 }
 
-LlamaModel chat_model() {
+LlamaModel served_model() {
   return {.id = ModelId{2}, .name = "chat", .gguf = "/models/a b.gguf"};
 }
 
 TEST(LlamaServerSpec, FixesEverythingThatWouldGrowUnseen) {
-  auto model = chat_model();
+  auto model = served_model();
   model.prompt_cache = 256_MiB;
   const auto argv = argv_of(model, {.context = 4096, .slots = 3});
   EXPECT_EQ(argv[0], "/engine/llama-server");
-  EXPECT_EQ(value_of(argv, "--host"), "/run/2-9.sock");
-  EXPECT_EQ(value_of(argv, "--model"), "/models/a b.gguf");
-  EXPECT_EQ(value_of(argv, "--alias"), "chat");
-  EXPECT_EQ(value_of(argv, "--ctx-size"), "12288");  // the server divides it among its slots
-  EXPECT_EQ(value_of(argv, "--parallel"), "3");
-  EXPECT_EQ(value_of(argv, "--batch-size"), "512");
-  EXPECT_EQ(value_of(argv, "--ubatch-size"), "512");
-  EXPECT_EQ(value_of(argv, "--cache-type-k"), "f16");
-  EXPECT_EQ(value_of(argv, "--ctx-checkpoints"), "0");
-  EXPECT_EQ(value_of(argv, "--slot-prompt-similarity"), "0.5");
-  EXPECT_EQ(value_of(argv, "--cache-ram"), "256");
-  EXPECT_EQ(value_of(argv, "--fit"), "off");
-  EXPECT_EQ(value_of(argv, "--load-mode"), "mmap");
-  EXPECT_EQ(value_of(argv, "--device"), "none");
-  EXPECT_EQ(value_of(argv, "--gpu-layers"), "0");
+  EXPECT_EQ(value_in(argv, "--host"), "/run/2-9.sock");
+  EXPECT_EQ(value_in(argv, "--model"), "/models/a b.gguf");
+  EXPECT_EQ(value_in(argv, "--alias"), "chat");
+  EXPECT_EQ(value_in(argv, "--ctx-size"), "12288");  // the server divides it among its slots
+  EXPECT_EQ(value_in(argv, "--parallel"), "3");
+  EXPECT_EQ(value_in(argv, "--batch-size"), "512");
+  EXPECT_EQ(value_in(argv, "--ubatch-size"), "512");
+  EXPECT_EQ(value_in(argv, "--cache-type-k"), "f16");
+  EXPECT_EQ(value_in(argv, "--ctx-checkpoints"), "0");
+  EXPECT_EQ(value_in(argv, "--slot-prompt-similarity"), "0.5");
+  EXPECT_EQ(value_in(argv, "--cache-ram"), "256");
+  EXPECT_EQ(value_in(argv, "--fit"), "off");
+  EXPECT_EQ(value_in(argv, "--load-mode"), "mmap");
+  EXPECT_EQ(value_in(argv, "--device"), "none");
+  EXPECT_EQ(value_in(argv, "--gpu-layers"), "0");
   EXPECT_TRUE(has(argv, "--no-warmup"));
   EXPECT_TRUE(has(argv, "--offline"));
   EXPECT_FALSE(has(argv, "--sleep-idle-seconds"));
@@ -63,58 +63,80 @@ TEST(LlamaServerSpec, FixesEverythingThatWouldGrowUnseen) {
 }
 
 TEST(LlamaServerSpec, WithoutACacheTheEnginesDefaultOf8GiBIsSwitchedOff) {
-  EXPECT_EQ(value_of(argv_of(chat_model(), {.context = 512}), "--cache-ram"), "0");
+  EXPECT_EQ(value_in(argv_of(served_model(), {.context = 512}), "--cache-ram"), "0");
 }
 
 TEST(LlamaServerSpec, EncodersTakeAWholeTextInOneGraph) {
-  auto model = chat_model();
+  auto model = served_model();
   model.type = ModelType::embedding;
   auto argv = argv_of(model, {.context = 2048, .slots = 2});
   EXPECT_TRUE(has(argv, "--embeddings"));
-  EXPECT_EQ(value_of(argv, "--batch-size"), "2048");
-  EXPECT_EQ(value_of(argv, "--ubatch-size"), "2048");
+  EXPECT_EQ(value_in(argv, "--batch-size"), "2048");
+  EXPECT_EQ(value_in(argv, "--ubatch-size"), "2048");
   model.type = ModelType::reranker;
   argv = argv_of(model, {.context = 2048});
   EXPECT_TRUE(has(argv, "--reranking"));
-  EXPECT_EQ(value_of(argv, "--ubatch-size"), "2048");
+  EXPECT_EQ(value_in(argv, "--ubatch-size"), "2048");
 }
 
 TEST(LlamaServerSpec, AQuantisedCacheNeedsFlashAttention) {
-  const auto argv = argv_of(chat_model(), {.context = 512, .kv = KvType::q8_0});
-  EXPECT_EQ(value_of(argv, "--cache-type-v"), "q8_0");
-  EXPECT_EQ(value_of(argv, "--flash-attn"), "on");
+  const auto argv = argv_of(served_model(), {.context = 512, .kv = KvType::q8_0});
+  EXPECT_EQ(value_in(argv, "--cache-type-v"), "q8_0");
+  EXPECT_EQ(value_in(argv, "--flash-attn"), "on");
 }
 
 TEST(LlamaServerSpec, ASplitModelSeesItsDevicesOnly) {
   const std::vector<std::string> uuids = {"GPU-b", "GPU-a"};
   const std::vector<Bytes> shares = {24_GiB, 8_GiB};
-  const auto spec = spec_of(chat_model(), {.gpu_layers = 33, .context = 512},
+  const auto spec = spec_of(served_model(), {.gpu_layers = 33, .context = 512},
                             visible_gpus(GpuChoice::by_uuid, uuids, shares));
-  EXPECT_EQ(value_of(spec.argv, "--gpu-layers"), "33");
-  EXPECT_EQ(value_of(spec.argv, "--tensor-split"), "24576,8192");
+  EXPECT_EQ(value_in(spec.argv, "--gpu-layers"), "33");
+  EXPECT_EQ(value_in(spec.argv, "--tensor-split"), "24576,8192");
   EXPECT_FALSE(has(spec.argv, "--device"));
-  // Of two variables of one name the first is the one that counts.
-  EXPECT_EQ(spec.env[0], "CUDA_VISIBLE_DEVICES=GPU-b,GPU-a");
-  EXPECT_EQ(spec.env.back(), "CUDA_VISIBLE_DEVICES=7");
+  EXPECT_TRUE(has(spec.env, "CUDA_VISIBLE_DEVICES=GPU-b,GPU-a"));
+  EXPECT_FALSE(has(spec.env, "CUDA_VISIBLE_DEVICES=7")) << "it would stand beside the other";
 }
 
 TEST(LlamaServerSpec, TheUsersArgumentsComeLast) {
-  auto model = chat_model();
+  auto model = served_model();
   model.args = {"--temp", "0"};
   const auto argv = argv_of(model, {.context = 512});
   EXPECT_EQ(argv[argv.size() - 2], "--temp");
   EXPECT_EQ(argv.back(), "0");
 }
 
+// The engine counts the machine's processors, whatever its group may use.
+TEST(LlamaServerSpec, ThreadsAreAsManyAsProcessorsMayBeUsed) {
+  auto model = served_model();
+  EXPECT_FALSE(has(argv_of(model, {.context = 512}), "--threads"));
+  model.threads_allowed = 2;
+  auto argv = argv_of(model, {.context = 512});
+  EXPECT_EQ(value_in(argv, "--threads"), "2");
+  EXPECT_EQ(value_in(argv, "--threads-batch"), "2");
+  model.args = {"-tb", "5"};
+  argv = argv_of(model, {.context = 512});
+  EXPECT_EQ(value_in(argv, "--threads"), "2");
+  EXPECT_FALSE(has(argv, "--threads-batch"));
+  model.args = {"--threads", "6"};
+  argv = argv_of(model, {.context = 512});
+  EXPECT_EQ(std::ranges::count(argv, "--threads"), 1);
+  EXPECT_FALSE(has(argv, "--threads-batch"));
+  model.args.clear();
+  model.threads = 7;
+  argv = argv_of(model, {.context = 512});
+  EXPECT_EQ(value_in(argv, "--threads"), "7");
+  EXPECT_FALSE(has(argv, "--threads-batch"));
+}
+
 TEST(LlamaServerSpec, ACommaInANameDoesNotMakeTwoNames) {
-  auto model = chat_model();
+  auto model = served_model();
   model.name = "a,b";
-  EXPECT_EQ(value_of(argv_of(model, {.context = 512}), "--alias"), "a_b");
+  EXPECT_EQ(value_in(argv_of(model, {.context = 512}), "--alias"), "a_b");
 }
 
 // What the adapter passes and a user could pass as well would be decided twice.
 TEST(LlamaServerSpec, FlagsThatDecideAboutMemoryAreGoverned) {
-  const auto argv = argv_of(chat_model(), {.context = 512, .kv = KvType::q8_0});
+  const auto argv = argv_of(served_model(), {.context = 512, .kv = KvType::q8_0});
   for (const auto& arg : argv) {
     const bool taste = arg == "--flash-attn" || arg == "--no-warmup" || arg == "--offline" ||
                        arg == "--no-ui" || arg == "--threads-http" ||
@@ -131,6 +153,7 @@ TEST(LlamaEnvironment, HoldsOnlyWhatIsNamed) {
   const auto env = llama_environment({.ld_library_path = "/cuda", .more = {"A=b"}});
   EXPECT_TRUE(has(env, "LD_LIBRARY_PATH=/cuda"));
   EXPECT_TRUE(has(env, "A=b"));
+  EXPECT_FALSE(has(llama_environment({.more = {"HOME=/home/u"}}), "HOME=/"));
 }
 
 class FindLlamaTest : public LoopFixture {
@@ -211,7 +234,7 @@ TEST_F(FindLlamaTest, OnlyABuildThatSaysSoIsTakenForPatched) {
   std::filesystem::create_symlink(server, at("bin") / "llama-server");
   const auto linked = find_llama({.path_variable = at("bin").string()});
   EXPECT_TRUE(linked->notices_leaving);
-  EXPECT_TRUE(llama_server_spec(*linked, chat_model(), {.context = 512}, {}, Generation{9},
+  EXPECT_TRUE(llama_server_spec(*linked, served_model(), {.context = 512}, {}, Generation{9},
                                 "/run/2-9.sock", {})
                   .notices_leaving);
 }

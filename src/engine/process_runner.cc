@@ -16,6 +16,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
+#include "base/descriptors.h"
 #include "engine/loop_timer.h"
 #include "engine/spawn.h"
 
@@ -25,20 +26,26 @@ namespace {
 using boost::asio::posix::stream_descriptor;
 using boost::system::error_code;
 
+int duplicate(int fd) {
+  return open_with_reserve([fd] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
+}
+
 }  // namespace
 
 // One program on its way.
 class Run : public std::enable_shared_from_this<Run> {
  public:
-  // Nothing when the run was cancelled.
-  using Finished = std::function<void(std::optional<Result<RunOutput>>)>;
+  struct Hooks {
+    std::function<void()> gone;                     // the process has ended
+    std::function<void(Result<RunOutput>)> result;  // once, unless the run is cancelled
+  };
 
   Run(boost::asio::io_context& loop, RunRequest request, Spawned process, FileHandle out,
-      FileHandle err, Finished finished)
+      FileHandle err, Hooks hooks)
       : request_(std::move(request)),
         process_(std::move(process)),
-        finished_(std::move(finished)),
-        exit_(loop, ::fcntl(process_.pidfd.get(), F_DUPFD_CLOEXEC, 3)),
+        hooks_(std::move(hooks)),
+        exit_(loop, duplicate(process_.pidfd.get())),
         out_(loop, out.release()),
         err_(loop, err.release()),
         timer_(loop) {}
@@ -47,6 +54,8 @@ class Run : public std::enable_shared_from_this<Run> {
     if (ended_)
       return;
     signal_group(process_, SIGKILL);
+    if (given_up_)
+      return;
     pollfd waiting{.fd = process_.pidfd.get(), .events = POLLIN, .revents = 0};
     if (::poll(&waiting, 1, kEndWaitMs) > 0)
       reap(process_);
@@ -62,18 +71,44 @@ class Run : public std::enable_shared_from_this<Run> {
       if (!self || error || self->ended_)
         return;
       self->timed_out_ = true;
-      signal_group(self->process_, SIGKILL);
+      self->kill();
     });
   }
 
   void cancel() {
     cancelled_ = true;
-    signal_group(process_, SIGKILL);
+    kill();
   }
 
   pid_t pid() const { return process_.pid; }
 
  private:
+  // One that hangs in the kernel, on a file system that does not answer, outlives its kill.
+  void kill() {
+    signal_group(process_, SIGKILL);
+    timer_.expires_after(ProcessRunner::kKilledWait);
+    timer_.async_wait([weak = weak_from_this()](error_code error) {
+      const auto self = weak.lock();
+      if (!self || error || self->ended_)
+        return;
+      self->given_up_ = true;
+      self->tell();
+    });
+  }
+
+  void tell() {
+    const auto result = std::exchange(hooks_.result, nullptr);
+    if (!result || cancelled_)
+      return;
+    output_.timed_out = timed_out_;
+    if (timed_out_ && !request_.partial) {
+      result(fail("gave up on", request_.argv.front(),
+                  "it ran longer than " + to_text(request_.timeout)));
+    } else {
+      result(std::move(output_));
+    }
+  }
+
   void wait_for_exit() {
     exit_.async_wait(stream_descriptor::wait_read, [weak = weak_from_this()](error_code error) {
       const auto self = weak.lock();
@@ -124,19 +159,14 @@ class Run : public std::enable_shared_from_this<Run> {
     for (auto* stream : {&exit_, &out_, &err_})
       stream->close(ignored);
     process_.pidfd.reset();
-    if (cancelled_) {
-      finished_(std::nullopt);
-    } else if (timed_out_) {
-      finished_(fail("gave up on", request_.argv.front(),
-                     "it ran longer than " + to_text(request_.timeout)));
-    } else {
-      finished_(std::move(output_));
-    }
+    const auto self = shared_from_this();
+    hooks_.gone();
+    tell();
   }
 
   RunRequest request_;
   Spawned process_;
-  Finished finished_;
+  Hooks hooks_;
   stream_descriptor exit_;  // a duplicate of the pidfd
   stream_descriptor out_;
   stream_descriptor err_;
@@ -144,6 +174,7 @@ class Run : public std::enable_shared_from_this<Run> {
   RunOutput output_;
   bool cancelled_ = false;
   bool timed_out_ = false;
+  bool given_up_ = false;  // it was killed and does not end
   bool ended_ = false;
 };
 
@@ -177,15 +208,19 @@ Result<std::shared_ptr<Run>> ProcessRunner::State::launch(RunId id, RunRequest r
                                     .nice = request.nice});
   if (!process)
     return std::unexpected(process.error());
-  auto finished = [weak = weak_from_this(), id,
-                   done = std::move(done)](std::optional<Result<RunOutput>> output) {
-    const auto self = weak.lock();
-    if (self && self->runs.erase(id) > 0 && output)
-      done(std::move(*output));
-  };
+  Run::Hooks hooks{.gone =
+                       [weak = weak_from_this(), id] {
+                         if (const auto self = weak.lock())
+                           self->runs.erase(id);
+                       },
+                   .result =
+                       [weak = weak_from_this(), done = std::move(done)](Result<RunOutput> result) {
+                         if (weak.lock())
+                           done(std::move(result));
+                       }};
   return std::make_shared<Run>(loop_, std::move(request), std::move(*process),
                                std::move(out->read_end), std::move(err->read_end),
-                               std::move(finished));
+                               std::move(hooks));
 }
 
 void ProcessRunner::State::start(RunId id, RunRequest request, Done done) {

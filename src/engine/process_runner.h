@@ -28,13 +28,16 @@ struct RunRequest {
   std::size_t output_bytes_max =
       256 * 1024;  // of each stream; what comes after is read and dropped
   int nice = 10;   // a dry run must not slow down the servers that answer
+  // What was printed before the time was over is handed over as well, with `timed_out`.
+  bool partial = false;
 };
 
 struct RunOutput {
   ExitStatus status;
   std::string out;
   std::string err;
-  bool cut = false;  // more was printed than output_bytes_max
+  bool cut = false;        // more was printed than output_bytes_max
+  bool timed_out = false;  // killed at its time-out; only where RunRequest::partial is set
 };
 
 using RunId = std::uint64_t;
@@ -56,7 +59,9 @@ class ProcessRunner {
   ProcessRunner& operator=(const ProcessRunner&) = delete;
 
   // `done` is called exactly once, never from inside run(), unless the run is cancelled: with the
-  // output whatever the exit status, or with an error when there was no process or no time left.
+  // output whatever the exit status, or with an error when there was no process or no time left. A
+  // program that hangs in the kernel does not end when it is killed: `done` is called all the same
+  // kKilledWait after the kill, and the program stays in running() until it is gone.
   RunId run(RunRequest request, Done done);
   // Kills the program, which stays in running() until it is gone; `done` is not called. Unknown
   // runs are ignored.
@@ -65,6 +70,8 @@ class ProcessRunner {
   // What runs now: its memory is ours.
   std::vector<RunningProcess> running() const;
   std::optional<pid_t> pid(RunId run) const;
+
+  static constexpr Duration kKilledWait = 2s;
 
  private:
   class State;

@@ -12,6 +12,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/descriptors.h"
+#include "engine/process_activity.h"
 #include "engine/process_stat.h"
 
 namespace tonnage {
@@ -29,8 +31,8 @@ constexpr int kPollShare = 20;
 constexpr int kHintShare = 100;
 constexpr std::chrono::seconds kReadinessAnswerMax{1};
 
-int duplicate(int fd) {
-  return ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+int duplicate_of(int fd) {
+  return open_with_reserve([fd] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
 }
 
 }  // namespace
@@ -43,7 +45,7 @@ Server::Server(boost::asio::io_context& loop, ServerSpec spec, Spawned process, 
       log_(log),
       options_(options),
       hooks_(std::move(hooks)),
-      exit_(loop, duplicate(process_.pidfd.get())),
+      exit_(loop, duplicate_of(process_.pidfd.get())),
       output_(loop, output.release()),
       poll_timer_(loop),
       stop_timer_(loop) {}
@@ -54,6 +56,8 @@ Server::~Server() {
   for (const auto& wait : slot_waits_)
     wait->abandon();
   signal_group(process_, SIGKILL);
+  if (undead_)
+    return;
   pollfd waiting{.fd = process_.pidfd.get(), .events = POLLIN, .revents = 0};
   // One that does not leave (in an uninterruptible call) dies with this thread at the latest.
   if (::poll(&waiting, 1, kEndWaitMs) > 0)
@@ -100,6 +104,7 @@ bool Server::read_output(int reads_max) {
       return false;
     if (count < 0)
       return errno == EAGAIN || errno == EINTR;
+    liveness_.heard(Clock::now());
     log_.append(spec_.generation, {buffer.data(), static_cast<std::size_t>(count)});
   }
   return true;
@@ -144,6 +149,7 @@ void Server::readiness_answer(const HttpAnswer& answer) {
     return;
   }
   ready_ = true;
+  liveness_.ready(Clock::now());
   ++polls_;
   poll_timer_.cancel();
   hooks_.ready();
@@ -160,8 +166,21 @@ void Server::heard_something() {
 }
 
 void Server::tick(bool loop_was_late) {
-  if (!ready_ || told_to_stop_ || unresponsive_ || ended_)
+  if (told_to_stop_ || unresponsive_ || ended_ || failure_)
     return;
+  const auto now = Clock::now();
+  if (auto why = liveness_.watch(now, read_process_activity(process_.pid))) {
+    if (ready_)
+      return give_up(std::move(*why));
+    failure_ = Failure{FailureKind::load_timeout, std::move(*why)};
+    ++polls_;
+    poll_timer_.cancel();
+    get_.reset();
+    return kill();
+  }
+  if (!ready_)
+    return;
+  look_at_slots(now);
   const auto stat = read_process_stat(process_.pid);
   if (stat && stat->state == 'T') {
     give_up("its process is stopped (state T)");
@@ -179,9 +198,12 @@ void Server::tick(bool loop_was_late) {
 
 void Server::probe() {
   get_.reset();
-  FileHandle connection = connect_unix(spec_.socket);
+  int error = 0;
+  FileHandle connection = connect_unix(spec_.socket, error);
   if (!connection) {
-    ++missed_;
+    // Only the server's silence counts, not that this process may open nothing more.
+    if (!is_own_shortage(error))
+      ++missed_;
     return;
   }
   get_ = HttpGet::start(loop_, std::move(connection), spec_.health_path,
@@ -195,23 +217,43 @@ void Server::probe() {
                         });
 }
 
+void Server::look_at_slots(Clock::time_point now) {
+  if (spec_.slots_path.empty() || !liveness_.wants_slots(now))
+    return;
+  FileHandle connection = connect_unix(spec_.socket);
+  if (!connection)
+    return;
+  liveness_.slots_asked(now);
+  slots_get_ = HttpGet::start(loop_, std::move(connection), spec_.slots_path,
+                              [weak = weak_from_this()](const HttpAnswer& answer) {
+                                const auto self = weak.lock();
+                                if (!self)
+                                  return;
+                                self->slots_get_.reset();
+                                if (answer.status == 0)
+                                  return self->liveness_.slots_failed();
+                                self->liveness_.slots_told(Clock::now(), answer.body);
+                              });
+}
+
 void Server::give_up(std::string why) {
   unresponsive_ = true;
   get_.reset();
+  slots_get_.reset();
   hooks_.unresponsive(std::move(why));
 }
 
 void Server::stop(bool kill_at_once) {
-  if (ended_)
+  if (ended_ || undead_)
     return;
   const bool first = !told_to_stop_;
   told_to_stop_ = true;
   ++polls_;
   poll_timer_.cancel();
   get_.reset();
+  slots_get_.reset();
   if (kill_at_once) {
-    stop_timer_.cancel();
-    signal_group(process_, SIGKILL);
+    kill();
     return;
   }
   if (!first)
@@ -223,7 +265,21 @@ void Server::stop(bool kill_at_once) {
   stop_timer_.async_wait([weak = weak_from_this()](const error_code& error) {
     const auto self = weak.lock();
     if (self && !error && !self->ended_)
-      signal_group(self->process_, SIGKILL);
+      self->kill();
+  });
+}
+
+// Memory of many gigabytes takes seconds to give back; a process in an uninterruptible call, on a
+// file system that does not answer, never ends.
+void Server::kill() {
+  signal_group(process_, SIGKILL);
+  stop_timer_.expires_after(options_.killed_wait);
+  stop_timer_.async_wait([weak = weak_from_this()](const error_code& error) {
+    const auto self = weak.lock();
+    if (!self || error || self->ended_)
+      return;
+    self->undead_ = true;
+    self->hooks_.undead();
   });
 }
 
@@ -252,6 +308,7 @@ void Server::finish() {
   ended_ = true;
   ++polls_;
   get_.reset();
+  slots_get_.reset();
   poll_timer_.cancel();
   stop_timer_.cancel();
   error_code ignored;

@@ -3,12 +3,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/tick.h"
 #include "engine/http_get.h"
+#include "engine/liveness.h"
 #include "engine/log_ring.h"
 #include "engine/loop_timer.h"
 #include "engine/server_spec.h"
@@ -25,6 +27,8 @@ class Server : public std::enable_shared_from_this<Server> {
     std::function<void()> ready;
     std::function<void(std::string why)> unresponsive;
     std::function<void(ExitStatus)> exited;
+    // It was killed kKilledWait ago and still runs: it hangs in the kernel. `exited` may follow.
+    std::function<void()> undead;
   };
 
   // `log` and `options` outlive it. `output` is the read end of what the process prints.
@@ -46,6 +50,8 @@ class Server : public std::enable_shared_from_this<Server> {
   pid_t pid() const { return process_.pid; }
   bool ready() const { return ready_; }
   bool told_to_stop() const { return told_to_stop_; }
+  // Why it is killed before it was ready, where that was not asked for.
+  const std::optional<Failure>& failure() const { return failure_; }
 
  private:
   using Clock = LoopClock;
@@ -58,7 +64,9 @@ class Server : public std::enable_shared_from_this<Server> {
   void heard_something();
   void readiness_answer(const HttpAnswer& answer);
   void probe();
+  void look_at_slots(Clock::time_point now);
   void give_up(std::string why);
+  void kill();
   void finish();
 
   boost::asio::io_context& loop_;
@@ -72,16 +80,20 @@ class Server : public std::enable_shared_from_this<Server> {
   boost::asio::posix::stream_descriptor output_;
   LoopTimer poll_timer_;
   LoopTimer stop_timer_;
-  std::shared_ptr<HttpGet> get_;  // the health probe on its way
+  std::shared_ptr<HttpGet> get_;        // the health probe on its way
+  std::shared_ptr<HttpGet> slots_get_;  // answered between two steps, however long they are
   std::vector<std::shared_ptr<SlotWait>> slot_waits_;
 
   Clock::time_point started_ = Clock::now();
+  Liveness liveness_{spec_.liveness, started_};
+  std::optional<Failure> failure_;
   Clock::time_point polled_;
   std::uint64_t polls_ = 0;
   int missed_ = 0;
   bool ready_ = false;
   bool unresponsive_ = false;
   bool told_to_stop_ = false;
+  bool undead_ = false;
   bool ended_ = false;
 };
 

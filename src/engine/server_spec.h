@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/types.h"
+#include "engine/liveness.h"
 
 namespace tonnage {
 
@@ -21,6 +22,7 @@ struct ServerSpec {
   // It looks for a request's client many times a second. Upstream does so only after a whole second
   // without any result, and an answer on slots_path is one.
   bool notices_leaving = false;
+  LivenessLimits liveness;
 };
 
 }  // namespace tonnage

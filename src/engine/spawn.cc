@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "base/descriptors.h"
 
 // The child below shares our memory until it execs, as with vfork: it must not be instrumented.
 #define TONNAGE_IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
@@ -30,6 +31,8 @@ namespace {
 constexpr int kOomScoreRaise = 500;
 constexpr int kOomScoreMax = 1000;
 constexpr std::size_t kChildStackBytes = 64 * 1024;
+// Descriptors that are marked one by one where nothing lists them: some milliseconds.
+constexpr rlim_t kNumbersTriedMax = 65536;
 
 // rt_sigaction's own struct, all zero: SIG_DFL, no flags, empty mask. The system call is used
 // directly because the library's wrapper may keep books in memory that the child shares with us.
@@ -69,6 +72,55 @@ TONNAGE_IN_CHILD int child_fails(ChildPlan& plan, const char* step) {
   ::_exit(127);
 }
 
+// What getdents64 fills in: the library's reader of folders allocates.
+struct FolderEntry {
+  std::uint64_t inode;
+  std::int64_t offset;
+  unsigned short length;
+  unsigned char type;
+  char name[1];
+};
+
+// Marks what the listing of /proc/self/fd names. False where there is none.
+TONNAGE_IN_CHILD bool close_listed_on_exec() {
+  const int folder = ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0)
+    return false;
+  alignas(FolderEntry) char buffer[4096];
+  for (;;) {
+    const long size = ::syscall(SYS_getdents64, folder, buffer, sizeof(buffer));
+    if (size <= 0) {
+      ::close(folder);
+      return size == 0;
+    }
+    for (long at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const FolderEntry*>(buffer + at);
+      int fd = 0;
+      const char* digit = entry->name;
+      for (; *digit >= '0' && *digit <= '9'; ++digit)
+        fd = fd * 10 + (*digit - '0');
+      if (*digit == '\0' && fd > 2)
+        ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+      at += entry->length;
+    }
+  }
+}
+
+// close_range(2) is unknown before Linux 5.11 and refused by some sandboxes; no server fails to
+// start for that.
+TONNAGE_IN_CHILD void close_the_rest_on_exec() {
+  if (::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */) == 0)
+    return;
+  if (close_listed_on_exec())
+    return;
+  rlimit files{};
+  rlim_t end = kNumbersTriedMax;
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < end)
+    end = files.rlim_cur;
+  for (int fd = 3; fd < static_cast<int>(end); ++fd)
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 // Runs in the child on a stack of its own. Only async-signal-safe calls, no allocation.
 TONNAGE_IN_CHILD int child_main(void* argument) {
   ChildPlan& plan = *static_cast<ChildPlan*>(argument);
@@ -84,9 +136,7 @@ TONNAGE_IN_CHILD int child_main(void* argument) {
     return child_fails(plan, "dup2");
   }
   // Whatever another part of the daemon left inheritable ends here.
-  if (::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */) != 0) {
-    return child_fails(plan, "close_range");
-  }
+  close_the_rest_on_exec();
   // Not fatal where they are not permitted: the server runs, only less politely.
   const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (score >= 0) {
@@ -159,7 +209,7 @@ int clone_child(ChildPlan& plan, char* stack, int& pidfd) {
 
 Result<FileHandle> above_stdio(int fd, std::string_view what) {
   // dup2 onto 0-2 must not overwrite a descriptor that is still needed as a source.
-  FileHandle copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  FileHandle copy(open_with_reserve([fd] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); }));
   if (!copy)
     return fail("cannot pass on", std::string(what), ::strerror(errno));
   return copy;
@@ -173,7 +223,8 @@ Result<Spawned> spawn(const SpawnRequest& request) {
   if (program.find('/') == std::string::npos) {
     return fail("cannot start", program, "it is a name, not a path", "name the file");
   }
-  const FileHandle null_device(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const FileHandle null_device(
+      open_with_reserve([] { return ::open("/dev/null", O_RDWR | O_CLOEXEC); }));
   if (!null_device)
     return fail("cannot open", "/dev/null", ::strerror(errno));
   const auto in = above_stdio(null_device.get(), "standard input");
@@ -203,7 +254,9 @@ Result<Spawned> spawn(const SpawnRequest& request) {
   if (stack == MAP_FAILED)
     return fail("cannot start", program, ::strerror(errno));
   int pidfd = -1;
-  const int pid = clone_child(plan, static_cast<char*>(stack), pidfd);
+  // Fails before anything runs where there is no number for the pidfd.
+  const int pid =
+      open_with_reserve([&] { return clone_child(plan, static_cast<char*>(stack), pidfd); });
   const int clone_errno = errno;
   ::munmap(stack, kChildStackBytes);
   if (pid < 0) {
@@ -251,7 +304,7 @@ ExitStatus reap(const Spawned& process) {
 
 Result<Pipe> open_pipe() {
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+  if (open_with_reserve([&ends] { return ::pipe2(ends.data(), O_CLOEXEC); }) != 0) {
     return fail("cannot open a pipe", "", ::strerror(errno), "raise the limit of open files");
   }
   Pipe pipe{.read_end = FileHandle(ends[0]), .write_end = FileHandle(ends[1])};

@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 
 #include "base/check.h"
+#include "base/descriptors.h"
 #include "engine/failure_class.h"
 #include "engine/loop_timer.h"
 #include "engine/oom_watch.h"
@@ -46,12 +47,15 @@ class Supervisor::State : public std::enable_shared_from_this<State> {
   boost::asio::io_context& loop() { return loop_; }
 
   std::map<Generation, std::shared_ptr<Server>> servers;
+  // Killed, told as exited, and still there: they hang in the kernel.
+  std::map<Generation, std::shared_ptr<Server>> undead;
 
  private:
   void fail_later(Generation generation, Failure failure);
   void ready(Generation generation);
   void unresponsive(Generation generation, std::string why);
   void exited(Generation generation, ExitStatus status);
+  void hangs(Generation generation);
   void tick_later();
   void tick();
 
@@ -118,6 +122,11 @@ void Supervisor::State::start(const ServerSpec& spec) {
                           [weak, generation](ExitStatus status) {
                             if (const auto self = weak.lock())
                               self->exited(generation, status);
+                          },
+                      .undead =
+                          [weak, generation] {
+                            if (const auto self = weak.lock())
+                              self->hangs(generation);
                           }};
   auto server =
       std::make_shared<Server>(loop_, spec, std::move(*process), std::move(pipe->read_end),
@@ -143,12 +152,14 @@ void Supervisor::State::unresponsive(Generation generation, std::string why) {
 }
 
 void Supervisor::State::exited(Generation generation, ExitStatus status) {
+  folder_.forget(generation);
+  if (undead.erase(generation) > 0)
+    return;
   const auto found = servers.find(generation);
   const auto server = found->second;
   servers.erase(found);
-  folder_.forget(generation);
-  std::optional<Failure> failure;
-  if (!server->told_to_stop()) {
+  std::optional<Failure> failure = server->failure();
+  if (!failure && !server->told_to_stop()) {
     const bool killed_by_kernel = signal_of(status) == SIGKILL && oom_.killed_recently(now_tick());
     const auto words = log(server->spec().model).tail(generation, kLastLines);
     failure = classify_exit(status, killed_by_kernel, words);
@@ -157,6 +168,18 @@ void Supervisor::State::exited(Generation generation, ExitStatus status) {
       failure->kind = FailureKind::killed;
   }
   observer_.server_exited(generation, std::move(failure));
+}
+
+// Whoever waits for its end would wait for ever. Its memory is from now on that of a process which
+// is none of ours, so nothing is placed into it.
+void Supervisor::State::hangs(Generation generation) {
+  auto server = servers.extract(generation);
+  log(server.mapped()->spec().model)
+      .append(generation, "tonnage: killed, but hangs in the kernel (process " +
+                              std::to_string(server.mapped()->pid()) + ")\n");
+  const std::optional<Failure> failure = server.mapped()->failure();
+  undead.insert(std::move(server));
+  observer_.server_exited(generation, failure);
 }
 
 void Supervisor::State::tick_later() {
@@ -177,6 +200,7 @@ void Supervisor::State::tick() {
   if (!ticking_)
     return;
   oom_.sample(now_tick());
+  DescriptorReserve::refill();
   // Observers may start and stop servers while this runs.
   const auto current = servers;
   for (const auto& [generation, server] : current)
@@ -186,6 +210,7 @@ void Supervisor::State::tick() {
 
 void Supervisor::State::shut() {
   tick_timer_.cancel();
+  const auto hanging = std::exchange(undead, {});
   const auto ending = std::exchange(servers, {});
   // All at once, before the first of them is waited for.
   for (const auto& [generation, server] : ending) {

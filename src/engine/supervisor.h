@@ -35,7 +35,10 @@ class ServerObserver {
 };
 
 struct SupervisorOptions {
-  Duration stop_timeout = 500ms;   // from SIGTERM to SIGKILL: weights are all there is to lose
+  Duration stop_timeout = 500ms;  // from SIGTERM to SIGKILL: weights are all there is to lose
+  // From SIGKILL until a server that does not end is taken for gone: it hangs in the kernel, and
+  // what it still holds is memory of a foreign process.
+  Duration killed_wait = 5s;
   Duration probe_interval = 1s;    // of a ready server; also the time that a probe may take
   int probes_missed_max = 3;       // that many in a row: unresponsive
   Duration loop_late_max = 500ms;  // a probe is not counted when we ourselves were late by more

@@ -84,6 +84,11 @@ struct Limits {
   std::uint64_t file_descriptors_needed() const {
     return std::uint64_t{connections_max} * 2 + 1024;
   }
+
+  // A client whose connection gets this number or a larger one is turned away, and none is accepted
+  // for a moment: the numbers above are for what is there already. The kernel gives the lowest that
+  // is free, so it says how many are in use. Zero: no such bound.
+  std::uint64_t descriptor_reserve_from = 0;
 };
 
 }  // namespace tonnage::net

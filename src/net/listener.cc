@@ -191,7 +191,10 @@ bool Listener::accept_one() {
     set_no_delay(fd);
     core_.accepted(fd, from.ss_family, peer_text(from), std::nullopt, tag_);
   }
-  return true;
+  if (!core_.is_short_of_descriptors(fd))
+    return true;
+  errno = EMFILE;
+  return false;
 }
 
 void Listener::close() {

@@ -29,7 +29,7 @@ ServerCore::~ServerCore() = default;
 
 void ServerCore::accepted(int fd, int family, std::string peer, std::optional<std::uint32_t> uid,
                           int tag) {
-  if (connections_.size() >= limits.connections_max) {
+  if (connections_.size() >= limits.connections_max || is_short_of_descriptors(fd)) {
     ++stats.connections_refused;
     const Response response =
         error_response({RefusedFor::too_many_connections, 503, "too many connections are open"});

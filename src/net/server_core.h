@@ -28,6 +28,11 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
   // A connection that a listener accepted; `fd` is owned from here on.
   void accepted(int fd, int family, std::string peer, std::optional<std::uint32_t> uid, int tag);
+  // Whether a connection with this number cuts into what is kept for others.
+  bool is_short_of_descriptors(int fd) const {
+    return limits.descriptor_reserve_from > 0 &&
+           static_cast<std::uint64_t>(fd) >= limits.descriptor_reserve_from;
+  }
   void add(std::shared_ptr<Connection> connection);
   void remove(Connection& connection);
 

@@ -13,6 +13,7 @@
 #include <boost/asio/error.hpp>
 
 #include "base/check.h"
+#include "base/descriptors.h"
 
 namespace tonnage::net {
 
@@ -31,10 +32,12 @@ UpstreamConnection::Connecting UpstreamConnection::connect(int& error) {
   const auto where = system_address(address_);
   if (!where)
     return Connecting::failed;
-  const int fd = ::socket(where->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = open_with_reserve(
+      [&] { return ::socket(where->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); });
   if (fd < 0) {
     error = errno;
-    return Connecting::failed;
+    // The server is not to blame: as soon as somebody else lets go there is another try.
+    return is_own_shortage(error) ? Connecting::backlog_full : Connecting::failed;
   }
   const int rc = ::connect(fd, where->get(), where->length);
   error = rc == 0 ? 0 : errno;

@@ -97,7 +97,8 @@ std::vector<CgroupEntry> parse_proc_cgroup(std::string_view text) {
   return entries;
 }
 
-std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo) {
+std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo,
+                                             std::string_view controller) {
   std::vector<CgroupMount> mounts;
   std::string_view line;
   while (next_line(mountinfo, line)) {
@@ -117,7 +118,7 @@ std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo) {
       continue;
     if (type == "cgroup2") {
       mounts.push_back({CgroupVersion::v2, unescape(root), unescape(point)});
-    } else if (type == "cgroup" && has_controller(options, "memory")) {
+    } else if (type == "cgroup" && has_controller(options, controller)) {
       mounts.push_back({CgroupVersion::v1, unescape(root), unescape(point)});
     }
   }
@@ -156,7 +157,8 @@ Bytes parse_reclaimable(CgroupVersion version, std::string_view memory_stat) {
   return Bytes(sum);
 }
 
-Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVersion version) {
+Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVersion version,
+                                              std::string_view controller) {
   const auto cgroup_text = read_proc_file(under_root(root, "/proc/self/cgroup"));
   if (!cgroup_text)
     return std::unexpected(cgroup_text.error());
@@ -164,9 +166,9 @@ Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVer
   if (!mount_text)
     return std::unexpected(mount_text.error());
   const std::vector<CgroupEntry> entries = parse_proc_cgroup(*cgroup_text);
-  const std::vector<CgroupMount> mounts = parse_cgroup_mounts(*mount_text);
+  const std::vector<CgroupMount> mounts = parse_cgroup_mounts(*mount_text, controller);
   const auto entry = std::ranges::find_if(entries, [&](const CgroupEntry& e) {
-    return version == CgroupVersion::v1 ? has_controller(e.controllers, "memory")
+    return version == CgroupVersion::v1 ? has_controller(e.controllers, controller)
                                         : e.controllers.empty();
   });
   const auto mount = std::ranges::find(mounts, version, &CgroupMount::version);

@@ -44,7 +44,9 @@ struct CgroupMount {
 };
 
 std::vector<CgroupEntry> parse_proc_cgroup(std::string_view text);
-std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo);
+// Of version 1, those of one controller.
+std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo,
+                                             std::string_view controller = "memory");
 
 // A limit file's number. Empty when there is no limit: "max", or version 1's 2^63 rounded down to
 // pages. Fails on anything else.
@@ -61,8 +63,10 @@ Bytes parse_reclaimable(CgroupVersion version, std::string_view memory_stat);
 // mounted (on hybrid systems the version 2 tree then has no memory files). Empty: no cgroup.
 Result<std::optional<CgroupPath>> find_cgroup(const std::string& root);
 
-// The same in the hierarchy of one version, whether or not it has a memory controller.
-Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVersion version);
+// The same in the hierarchy of one version and controller; version 2 has one for all, whether or
+// not the controller is switched on there.
+Result<std::optional<CgroupPath>> find_cgroup(const std::string& root, CgroupVersion version,
+                                              std::string_view controller = "memory");
 
 // Every level with a limit, innermost first. A level whose files are missing or unreadable is
 // skipped and named in `skipped`. Version 2's memory.high counts as a limit as well: beyond it the
