@@ -109,7 +109,7 @@ std::string Sentence::load() const {
 }
 
 std::string Sentence::wait() const {
-  const std::string text = model() + " waits: it " + arithmetic() + ".";
+  std::string text = model() + " waits: it " + arithmetic() + ".";
   if (d_.reason == ReasonCode::pressure)
     return text + " Nothing is loaded while memory pressure lasts.";
   if (d_.reason == ReasonCode::foreign_use)
