@@ -188,7 +188,7 @@ std::vector<std::string> variables_without_effect(const Config& config) {
   std::vector<std::string> warnings;
   for (std::size_t i = 0; i < config.models.size(); ++i) {
     for (const auto& [name, value] : config.models[i].env) {
-      if (const auto why = governed_variable(name))
+      if (const auto why = variable_without_effect(name))
         warnings.push_back("models." + config.policy.models[i].id + ".env." + name + ": " + *why);
     }
   }

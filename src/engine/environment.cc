@@ -7,7 +7,6 @@
 #include <array>
 
 #include "base/text.h"
-#include "engine/llama_flags.h"
 
 namespace tonnage {
 namespace {
@@ -45,18 +44,10 @@ std::vector<std::string> merged_environment(std::vector<std::string> base,
   return base;
 }
 
-std::optional<std::string> governed_variable(std::string_view name) {
+std::optional<std::string> variable_without_effect(std::string_view name) {
   if (name == "CUDA_VISIBLE_DEVICES")
     return "tonnage chooses the GPUs of a server; it has no effect (see gpu_layers and --cpu)";
-  constexpr std::string_view kFlag = "LLAMA_ARG_";
-  if (!name.starts_with(kFlag))
-    return std::nullopt;
-  std::string flag = "--" + to_lower(name.substr(kFlag.size()));
-  std::ranges::replace(flag, '_', '-');
-  const auto why = governed_flag(flag);
-  if (!why)
-    return std::nullopt;
-  return "tonnage passes " + flag + " itself, which wins over the variable: " + *why;
+  return std::nullopt;
 }
 
 std::string home_of_user() {

@@ -23,7 +23,7 @@ std::vector<std::string> merged_environment(std::vector<std::string> base,
                                             std::span<const std::string> more);
 
 // Why a variable that is configured for a model server has no effect, or nothing.
-std::optional<std::string> governed_variable(std::string_view name);
+std::optional<std::string> variable_without_effect(std::string_view name);
 
 // The home folder of the user who runs the daemon, whatever the environment says; "/" without one.
 std::string home_of_user();
