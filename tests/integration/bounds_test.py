@@ -95,7 +95,7 @@ class Bodies(unittest.TestCase):
                 answer = http.client.HTTPResponse(refused)
                 answer.begin()
                 self.assertEqual(answer.status, 503)
-                self.assertIn("limit of disk space for request bodies reached; retry later",
+                self.assertIn("Limit of disk space for request bodies reached; retry later",
                               answer.read().decode())
                 refused.close()
             finally:
