@@ -179,7 +179,7 @@ TEST(Codec, AHeaderBringsTheWholeStateBack) {
   state.releases = {{Generation(2), ModelId(1), Tick{7s}, true}};
   state.pressure = {{1, Tick{5s}, Tick{6s}, Tick{7s}}, {}, {}};
   state.stall = {300, 20};
-  state.ledger.charges[Generation(3)] = {{100_MiB}, FileId(7), 3_GiB};
+  state.ledger.charges[Generation(3)] = {{100_MiB}, {{{FileId(7), 3_GiB}}}};
   state.models.resize(2);
   ModelState& model = state.models[0];
   model.state = ResidencyState::draining;

@@ -33,6 +33,16 @@ def demo_models(preset):
     return folder
 
 
+def decoders(sizes, context):
+    """The folder of decoders {id: size} that take `context` tokens; written once, kept."""
+    folder = MODELS / f"context-{context}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, size in sizes.items():
+        subprocess.run([BUILD / "tonnage-demo-models", folder, "--id", name, "--size", size,
+                        "--context", str(context)], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
 def wait_until(condition, seconds, what):
     """Polls; the deadline is a bound for a broken program, not a measure of time."""
     deadline = time.monotonic() + seconds

@@ -44,7 +44,7 @@ class MemoryAnswers(unittest.TestCase):
             self.assertNotIn("refuse", self.decided(daemon, "kind"))
             why = daemon.command("why", "two", "--runtime-dir", str(daemon.runtime)).stdout
             why = " ".join(why.split())
-            self.assertIn("Killing the server of two, which lives but ran out of memory: "
+            self.assertIn("Killing the server of two, which is running but out of memory: "
                           "HTTP 500: ", why)
             self.assertIn("cudaMalloc failed: out of memory", why)
             metrics = daemon.request("GET", "/metrics")[2]
