@@ -35,7 +35,8 @@ class Checkers : public testing::Test {
   }
 
   static std::vector<PlacementRow> rows(std::uint64_t file) {
-    return {{kLarge, {}, 256_MiB, FileId(file), 1_GiB}, {kSmall, {}, 128_MiB, FileId(file), 1_GiB}};
+    const WeightFiles weights{{{FileId(file), 1_GiB}}};
+    return {{kLarge, {}, 256_MiB, weights}, {kSmall, {}, 128_MiB, weights}};
   }
 
   // Books are made at the first step, so that a test can change the policy before.
