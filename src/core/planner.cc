@@ -130,7 +130,7 @@ Planner::Room Planner::room_within(const LoadQuery& query, const Charge& charge,
                                    std::span<const ModelId> leaving, bool all_of_it) const {
   Room room;
   PoolAmounts lacking{};
-  const PoolAmounts coming = returning();
+  const PoolAmounts coming = returning(charge);
   const auto victim = [&](const ModelRecord& m) {
     return is_idle_victim(m, query.model) || (with_busy && is_busy_victim(m, query.model));
   };

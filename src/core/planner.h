@@ -126,7 +126,7 @@ class Planner {
     return pool == kHostPool.value || charge.own[pool] > Bytes{0};
   }
   bool leaves_alone(const LoadQuery& query, std::span<const ModelId> victims) const;
-  PoolAmounts returning() const;
+  PoolAmounts returning(const Charge& kept) const;
   PoolAmounts empty_amounts(bool minus_foreign) const;
   PoolAmounts pinned_amounts(ModelId except) const;
   PoolAmounts reach_of(const LoadQuery& query) const;

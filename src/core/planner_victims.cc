@@ -109,18 +109,17 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
   return shared ? prune_exactly(std::move(chosen), lacking, kept) : chosen;
 }
 
-// What servers that are stopping, and those that have just gone, will give back.
-PoolAmounts Planner::returning() const {
-  PoolAmounts amounts{};
-  for (std::uint32_t i = 0; i < pools(); ++i)
-    amounts[i] = ledger_.releasing(PoolId(i));
+// What servers that are stopping, and those that have just gone, will give back. A file of `kept` is
+// mapped again by what is loaded then.
+PoolAmounts Planner::returning(const Charge& kept) const {
+  std::vector<ModelId> stopping;
   for (const ModelRecord& m : models_) {
-    if (m.state != ResidencyState::stopping)
-      continue;
-    for (std::uint32_t i = 0; i < pools(); ++i) {
-      amounts[i] += m.charged->freed(PoolId(i));
-    }
+    if (m.state == ResidencyState::stopping)
+      stopping.push_back(m.id);
   }
+  PoolAmounts amounts = freed_by(stopping, kept);
+  for (std::uint32_t i = 0; i < pools(); ++i)
+    amounts[i] += ledger_.releasing(PoolId(i));
   return amounts;
 }
 
@@ -146,7 +145,7 @@ std::vector<ModelId> Planner::idle_in(PoolId pool, Duration idle_for) const {
 std::vector<ModelId> Planner::relief(PoolId pool, Bytes lacking) const {
   const std::vector<ModelId> usable = idle_in(pool, Duration{0});
   PoolAmounts wanted{};
-  wanted[pool.value] = lacking - returning()[pool.value];
+  wanted[pool.value] = lacking - returning(Charge{})[pool.value];
   if (wanted[pool.value] <= Bytes{0})
     return {};
   std::vector<ModelId> chosen = choose_victims(usable, wanted, Charge{});
@@ -164,7 +163,7 @@ bool Planner::is_kept_alone(const ModelRecord& m) const {
 std::vector<ModelId> Planner::victims_over_budget() const {
   if (!ledger_.over_budget())
     return {};
-  const PoolAmounts coming = returning();
+  const PoolAmounts coming = returning(Charge{});
   PoolAmounts lacking{};
   for (std::uint32_t i = 0; i < pools(); ++i) {
     if (ledger_.seen(PoolId(i)).lost)

@@ -28,7 +28,7 @@ std::string new_run(const Config& config, std::int64_t unix_us) {
   ::gmtime_r(&seconds, &utc);
   std::array<char, 32> text{};
   std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%SZ", &utc);
-  const std::string name = std::string(text.data()) + "-" + std::to_string(::getpid());
+  std::string name = std::string(text.data()) + "-" + std::to_string(::getpid());
   if (!config.journal.enabled)
     return name;
   return journal::name_of_run(journal::next_run_number(journal::journal_folder(config.state_dir)),
