@@ -109,8 +109,8 @@ std::vector<ModelId> Planner::choose_victims(const std::vector<ModelId>& usable,
   return shared ? prune_exactly(std::move(chosen), lacking, kept) : chosen;
 }
 
-// What servers that are stopping, and those that have just gone, will give back. A file of `kept` is
-// mapped again by what is loaded then.
+// What servers that are stopping, and those that have just gone, will give back. A file of `kept`
+// is mapped again by what is loaded then.
 PoolAmounts Planner::returning(const Charge& kept) const {
   std::vector<ModelId> stopping;
   for (const ModelRecord& m : models_) {
