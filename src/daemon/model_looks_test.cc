@@ -93,6 +93,13 @@ TEST(ModelLookTest, SaysWhyAFileCannotBeRead) {
 class ModelLooksTest : public LoopFixture {
  protected:
   void SetUp() override {
+#if defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "starts programs by sharing its memory, which TSan cannot follow";
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    GTEST_SKIP() << "starts programs by sharing its memory, which TSan cannot follow";
+#endif
+#endif
     ModelLook look;
     look.key = "x";
     look.files = FileId(9);

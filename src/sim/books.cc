@@ -202,10 +202,16 @@ void Books::on(Tick, const LevelChanged& action) {
       continue;
     for (auto& [generation, server] : servers_) {
       server.sampled = server.latest;
-      // What is left is the prediction with the margin of today.
+      // What is left is the prediction with the margin of today, or what was learned meanwhile.
+      const Model& model = models_[server.model.value];
       server.own_most =
-          std::max(server.own_most, with_margin(server.own, server.source, policy_.margin));
+          std::max({server.own_most, with_margin(server.own, server.source, policy_.margin),
+                    model.sampled_most});
       server.device_sampled = server.device_latest;
+      const std::size_t devices =
+          std::min(server.device_most.size(), model.device_sampled_most.size());
+      for (std::size_t i = 0; i < devices; ++i)
+        server.device_most[i] = std::max(server.device_most[i], model.device_sampled_most[i]);
     }
   }
 }
