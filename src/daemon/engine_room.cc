@@ -114,11 +114,6 @@ std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
   return known == trained_contexts_.end() ? std::nullopt : std::optional(known->second);
 }
 
-std::string EngineRoom::note(ModelId model) const {
-  const auto found = notes_.find(model);
-  return found == notes_.end() ? std::string() : found->second;
-}
-
 void EngineRoom::profile(const Profile& action) {
   const ModelId id = action.model;
   const auto paused = std::exchange(between_dry_runs_, nullptr);

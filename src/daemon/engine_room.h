@@ -68,8 +68,6 @@ class EngineRoom final : public ServerObserver {
   std::int64_t created_s(ModelId model) const;
   // The daemon ends: who waits for a profile is told that there is none.
   void abandon_profile();
-  // What a user should know of how a model is run, found when its files were read; often empty.
-  std::string note(ModelId model) const;
   Supervisor& supervisor() { return supervisor_; }
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
