@@ -12,8 +12,11 @@ namespace {
 
 using Arguments = std::vector<std::string>;
 
-// More are made while requests need them; these stay, and each costs memory.
-constexpr int kHttpThreads = 4;
+// The engine gives a thread to each connection for as long as it is open, an idle one too. It makes
+// more when none is idle, but one that is only waking up counts as idle: of connections that come
+// at once, some then wait for seconds, until others close. So there is one for each slot and these
+// for the calls that Tonnage makes beside requests.
+constexpr int kHttpThreadsBesideSlots = 4;
 // All layers of a draft: no model has more.
 constexpr std::int32_t kAllLayers = 999;
 // The engine counts tokens in 32 bits.
@@ -169,7 +172,7 @@ std::vector<std::string> llama_server_arguments(const LlamaModel& model, const P
   add(argv, "--slot-prompt-similarity", "0.5");
   add(argv, "--fit", "off");
   add(argv, "--load-mode", "mmap");
-  add(argv, "--threads-http", std::to_string(kHttpThreads));
+  add(argv, "--threads-http", std::to_string(placement.slots + kHttpThreadsBesideSlots));
   add_threads(argv, model);
   for (const char* flag : {"--no-warmup", "--offline", "--no-ui"})
     argv.emplace_back(flag);

@@ -134,6 +134,12 @@ TEST(LlamaServerSpec, ACommaInANameDoesNotMakeTwoNames) {
   EXPECT_EQ(value_in(argv_of(model, {.context = 512}), "--alias"), "a_b");
 }
 
+// A connection that waits for a thread of the engine waits for another one to close.
+TEST(LlamaServerSpec, EachSlotHasItsHttpThread) {
+  EXPECT_EQ(value_in(argv_of(served_model(), {.context = 512, .slots = 8}), "--threads-http"),
+            "12");
+}
+
 // What the adapter passes and a user could pass as well would be decided twice.
 TEST(LlamaServerSpec, FlagsThatDecideAboutMemoryAreGoverned) {
   const auto argv = argv_of(served_model(), {.context = 512, .kv = KvType::q8_0});
