@@ -1,6 +1,7 @@
 """A real tonnage daemon on demo models, for the tests of this folder."""
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -24,22 +25,27 @@ START_S_MAX = 30
 PAUSE = threading.Event()  # never set
 
 
+def write_models(folder, *arguments):
+    """Other tests may want the same ones now: the first writes them, the others wait for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(MODELS / f"{folder.name}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([BUILD / "tonnage-demo-models", folder, *arguments], check=True,
+                       stdout=subprocess.DEVNULL)
+
+
 def demo_models(preset):
     """The folder of a preset's models; written once, kept between runs."""
     folder = MODELS / preset
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run([BUILD / "tonnage-demo-models", folder, "--preset", preset], check=True,
-                   stdout=subprocess.DEVNULL)
+    write_models(folder, "--preset", preset)
     return folder
 
 
 def decoders(sizes, context):
     """The folder of decoders {id: size} that take `context` tokens; written once, kept."""
     folder = MODELS / f"context-{context}"
-    folder.mkdir(parents=True, exist_ok=True)
     for name, size in sizes.items():
-        subprocess.run([BUILD / "tonnage-demo-models", folder, "--id", name, "--size", size,
-                        "--context", str(context)], check=True, stdout=subprocess.DEVNULL)
+        write_models(folder, "--id", name, "--size", size, "--context", str(context))
     return folder
 
 
