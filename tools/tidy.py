@@ -25,20 +25,22 @@ TYPES = "core/types.h"  # stands for core/types.h and the core headers that it i
 LAW = {
     "base": [],
     "core": ["base"],
+    "http": ["base"],
+    "process": ["base", TYPES],
     "model_file": ["base", TYPES],
     "footprint": ["base", "core", "model_file"],
     "config": ["base", "core"],
     "journal": ["base", "core"],
     "probe": ["base", TYPES],
-    "engine": ["base", "model_file", TYPES],
-    "net": ["base", TYPES],
+    "engine": ["base", "process", "model_file", TYPES],
+    "net": ["base", "http", TYPES],
     "router": ["base", TYPES],
     "metrics": ["base"],
     "api": ["base", "core", "metrics"],
     "sim": ["base", "core", "config", "journal"],
     "embed": ["base", "core", "probe", "footprint"],
-    "daemon": ["base", "core", "model_file", "footprint", "config", "journal", "probe", "engine",
-               "net", "metrics", "api", "router"],
+    "daemon": ["base", "core", "http", "process", "model_file", "footprint", "config", "journal",
+               "probe", "engine", "net", "metrics", "api", "router"],
 }
 # Targets that are no folders of src: the core's words, third-party bodies, compile definitions.
 LINKABLE = {"core_types", "boost", "build_info"}

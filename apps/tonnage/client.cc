@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "net/blocking_client.h"
+#include "http/blocking_client.h"
 #include "tonnage/fields.h"
 
 namespace tonnage {

@@ -10,7 +10,7 @@
 
 #include "base/tick.h"
 #include "config/load.h"
-#include "net/client.h"
+#include "http/client.h"
 #include "tonnage/daemon_url.h"
 #include "tonnage/exit_code.h"
 

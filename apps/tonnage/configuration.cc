@@ -6,7 +6,7 @@
 #include "daemon/model_plan.h"
 #include "engine/environment.h"
 #include "engine/llama_flags.h"
-#include "net/resolve.h"
+#include "http/resolve.h"
 
 namespace tonnage {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "net/address.h"
+#include "http/address.h"
 
 namespace tonnage {
 

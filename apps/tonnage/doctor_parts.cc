@@ -13,7 +13,7 @@
 #include "daemon/spin_keeper.h"
 #include "engine/llama.h"
 #include "engine/llama_offer.h"
-#include "net/resolve.h"
+#include "http/resolve.h"
 #include "probe/host_probe.h"
 #include "probe/memory_folder.h"
 #include "tonnage/doctor.h"

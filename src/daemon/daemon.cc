@@ -50,10 +50,10 @@
 #include "daemon/status_reports.h"
 #include "daemon/workers.h"
 #include "engine/llama_offer.h"
-#include "engine/runtime_folder.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
 #include "probe/memory_folder.h"
+#include "process/runtime_folder.h"
 
 namespace tonnage {
 namespace {

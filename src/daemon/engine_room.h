@@ -22,10 +22,10 @@
 #include "daemon/model_plan.h"
 #include "daemon/workers.h"
 #include "engine/llama.h"
-#include "engine/process_runner.h"
-#include "engine/runtime_folder.h"
 #include "engine/supervisor.h"
 #include "probe/cpu_budget.h"
+#include "process/runner.h"
+#include "process/runtime_folder.h"
 
 namespace tonnage {
 

@@ -11,7 +11,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "core/governor.h"
-#include "engine/loop_timer.h"
+#include "process/loop_timer.h"
 
 namespace tonnage {
 

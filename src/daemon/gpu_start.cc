@@ -10,9 +10,9 @@
 
 #include "engine/environment.h"
 #include "engine/llama_devices.h"
-#include "engine/process_runner.h"
 #include "engine/spin_time.h"
 #include "probe/gpu/vulkan.h"
+#include "process/runner.h"
 
 namespace tonnage {
 namespace {

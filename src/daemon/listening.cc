@@ -3,7 +3,7 @@
 #include <set>
 #include <utility>
 
-#include "net/resolve.h"
+#include "http/resolve.h"
 
 namespace tonnage {
 namespace {

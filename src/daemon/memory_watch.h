@@ -20,9 +20,9 @@
 #include "daemon/device_watch.h"
 #include "daemon/engine_room.h"
 #include "daemon/stall_watch.h"
-#include "engine/loop_timer.h"
 #include "probe/host_probe.h"
 #include "probe/process_probe.h"
+#include "process/loop_timer.h"
 
 namespace tonnage {
 

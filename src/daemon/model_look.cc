@@ -12,8 +12,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "engine/page_cache.h"
 #include "model_file/model_files.h"
+#include "model_file/page_cache.h"
 
 namespace tonnage {
 namespace {

@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "base/tick.h"
 #include "daemon/model_look.h"
-#include "engine/process_runner.h"
+#include "process/runner.h"
 
 namespace tonnage {
 

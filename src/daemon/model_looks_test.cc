@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "engine/loop_fixture.h"
+#include "process/loop_fixture.h"
 
 namespace tonnage {
 namespace {

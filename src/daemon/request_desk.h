@@ -21,9 +21,9 @@
 #include "daemon/directory.h"
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
-#include "engine/loop_timer.h"
 #include "metrics/metrics.h"
 #include "net/exchange.h"
+#include "process/loop_timer.h"
 
 namespace tonnage {
 

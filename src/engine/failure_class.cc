@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/text.h"
-#include "engine/log_ring.h"
+#include "process/log_ring.h"
 
 namespace tonnage {
 namespace {

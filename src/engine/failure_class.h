@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "core/types.h"
-#include "engine/exit_status.h"
 #include "engine/failure_catalogue.h"
 #include "engine/failure_detail.h"
+#include "process/exit_status.h"
 
 namespace tonnage {
 

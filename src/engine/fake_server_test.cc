@@ -114,7 +114,6 @@ void describe_surroundings(char** environment) {
 // surroundings    prints its environment, descriptors and signals, then serves
 // family          has a child in its group, prints its number, then serves
 // slots N S       serves; N looks at /slots find S slots busy, later ones none
-// print N         prints N bytes on each stream, exits 0
 class FakeServer {
  public:
   explicit FakeServer(Play play) : play_(std::move(play)) {}
@@ -145,19 +144,6 @@ class FakeServer {
       say(play_.arguments.at(0));
       ::signal(SIGABRT, SIG_DFL);
       ::abort();
-    }
-    if (play_.part == "print") {
-      const std::string text(static_cast<std::size_t>(play_.number(0)), 'x');
-      for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
-        std::size_t sent = 0;
-        while (sent < text.size()) {
-          const auto count = ::write(fd, text.data() + sent, text.size() - sent);
-          if (count <= 0)
-            ::_exit(3);
-          sent += static_cast<std::size_t>(count);
-        }
-      }
-      ::_exit(0);
     }
     if (play_.part == "graceful") {
       ::signal(SIGTERM, [](int) { ::_exit(0); });

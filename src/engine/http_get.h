@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/file_handle.h"
+#include "base/file_handle.h"
 
 namespace boost::asio {
 class io_context;

@@ -6,7 +6,7 @@
 #include <array>
 #include <optional>
 
-#include "engine/loop_fixture.h"
+#include "process/loop_fixture.h"
 
 namespace tonnage {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "base/loop_clock.h"
 #include "base/tick.h"
-#include "engine/process_activity.h"
+#include "process/activity.h"
 
 namespace tonnage {
 

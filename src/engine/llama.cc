@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "engine/environment.h"
-#include "engine/log_ring.h"
+#include "process/log_ring.h"
 
 namespace tonnage {
 namespace {

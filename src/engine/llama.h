@@ -13,9 +13,9 @@
 #include "core/types.h"
 #include "engine/llama_arguments.h"
 #include "engine/llama_gpus.h"
-#include "engine/process_runner.h"
 #include "engine/server_spec.h"
 #include "engine/spin_time.h"
+#include "process/runner.h"
 
 namespace tonnage {
 

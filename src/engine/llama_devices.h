@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/process_runner.h"
+#include "process/runner.h"
 
 namespace tonnage {
 

@@ -6,7 +6,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "engine/process_runner.h"
+#include "process/runner.h"
 
 namespace tonnage {
 namespace {

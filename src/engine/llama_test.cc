@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "engine/llama_flags.h"
-#include "engine/loop_fixture.h"
+#include "process/loop_fixture.h"
 
 namespace tonnage {
 namespace {

@@ -13,8 +13,8 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/descriptors.h"
-#include "engine/process_activity.h"
-#include "engine/process_stat.h"
+#include "process/activity.h"
+#include "process/stat.h"
 
 namespace tonnage {
 namespace {

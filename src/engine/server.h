@@ -11,12 +11,12 @@
 #include "base/tick.h"
 #include "engine/http_get.h"
 #include "engine/liveness.h"
-#include "engine/log_ring.h"
-#include "engine/loop_timer.h"
 #include "engine/server_spec.h"
 #include "engine/slot_wait.h"
-#include "engine/spawn.h"
 #include "engine/supervisor.h"
+#include "process/log_ring.h"
+#include "process/loop_timer.h"
+#include "process/spawn.h"
 
 namespace tonnage {
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "engine/fake_server.h"
-#include "engine/loop_fixture.h"
 #include "engine/supervisor.h"
+#include "process/loop_fixture.h"
 
 namespace tonnage {
 

@@ -8,7 +8,7 @@
 
 #include "base/tick.h"
 #include "engine/http_get.h"
-#include "engine/loop_timer.h"
+#include "process/loop_timer.h"
 
 namespace tonnage {
 

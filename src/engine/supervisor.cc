@@ -12,9 +12,9 @@
 #include "base/check.h"
 #include "base/descriptors.h"
 #include "engine/failure_class.h"
-#include "engine/loop_timer.h"
-#include "engine/oom_watch.h"
 #include "engine/server.h"
+#include "process/loop_timer.h"
+#include "process/oom_watch.h"
 
 namespace tonnage {
 namespace {

@@ -12,9 +12,9 @@
 
 #include "base/tick.h"
 #include "core/types.h"
-#include "engine/log_ring.h"
-#include "engine/runtime_folder.h"
 #include "engine/server_spec.h"
+#include "process/log_ring.h"
+#include "process/runtime_folder.h"
 
 namespace boost::asio {
 class io_context;

@@ -11,9 +11,9 @@
 #include <charconv>
 
 #include "engine/http_get.h"
-#include "engine/pidfd.h"
-#include "engine/process_stat.h"
 #include "engine/server_fixture.h"
+#include "process/pidfd.h"
+#include "process/stat.h"
 
 namespace tonnage {
 namespace {

@@ -9,11 +9,11 @@
 #include <string>
 #include <string_view>
 
+#include "http/parser.h"
+#include "http/stream_socket.h"
 #include "net/body.h"
 #include "net/exchange.h"
-#include "net/parser.h"
 #include "net/server_core.h"
-#include "net/stream_socket.h"
 #include "net/timer_wheel.h"
 
 namespace tonnage::net {

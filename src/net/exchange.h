@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/loop_clock.h"
+#include "http/message.h"
 #include "net/body.h"
-#include "net/message.h"
 #include "net/refusal.h"
 #include "net/relay.h"
 

@@ -13,8 +13,8 @@
 #include <optional>
 #include <utility>
 
+#include "http/stream_socket.h"
 #include "net/server_core.h"
-#include "net/stream_socket.h"
 
 namespace tonnage::net {
 

@@ -11,9 +11,9 @@
 
 #include "base/bytes.h"
 #include "base/tick.h"
-#include "net/address.h"
+#include "http/address.h"
+#include "http/message.h"
 #include "net/body.h"
-#include "net/message.h"
 
 namespace tonnage::net {
 

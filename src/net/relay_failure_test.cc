@@ -1,8 +1,8 @@
 // What becomes of a request when its model server, or its client, goes away or falls silent.
 #include <boost/asio/post.hpp>
 
+#include "net/net_fixture.h"
 #include "net/relay.h"
-#include "net/socket_fixture.h"
 
 namespace tonnage::net {
 namespace {

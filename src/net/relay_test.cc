@@ -1,7 +1,7 @@
 // How answers of model servers reach clients: framing, events, back-pressure, bodies, reuse.
 #include "net/relay.h"
 
-#include "net/socket_fixture.h"
+#include "net/net_fixture.h"
 
 namespace tonnage::net {
 namespace {

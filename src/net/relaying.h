@@ -10,11 +10,11 @@
 #include <string_view>
 
 #include "base/loop_clock.h"
+#include "http/upstream.h"
 #include "net/connection.h"
 #include "net/error_events.h"
 #include "net/relay.h"
 #include "net/server_core.h"
-#include "net/upstream.h"
 
 namespace tonnage::net {
 

@@ -10,7 +10,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/result.h"
-#include "net/address.h"
+#include "http/address.h"
 #include "net/exchange.h"
 #include "net/limits.h"
 #include "net/refusal.h"

@@ -7,12 +7,12 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "http/upstream.h"
 #include "net/body.h"
 #include "net/limits.h"
 #include "net/server.h"
 #include "net/stream_head.h"
 #include "net/timer_wheel.h"
-#include "net/upstream.h"
 
 namespace tonnage::net {
 

@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "net/socket_fixture.h"
+#include "net/net_fixture.h"
 
 namespace tonnage::net {
 namespace {

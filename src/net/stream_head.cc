@@ -4,7 +4,7 @@
 #include <chrono>
 #include <ctime>
 
-#include "net/message.h"
+#include "http/message.h"
 
 namespace tonnage::net {
 

@@ -1,5 +1,5 @@
 // Streams, whoever begins them: one head, errors within, heartbeats, and what is told of answers.
-#include "net/socket_fixture.h"
+#include "net/net_fixture.h"
 
 namespace tonnage::net {
 namespace {
