@@ -49,8 +49,9 @@ def commands():
 class Client:
     """A process with official clients in it, which does what it is told by lines."""
 
-    def __init__(self, command, sdk):
+    def __init__(self, command, sdk, kind):
         self.sdk = sdk
+        self.name = f"{sdk} for {kind}"
         self.process = subprocess.Popen(command, cwd=FOLDER, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
 
@@ -95,12 +96,13 @@ class SdkErrors(unittest.TestCase):
         """Every client that can be had; the others are skipped, and said to be."""
         for kind, sdk in CLIENTS:
             command, why_not = self.commands[kind]
-            with self.subTest(client=f"{sdk} for {kind}"):
-                if command is None:
+            if command is None:
+                with self.subTest(client=f"{sdk} for {kind}"):
                     self.skipTest(f"skipped: {sdk} for {kind}: {why_not}")
-                if (kind, sdk) not in self.running:
-                    self.running[kind, sdk] = Client(command, sdk)
-                yield self.running[kind, sdk]
+                continue
+            if (kind, sdk) not in self.running:
+                self.running[kind, sdk] = Client(command, sdk, kind)
+            yield self.running[kind, sdk]
 
     @contextlib.contextmanager
     def busy(self, daemon=None):
@@ -115,23 +117,26 @@ class SdkErrors(unittest.TestCase):
             yield
         finally:
             holder.close()
+            # Until then this one would look like the next one's.
+            wait_until(lambda: daemon.models()["demo-medium"]["leases"] == 0, 30, "it is let go")
 
     def check_early(self, client, raised, status, code):
-        self.assertIn(RAISED[status], raised["classes"], raised)
-        self.assertEqual(raised["http"], status)
+        self.assertIn(RAISED[status], raised["classes"], (client.name, raised))
+        self.assertEqual(raised["http"], status, client.name)
         self.check_error(client, raised, status, code)
 
     def check_late(self, client, raised, status, code):
-        self.assertIn("APIError", raised["classes"], raised)
+        self.assertIn("APIError", raised["classes"], (client.name, raised))
         self.check_error(client, raised, status, code)
 
     def check_error(self, client, raised, status, code):
         error = raised["error"]
-        self.assertEqual((error["status"], error["code"]), (status, code), raised)
+        self.assertEqual((error["status"], error["code"]), (status, code),
+                         (client.name, raised))
         if client.sdk == "anthropic":
-            self.assertEqual(raised["type"], ANTHROPICS[status], raised)
+            self.assertEqual(raised["type"], ANTHROPICS[status], (client.name, raised))
         else:
-            self.assertEqual(raised["type"], error["type"])
+            self.assertEqual(raised["type"], error["type"], client.name)
         self.assertNotIn('{"', error["message"])
 
     def late(self, client, model, content="Hello", daemon=None, then=lambda: None):
