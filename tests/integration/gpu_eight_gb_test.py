@@ -121,8 +121,8 @@ class EightGigabytes(unittest.TestCase):
         return wrong, told, report
 
     def check(self, wrong, told, report):
-        # The other program moves while models load; that nearly every other load fails is not it.
-        self.assertLess(told["server_refused"], told["loads"] * 0.4)
+        # The other program moves while models load: some loads meet it, one in four do not.
+        self.assertLess(told["server_refused"], told["loads"] * 0.25)
         self.assertEqual(wrong, [], f"{len(wrong)} of {told['requests']}")
         self.assertEqual(told["foreign_refused"], 0,
                          [r for r in report["refusals"] if r["owner"] == "foreign"][:5])
