@@ -43,32 +43,25 @@ void Governor::Impl::count_crash(ModelRecord& model, Generation generation) {
   }
 }
 
-// A server that ran out of memory takes nobody's chances: those that it lost are replayed for free.
-void Governor::Impl::forgive_crash(ModelRecord& model, Generation generation) {
-  model.queue.for_each([&](const RequestQueue::Waiting& w) {
-    Request& request = requests_.at(w.request);
-    if (!request.lost_from || request.generation != generation)
-      return;
+// A server that ran out of memory, or that somebody else ended, takes nobody's chances: those that
+// it lost, however often each, are replayed for free. With `killed` that is bounded by kills_max; a
+// crash of its own making still counts for each.
+void Governor::Impl::forgive_losses(ModelRecord& model, Generation generation, bool killed) {
+  const auto forgive = [&](Request& request) {
+    request.replays -= std::exchange(request.losses, 0);
     request.lost_from = false;
-    request.replays = std::max(0, request.replays - 1);
-  });
-}
-
-// Somebody else ended the server: no request did it. Those that it lost are sent again for free, as
-// often as kills_max says, and are no suspects. A crash of its own making still counts for each.
-void Governor::Impl::spare_requests(ModelRecord& model, Generation generation) {
+    request.kills += killed ? 1 : 0;
+  };
+  // The ends of these are still to come.
   for (const RequestId id : model.leased) {
     Request& request = requests_.at(id);
-    ++request.kills;
-    request.spared = true;
+    forgive(request);
+    request.spared = killed;
   }
   model.queue.for_each([&](const RequestQueue::Waiting& w) {
     Request& request = requests_.at(w.request);
-    if (!request.lost_from || request.generation != generation)
-      return;
-    request.lost_from = false;
-    request.replays = std::max(0, request.replays - 1);
-    ++request.kills;
+    if (request.lost_from && request.generation == generation)
+      forgive(request);
   });
 }
 
@@ -83,26 +76,29 @@ void Governor::Impl::refuse_worn_out(ModelRecord& model) {
     refuse_lost(id, requests_.at(id), model);
 }
 
-// It neither rests nor uses up an attempt: the next load begins at once.
-void Governor::Impl::killed_from_outside(ModelRecord& model, Failure failure) {
+// Counts and records a failure of the model, of `generation` where it was one server's.
+Decision Governor::Impl::record_failure(ModelRecord& model, Failure failure, ReasonCode reason,
+                                        std::optional<Generation> generation) {
   ++model.failures;
-  ++model.kills_in_a_row;
   model.failure = std::move(failure);
-  Decision d = decision(DecisionKind::fail, ReasonCode::killed_from_outside, model);
+  Decision d = decision(DecisionKind::fail, reason, model);
+  d.generation = generation;
   d.failure = model.failure.kind;
   d.text = model.failure.text;
-  decide(std::move(d));
+  decide(d);
+  return d;
+}
+
+// It neither rests nor uses up an attempt: the next load begins at once.
+void Governor::Impl::killed_from_outside(ModelRecord& model, Failure failure) {
+  ++model.kills_in_a_row;
+  record_failure(model, std::move(failure), ReasonCode::killed_from_outside);
   move(model, ResidencyState::absent);
 }
 
 void Governor::Impl::crashed(ModelRecord& model, Failure failure) {
-  ++model.failures;
   ++model.failures_in_a_row;
-  model.failure = std::move(failure);
-  Decision d = decision(DecisionKind::fail, ReasonCode::server_failed, model);
-  d.failure = model.failure.kind;
-  d.text = model.failure.text;
-  decide(std::move(d));
+  record_failure(model, std::move(failure), ReasonCode::server_failed);
   // The first crash is forgiven at once; a crash loop backs off, and who waits goes on waiting.
   if (model.failures_in_a_row >= 2) {
     rest(model, false);
@@ -112,13 +108,8 @@ void Governor::Impl::crashed(ModelRecord& model, Failure failure) {
 }
 
 void Governor::Impl::load_failed(ModelRecord& model, Failure failure) {
-  ++model.failures;
   ++model.attempts;
-  model.failure = std::move(failure);
-  Decision d = decision(DecisionKind::fail, ReasonCode::load_failed, model);
-  d.failure = model.failure.kind;
-  d.text = model.failure.text;
-  decide(d);
+  const Decision failed = record_failure(model, std::move(failure), ReasonCode::load_failed);
   const bool stale = model.failure.kind == FailureKind::stale_profile;
   if (stale)
     model.rows.clear();
@@ -128,11 +119,17 @@ void Governor::Impl::load_failed(ModelRecord& model, Failure failure) {
     move(model, ResidencyState::absent);
     return;
   }
-  ++model.failures_in_a_row;
   model.attempts = 0;
+  rest_and_refuse(model, failed);
+}
+
+// Whoever waits is told what failed.
+void Governor::Impl::rest_and_refuse(ModelRecord& model, Decision failed) {
+  ++model.failures_in_a_row;
   rest(model, true);
-  d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
-  refuse_all(model, RefusalStatus::bad_gateway, d);
+  failed.reason = ReasonCode::load_failed;
+  failed.retry_after = std::max(Duration{1s}, model.retry_at - now_);
+  refuse_all(model, RefusalStatus::bad_gateway, failed);
   finish_load_commands(model, false, model.failure.text);
 }
 

@@ -279,9 +279,50 @@ TEST(GovernorFailures, ReplaysAreBounded) {
   s.make_busy(kA, 1);
   for (int replay = 0; replay < 2; ++replay) {
     s.end(1, RequestOutcome::lost);
-    EXPECT_THAT(s.run_for(1s), ElementsAre("admit r1 to a g1")) << replay;
+    EXPECT_THAT(s.run_for(1s * (1 << replay) - 1us), IsEmpty()) << replay;
+    EXPECT_THAT(s.run_for(1us), ElementsAre("admit r1 to a g1")) << replay;
   }
   EXPECT_THAT(s.end(1, RequestOutcome::lost), IsEmpty()) << "its server may be seen dead yet";
+  EXPECT_THAT(s.run_for(4s - 1us), IsEmpty()) << "each time it is given twice as long";
+  EXPECT_THAT(s.run_for(1us), ElementsAre("refuse r1 bad_gateway server_lost"));
+}
+
+// A server that somebody ends, and that takes seconds to go, loses one request again and again.
+TEST(GovernorFailures, LossesToOneServerThatWasKilledAreAllGivenBack) {
+  Policy policy = plain_policy();
+  policy.queue.replays_max = 1;
+  Stage s(policy);
+  s.make_busy(kA, 1);
+  for (std::uint64_t server = 1; server <= 4; ++server) {
+    const std::string admitted = "admit r1 to a g" + std::to_string(server);
+    const std::string next = "admit r1 to a g" + std::to_string(server + 1);
+    s.end(1, RequestOutcome::lost);
+    ASSERT_THAT(s.run_for(1s), ElementsAre(admitted));
+    if (server % 2 == 0) {
+      // Its last loss is seen after the exit.
+      s.failed(server, FailureKind::killed);
+      s.end(1, RequestOutcome::lost);
+    } else {
+      s.end(1, RequestOutcome::lost);
+      s.failed(server, FailureKind::killed);
+    }
+    ASSERT_THAT(s.ready(server + 1), ElementsAre(next));
+  }
+}
+
+TEST(GovernorFailures, LossesToAnotherServerAreNotGivenBack) {
+  Policy policy = plain_policy();
+  policy.queue.replays_max = 1;
+  policy.recovery.kills_max = 3;
+  Stage s(policy);
+  s.make_busy(kA, 1);
+  s.end(1, RequestOutcome::lost);
+  s.failed(1, FailureKind::crashed);
+  EXPECT_THAT(s.ready(2), ElementsAre("admit r1 to a g2"));
+  s.end(1, RequestOutcome::lost);
+  s.failed(2, FailureKind::killed);
+  EXPECT_THAT(s.ready(3), ElementsAre("admit r1 to a g3")) << "one loss counts";
+  s.end(1, RequestOutcome::lost);
   EXPECT_THAT(s.run_for(1s), ElementsAre("refuse r1 bad_gateway server_lost"));
 }
 

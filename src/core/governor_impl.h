@@ -103,12 +103,14 @@ class Governor::Impl {
 
   // governor_failures.cc
   void count_crash(ModelRecord& model, Generation generation);
-  void forgive_crash(ModelRecord& model, Generation generation);
-  void spare_requests(ModelRecord& model, Generation generation);
+  void forgive_losses(ModelRecord& model, Generation generation, bool killed);
   void refuse_worn_out(ModelRecord& model);
+  Decision record_failure(ModelRecord& model, Failure failure, ReasonCode reason,
+                          std::optional<Generation> generation = {});
   void killed_from_outside(ModelRecord& model, Failure failure);
   void crashed(ModelRecord& model, Failure failure);
   void load_failed(ModelRecord& model, Failure failure);
+  void rest_and_refuse(ModelRecord& model, Decision failed);
   void rest(ModelRecord& model, bool refuses);
 
   // governor_recovery.cc

@@ -100,18 +100,7 @@ void Governor::Impl::on(const ProfileFailed& event) {
     return end_profile(model);
   end_dry_run();
   profiling_.reset();
-  ++model.failures;
-  ++model.failures_in_a_row;
-  model.failure = event.failure;
-  Decision d = decision(DecisionKind::fail, ReasonCode::profile_failed, model);
-  d.failure = event.failure.kind;
-  d.text = event.failure.text;
-  decide(d);
-  rest(model, true);
-  d.reason = ReasonCode::load_failed;
-  d.retry_after = std::max(Duration{1s}, model.retry_at - now_);
-  refuse_all(model, RefusalStatus::bad_gateway, d);
-  finish_load_commands(model, false, event.failure.text);
+  rest_and_refuse(model, record_failure(model, event.failure, ReasonCode::profile_failed));
 }
 
 }  // namespace tonnage

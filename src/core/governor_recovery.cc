@@ -49,17 +49,11 @@ std::optional<Governor::Impl::RecoveryStep> Governor::Impl::recovery_step(const 
 
 void Governor::Impl::recover(ModelRecord& model, const Failure& failure, const RecoveryStep& step,
                              Generation generation, bool was_ready) {
-  ++model.failures;
   // Where the steps end, these attempts count as well.
   if (!was_ready)
     ++model.attempts;
-  model.failure = failure;
-  Decision d = decision(DecisionKind::fail,
-                        was_ready ? ReasonCode::server_failed : ReasonCode::load_failed, model);
-  d.generation = generation;
-  d.failure = failure.kind;
-  d.text = failure.text;
-  decide(std::move(d));
+  record_failure(model, failure, was_ready ? ReasonCode::server_failed : ReasonCode::load_failed,
+                 generation);
   take_step(model, step, generation);
   move(model, ResidencyState::absent);
 }

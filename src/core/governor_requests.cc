@@ -6,6 +6,12 @@
 #include "core/governor_impl.h"
 
 namespace tonnage {
+namespace {
+
+// Of lost_hold, for one request that is lost to one server again and again.
+constexpr std::int32_t kHoldDoublingsMax = 3;
+
+}  // namespace
 
 void Governor::Impl::on(const RequestArrived& event) {
   if (requests_.contains(event.request))
@@ -141,6 +147,8 @@ bool Governor::Impl::may_grow(const ModelRecord& model, const Request& request) 
 void Governor::Impl::admit(RequestId id, Request& request, ModelRecord& model) {
   request.admitted = true;
   request.lost_from = false;
+  if (request.generation != *model.generation)
+    request.losses = 0;
   request.generation = *model.generation;
   model.leased.insert(id);
   request.spared = false;
@@ -249,8 +257,10 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   request.admitted = false;
   request.slots_held = 0;
   // How its server ends decides whether this replay counts.
-  if (!std::exchange(request.spared, false) && model.failed_for_memory != request.generation)
+  if (!std::exchange(request.spared, false) && model.failed_for_memory != request.generation) {
     ++request.replays;
+    ++request.losses;
+  }
   if (shutting_down_) {
     d.reason = ReasonCode::shutting_down;
     refuse(id, RefusalStatus::unavailable, std::move(d));
@@ -275,9 +285,11 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   decide(std::move(d));
   request.lost_from = alive;
   if (alive && model.state == ResidencyState::ready) {
+    // It may take long to die: who is lost there again gives it twice the time.
+    const std::int32_t doublings = std::clamp(request.losses - 1, 0, kHoldDoublingsMax);
     move(model, ResidencyState::draining);
     model.drain_cause = DrainCause::holding;
-    model.hold_until = now_ + policy_.queue.lost_hold;
+    model.hold_until = now_ + policy_.queue.lost_hold * (std::int64_t{1} << doublings);
   }
   enqueue(id, request, model);
 }

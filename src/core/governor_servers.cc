@@ -167,10 +167,8 @@ void Governor::Impl::on(const ServerExited& event) {
   const bool failed = was_ready || before == ResidencyState::loading || killed_for;
   const auto step = failed && failure ? recovery_step(*model, failure->kind) : std::nullopt;
   const bool killed = failed && failure && failure->kind == FailureKind::killed;
-  if (was_ready && step)
-    forgive_crash(*model, event.generation);
-  else if (was_ready && killed)
-    spare_requests(*model, event.generation);
+  if (was_ready && (step || killed))
+    forgive_losses(*model, event.generation, !step);
   else if (was_ready)
     count_crash(*model, event.generation);
   server_gone(*model);

@@ -30,6 +30,7 @@ struct RequestState {
   bool client_gone = false;
   bool suspect = false;  // was at its server when that crashed
   std::int32_t replays = 0;
+  std::int32_t losses = 0;  // of these, by `generation`
   std::int32_t crashes = 0;
   std::int32_t kills = 0;       // servers that were killed from outside with it in them
   bool spared = false;          // the loss that is still to come is one of these

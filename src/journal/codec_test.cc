@@ -200,7 +200,8 @@ TEST(Codec, AHeaderBringsTheWholeStateBack) {
   model.usage.use(Tick{5s});
   model.reload_for = ReasonCode::config_changed;
   model.stop_failure = Failure{FailureKind::load_timeout, "late"};
-  state.requests[RequestId(8)] = {.model = ModelId(1), .arrived = Tick{6s}, .replays = 1};
+  state.requests[RequestId(8)] = {
+      .model = ModelId(1), .arrived = Tick{6s}, .replays = 1, .losses = 1};
   state.flushes = {{CommandId(5), {Generation(3)}, 1, 2}};
   state.next_generation = 4;
   state.deadline = Tick{11s};

@@ -125,6 +125,7 @@ struct Fields<RequestState> {
                                            Field{"client_gone", &T::client_gone},
                                            Field{"suspect", &T::suspect},
                                            Field{"replays", &T::replays},
+                                           Field{"losses", &T::losses},
                                            Field{"crashes", &T::crashes},
                                            Field{"kills", &T::kills},
                                            Field{"spared", &T::spared},

@@ -115,7 +115,7 @@ void Books::on(Tick now, const RequestEnded& event) {
   }
   if (event.outcome == RequestOutcome::lost) {
     ++request->losses;
-    request->forgiven += forgiven_.contains(event.generation) ? 1 : 0;
+    ++(forgiven_.contains(event.generation) ? request->forgiven : request->losses_there);
     request->replays_max = policy_.queue.replays_max;
     if (!request->client_gone) {
       request->waiting_since = now;
@@ -304,6 +304,8 @@ void Books::on(Tick now, const Admit& action) {
     return;
   stop_waiting(action.request, *request);
   request->state = RequestState::admitted;
+  if (request->generation != action.generation)
+    request->losses_there = 0;
   request->generation = action.generation;
   ++request->admits;
   ++leases_;

@@ -63,7 +63,9 @@ class Books {
     bool client_gone = false;
     std::int32_t admits = 0;
     std::int32_t losses = 0;
-    std::int32_t forgiven = 0;     // of these, with a server that ran out of memory or was killed
+    std::int32_t losses_there = 0;  // of these, to `generation`; until they are forgiven
+    std::int32_t forgiven = 0;      // of all, with servers that ran out of memory or were killed
+    std::int32_t forgiven_servers = 0;
     std::int32_t replays_max = 0;  // by the rules when it was lost
   };
 

@@ -164,9 +164,12 @@ void Books::forgive(Generation generation) {
   if (!forgiven_.insert(generation).second)
     return;
   for (Request& request : requests_) {
-    if (request.state == RequestState::waiting && request.losses > 0 &&
-        request.generation == generation)
-      ++request.forgiven;
+    const bool open =
+        request.state == RequestState::waiting || request.state == RequestState::admitted;
+    if (!open || request.admits == 0 || request.generation != generation)
+      continue;
+    request.forgiven += std::exchange(request.losses_there, 0);
+    ++request.forgiven_servers;
   }
 }
 

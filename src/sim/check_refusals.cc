@@ -184,7 +184,7 @@ class RefusalChecker final : public Checker {
     const bool may_be_sent_again =
         request.losses - request.forgiven <= books.policy().queue.replays_max &&
         request.losses - request.forgiven < 2 &&
-        request.forgiven <= books.policy().recovery.kills_max;
+        request.forgiven_servers <= books.policy().recovery.kills_max;
     return may_be_sent_again ? "it may be sent again" : "";
   }
 

@@ -22,11 +22,11 @@ class Kills(unittest.TestCase):
             "models": {name: {"gguf": str(folder / f"{name}.gguf"), "context": 1024, "slots": 2}
                        for name in NAMES}}
 
-    def kill_one(self, daemon, chance):
+    def kill_one(self, daemon, chance, sent):
         pids = sorted(daemon.server_pids())
         if pids:
             try:
-                os.kill(chance.choice(pids), signal.SIGKILL)
+                os.kill(chance.choice(pids), sent)
             except ProcessLookupError:
                 pass
 
@@ -57,8 +57,8 @@ class Kills(unittest.TestCase):
 
         def after_each(answered):
             if answered % 3 == 0:
-                kills.append(answered)
-                self.kill_one(daemon, chance)
+                kills.append(chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)))
+                self.kill_one(daemon, chance, kills[-1])
         with Daemon(self.config) as daemon:
             statuses = self.ask_all(daemon, 120, after_each)
             self.assertGreater(len(kills), 30)
