@@ -72,6 +72,10 @@ class Planner {
   // that would go too; empty when even that is not enough.
   std::vector<ModelId> models_to_drain(const LoadQuery& query, const LoadPlan& plan) const;
 
+  // What pools get back once `leaving` have gone, beside what stops already; without files of
+  // `kept`.
+  PoolAmounts freed_by(std::span<const ModelId> leaving, const Charge& kept) const;
+
   // Idle models that have to leave because reservations exceed a pool's budget: as many as make up
   // for it, else all that help. Empty while what stops already is enough.
   std::vector<ModelId> victims_over_budget() const;
@@ -140,10 +144,8 @@ class Planner {
                                       const Charge& kept) const;
   std::vector<ModelId> prune_exactly(std::vector<ModelId> victims, const PoolAmounts& lacking,
                                      const Charge& kept) const;
-  PoolAmounts freed_by(std::span<const ModelId> victims, const Charge& kept) const;
-  static Bytes freed_of(const ModelRecord& m, PoolId pool, const Charge& kept) {
-    return m.charged->freed(pool, kept.weights);
-  }
+  bool stays_mapped(FileId file, std::span<const ModelId> leaving) const;
+  Bytes freed_of(const ModelRecord& m, PoolId pool, const Charge& kept) const;
   Candidate candidate(const ModelRecord& model, PoolId pool, const Charge& kept) const;
   LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Way& way, const Room& room) const;
   LoadPlan plan_as_asked(const LoadQuery& query) const;

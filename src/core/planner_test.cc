@@ -45,6 +45,19 @@ TEST(Planner, FreesASharedFileOnlyWithItsLastUser) {
   EXPECT_THAT(plan.victims, ::testing::UnorderedElementsAre(ModelId(1), ModelId(2)));
 }
 
+TEST(Planner, AFileIsFreeOnceItsLastUserStopsBesideOneThatStopsAlready) {
+  Machine m(4, 8_GiB, EvictionKind::lru);
+  m.ladder(kAsked, {5_GiB});
+  m.run(1, 1_GiB, FileId(7), 4_GiB);
+  m.run(2, 1_GiB, FileId(7), 4_GiB);
+  m.run(3, 2_GiB);
+  m.models[1].state = ResidencyState::stopping;
+  // 8 are held; 1 gives 1 back, and 2 beside it another 1 with the file.
+  EXPECT_THAT(m.plan().victims, ElementsAre(ModelId(2)));
+  m.models[2].state = ResidencyState::stopping;
+  EXPECT_EQ(m.plan().verdict, LoadVerdict::pending);
+}
+
 TEST(Planner, NamesWhoWouldHaveToDrain) {
   Machine m(4, 8_GiB);
   m.ladder(kAsked, {6_GiB});

@@ -15,37 +15,39 @@ Candidate Planner::candidate(const ModelRecord& m, PoolId pool, const Charge& ke
   return {m.id, frees, m.last_used, keep_value(m.usage.rate(now_), m.load_time.value_or(prior))};
 }
 
-PoolAmounts Planner::freed_by(std::span<const ModelId> victims, const Charge& kept) const {
+// Whether a server maps the file that neither stops already nor is among `leaving`.
+bool Planner::stays_mapped(FileId file, std::span<const ModelId> leaving) const {
+  return std::ranges::any_of(models_, [&](const ModelRecord& m) {
+    return m.generation && m.state != ResidencyState::stopping &&
+           names(m.charged->charge.weights, file) &&
+           std::ranges::find(leaving, m.id) == leaving.end();
+  });
+}
+
+// Beside what stops already: a file that `leaving` shares with that alone is given back as well.
+PoolAmounts Planner::freed_by(std::span<const ModelId> leaving, const Charge& kept) const {
   PoolAmounts amounts{};
-  std::map<FileId, std::int32_t> leaving;  // users of each file among the victims
-  for (const ModelId id : victims) {
-    const Charge* charge = &model(id).charged->charge;
+  std::map<FileId, Bytes> files;
+  for (const ModelId id : leaving) {
+    const Charge& charge = model(id).charged->charge;
     for (std::size_t i = 0; i < pools(); ++i)
-      amounts[i] += charge->own[i];
-    for (const WeightFile& weights : charge->weights) {
-      if (weights.size > Bytes{0})
-        ++leaving[weights.file];
+      amounts[i] += charge.own[i];
+    for (const WeightFile& weights : charge.weights) {
+      if (weights.size > Bytes{0} && !names(kept.weights, weights.file))
+        files.emplace(weights.file, weights.size);
     }
   }
-  for (const auto& [file, count] : leaving) {
-    if (names(kept.weights, file))
-      continue;
-    std::int32_t users = 0;
-    Bytes size;
-    for (const ModelRecord& m : models_) {
-      if (!m.generation)
-        continue;
-      for (const WeightFile& weights : m.charged->charge.weights) {
-        if (weights.size == Bytes{0} || weights.file != file)
-          continue;
-        ++users;
-        size = weights.size;
-      }
-    }
-    if (users == count)
+  for (const auto& [file, size] : files) {
+    if (!stays_mapped(file, leaving))
       amounts[kHostPool.value] += size;
   }
   return amounts;
+}
+
+Bytes Planner::freed_of(const ModelRecord& m, PoolId pool, const Charge& kept) const {
+  if (!m.charged->shares_a_file())
+    return m.charged->freed(pool, kept.weights);
+  return freed_by({&m.id, 1}, kept)[pool.value];
 }
 
 // Gives back victims that are not needed, most valuable first, counting shared files exactly.
@@ -129,8 +131,9 @@ std::vector<ModelId> Planner::idle_in(PoolId pool, Duration idle_for) const {
   for (const ModelRecord& m : models_) {
     if (!is_idle_victim(m, std::nullopt) || now_ - m.last_used < least)
       continue;
-    if (m.charged->freed(pool) > Bytes{0})
-      idle.push_back(candidate(m, pool, Charge{}));
+    const Candidate c = candidate(m, pool, Charge{});
+    if (c.frees > Bytes{0})
+      idle.push_back(c);
   }
   std::ranges::sort(idle, [](const Candidate& a, const Candidate& b) {
     return a.value != b.value ? a.value < b.value : a.model < b.model;
