@@ -155,11 +155,11 @@ void Governor::Impl::finish_unload_commands(ModelRecord& model) {
 }
 
 void Governor::Impl::progress_shutdown() {
-  bool servers = false;
+  bool busy = false;
   for (ModelRecord& model : models_) {
+    busy = busy || model.generation || model.state == ResidencyState::profiling;
     if (!model.generation)
       continue;
-    servers = true;
     if (model.state == ResidencyState::stopping)
       continue;
     if (!model.leased.empty() && now_ < shutdown_deadline_) {
@@ -169,7 +169,7 @@ void Governor::Impl::progress_shutdown() {
     decide(decision(DecisionKind::unload, ReasonCode::shutting_down, model));
     stop_server(model, !model.leased.empty());
   }
-  if (servers || profiling_ || drained_)
+  if (busy || drained_)
     return;
   // A request may still be on its way back from a server that has gone.
   const bool owed = std::ranges::any_of(requests_, [](const auto& r) { return r.second.admitted; });

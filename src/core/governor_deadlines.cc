@@ -23,6 +23,10 @@ void Governor::Impl::update_deadline() {
           deadline_at(model.loading_since + policy_.load.stall_after);
         deadline_at(model.loading_since + policy_.load.timeout);
         break;
+      case ResidencyState::profiling:
+        if (!is_hung_dry_run(model))
+          deadline_at(model.profiling_since + policy_.load.profile_stall_after);
+        break;
       case ResidencyState::failed:
         deadline_at(model.retry_at);
         break;

@@ -1,4 +1,4 @@
-// Dry runs on devices: charged while they work, waited for until they are seen free, one at a time.
+// Dry runs on devices: charged while they work, waited for until they are seen free.
 #include "core/governor_stage_test.cc"
 
 namespace tonnage::stage {

@@ -1,10 +1,12 @@
 // Governor::Impl: the state behind the Governor, split over several files by kind of event.
 #pragma once
 
+#include <bitset>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,6 +44,17 @@ class Governor::Impl {
     int rank = 0;
     Tick since;
     ModelId model;
+  };
+
+  using PoolSet = std::bitset<kPoolsMax>;
+
+  // What those that come first in the order of service leave to the others, while make_room() goes
+  // through them.
+  struct Round {
+    PoolSet taken;          // turns
+    bool claimed = false;   // others yield to one of them: nobody else makes room
+    PoolAmounts claim{};    // headroom that is promised to them
+    bool settling = false;  // loads and stops under way may still change what fits
   };
 
   // What is tried next after an out-of-memory failure.
@@ -95,9 +108,9 @@ class Governor::Impl {
   void on(const ProfileFailed& event);
   void on(const DryRunEnded& event);
   void start_profile(ModelRecord& model);
-  void start_dry_run(bool next);
-  void continue_profile();
-  void end_dry_run();
+  void start_dry_run(ModelRecord& model, bool next);
+  void continue_profiles();
+  void end_dry_run(const ModelRecord& model);
   void end_profile(ModelRecord& model);
   void profile_ahead();
 
@@ -123,7 +136,6 @@ class Governor::Impl {
   void run_recovery_timers(ModelRecord& model);
   void forget_failures(ModelRecord& model);
   void watch_releases();
-  bool awaits_dry_run() const;
   void recovery_deadlines();
 
   // governor_pressure.cc
@@ -170,9 +182,11 @@ class Governor::Impl {
   void run_model_timers(ModelRecord& model);
   void make_room();
   void refuse_load(ModelRecord& model, const LoadPlan& plan, std::int32_t context_needed);
-  void carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy);
+  void carry_out(ModelRecord& model, const LoadPlan& plan);
   void wait_for_room(ModelRecord& model, const Wanted& wanted, const LoadQuery& query,
-                     const LoadPlan& plan, bool others_loading, bool& claimed, PoolAmounts& claim);
+                     const LoadPlan& plan, Round& round);
+  void wait_for_turn(ModelRecord& model, const LoadPlan& plan, Round& round);
+  void promise(const LoadPlan& plan, std::span<const ModelId> leaving, Round& round) const;
   bool is_unwanted_load(const ModelRecord& model) const;
   void give_up_unwanted_loads(const ModelRecord& waiting);
   void start_server(ModelRecord& model, const LoadPlan& plan);
@@ -182,8 +196,18 @@ class Governor::Impl {
   std::vector<Wanted> wanted_models() const;
   std::optional<Wanted> wanted(const ModelRecord& model) const;
   std::int32_t needed_context(const ModelRecord& model) const;
-  bool load_in_progress() const;
   bool only_spares(const ModelRecord& model) const;
+
+  // governor_turns.cc
+  static PoolSet turn_of_load(std::span<const PoolId> devices);
+  PoolSet turn_of_dry_run(ModelId model) const;
+  PoolSet turn_of(ModelId model, const LoadPlan& plan) const {
+    return plan.profile ? turn_of_dry_run(model) : turn_of_load(plan.devices);
+  }
+  PoolSet turns_taken(std::optional<ModelId> beside = {}) const;
+  bool is_hung_dry_run(const ModelRecord& model) const;
+  bool may_profile_more() const;
+  bool load_in_progress() const;
 
   // governor_deadlines.cc
   void update_deadline();
@@ -220,7 +244,6 @@ class Governor::Impl {
   std::vector<ReleaseWatch> releases_;
   std::vector<PoolPressure> pressure_;  // index is PoolId
   StallSampled stall_;
-  std::optional<ModelId> profiling_;
   std::uint64_t next_generation_ = 1;
   std::int32_t waiting_ = 0;
   bool shutting_down_ = false;

@@ -7,33 +7,35 @@
 namespace tonnage {
 
 void Governor::Impl::start_profile(ModelRecord& model) {
-  profiling_ = model.id;
   move(model, ResidencyState::profiling);
-  start_dry_run(false);
+  start_dry_run(model, false);
 }
 
-void Governor::Impl::start_dry_run(bool next) {
+void Governor::Impl::start_dry_run(ModelRecord& model, bool next) {
   PoolAmounts room{};
   for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i)
     room[i] = ledger_.headroom(PoolId(i)) + ledger_.held_back(PoolId(i));
-  ledger_.charge(kDryRun, planner().profile_charge(*profiling_, room));
-  emit(Profile{*profiling_, next});
+  model.profiling_since = now_;
+  ledger_.charge(dry_run_of(model.id), planner().profile_charge(model.id, room));
+  emit(Profile{model.id, next});
 }
 
 // Once the memory of the dry run before is seen free.
-void Governor::Impl::continue_profile() {
-  if (!profiling_ || ledger_.find(kDryRun) != nullptr)
-    return;
-  if (shutting_down_ || policy_.models[profiling_->value].removed)
-    return end_profile(models_[profiling_->value]);
-  if (!awaits_dry_run())
-    start_dry_run(true);
+void Governor::Impl::continue_profiles() {
+  for (ModelRecord& model : models_) {
+    if (model.state != ResidencyState::profiling || ledger_.find(dry_run_of(model.id)) != nullptr)
+      continue;
+    if (shutting_down_ || policy_.models[model.id.value].removed)
+      end_profile(model);
+    else if ((turns_taken(model.id) & turn_of_dry_run(model.id)).none())
+      start_dry_run(model, true);
+  }
 }
 
 void Governor::Impl::profile_ahead() {
   if (!policy_.load.profile_ahead || !ledger_.sampled_at(kHostPool))
     return;
-  if (waiting_ > 0 || load_in_progress())
+  if (waiting_ > 0 || load_in_progress() || !may_profile_more())
     return;
   for (ModelRecord& model : models_) {
     if (model.profiled_ahead || !model.rows.empty())
@@ -60,7 +62,7 @@ void Governor::Impl::on(const ModelProfiled& event) {
     rows.resize(kPlacementRowsMax);
   if (std::exchange(model->rows_stale, model->generation.has_value() && model->rows_stale)) {
     // They speak of what is no longer configured. With a server they came unasked.
-    if (profiling_ == event.model)
+    if (model->state == ResidencyState::profiling)
       end_profile(*model);
     return;
   }
@@ -71,35 +73,35 @@ void Governor::Impl::on(const ModelProfiled& event) {
   }
   model->rows = std::move(rows);
   dirty_ = true;
-  if (profiling_ == event.model)
+  if (model->state == ResidencyState::profiling)
     end_profile(*model);
 }
 
 void Governor::Impl::on(const DryRunEnded& event) {
-  if (profiling_ != event.model)
+  const ModelRecord* model = find(event.model);
+  if (model == nullptr || model->state != ResidencyState::profiling)
     return;
-  end_dry_run();
+  end_dry_run(*model);
   dirty_ = true;
 }
 
-void Governor::Impl::end_dry_run() {
-  release(kDryRun, *profiling_);
+void Governor::Impl::end_dry_run(const ModelRecord& model) {
+  release(dry_run_of(model.id), model.id);
 }
 
 void Governor::Impl::end_profile(ModelRecord& model) {
-  end_dry_run();
-  profiling_.reset();
+  end_dry_run(model);
   move(model, ResidencyState::absent);
 }
 
 void Governor::Impl::on(const ProfileFailed& event) {
-  if (profiling_ != event.model)
+  ModelRecord* found = find(event.model);
+  if (found == nullptr || found->state != ResidencyState::profiling)
     return;
-  ModelRecord& model = models_[event.model.value];
+  ModelRecord& model = *found;
   if (std::exchange(model.rows_stale, false))
     return end_profile(model);
-  end_dry_run();
-  profiling_.reset();
+  end_dry_run(model);
   rest_and_refuse(model, record_failure(model, event.failure, ReasonCode::profile_failed));
 }
 

@@ -163,7 +163,7 @@ void Governor::Impl::watch_releases() {
       continue;
     }
     const Bytes floor = policy_.recovery.release_min;
-    const bool dry_run = watch.generation == kDryRun;
+    const bool dry_run = is_dry_run(watch.generation);
     if (!watch.killed && !dry_run && missing->returned < floor && missing->held >= floor) {
       watch.killed = true;
       watch.since = now_;
@@ -188,11 +188,6 @@ void Governor::Impl::watch_releases() {
     releases_.erase(releases_.begin() + static_cast<std::ptrdiff_t>(i));
     dirty_ = true;
   }
-}
-
-bool Governor::Impl::awaits_dry_run() const {
-  return std::ranges::any_of(releases_,
-                             [](const ReleaseWatch& w) { return w.generation == kDryRun; });
 }
 
 void Governor::Impl::on(const PoolLost& event) {

@@ -47,7 +47,7 @@ void Governor::Impl::schedule() {
       run_recovery_timers(model);
     }
     watch_releases();
-    continue_profile();
+    continue_profiles();
     end_pointless_yields();
     for (ModelRecord& model : models_) {
       if (model.state == ResidencyState::ready)
@@ -168,21 +168,10 @@ std::int32_t Governor::Impl::needed_context(const ModelRecord& model) const {
   return head ? requests_.at(*head).context_needed : 0;
 }
 
-// Loads, dry runs and the stops that make room for them go one at a time, so that two starts never
-// count the same free bytes twice; a dry run's until its memory on devices is seen free. A load
-// that stalls stops holding up the others.
-bool Governor::Impl::load_in_progress() const {
-  if (profiling_ || awaits_dry_run())
-    return true;
-  return std::ranges::any_of(models_, [](const ModelRecord& m) {
-    return m.state == ResidencyState::loading && !m.stalled;
-  });
-}
-
+// In the order of service. Who cannot go yet keeps its place: those behind it get neither its turn
+// nor the memory that it counts on.
 void Governor::Impl::make_room() {
-  bool busy = load_in_progress();
-  bool claimed = false;
-  PoolAmounts claim{};
+  Round round{.taken = turns_taken(), .settling = load_in_progress()};
   for (const Wanted& w : wanted_models()) {
     ModelRecord& model = models_[w.model.value];
     // What pressure took comes back while nobody waits, or later.
@@ -196,8 +185,8 @@ void Governor::Impl::make_room() {
     query.model = model.id;
     query.context_needed = needed_context(model);
     query.waited = now_ - w.since;
-    query.claimed = claim;
-    query.may_evict = !claimed && !only_spares(model);
+    query.claimed = round.claim;
+    query.may_evict = !round.claimed && !only_spares(model);
     if (!ledger_.sampled_at(kHostPool))
       return;  // nothing is known of memory yet
     LoadPlan plan = profile ? planner().plan_profile(query) : planner().plan_load(query);
@@ -205,28 +194,50 @@ void Governor::Impl::make_room() {
       refuse_load(model, plan, query.context_needed);
       continue;
     }
-    const bool goes = plan.verdict == LoadVerdict::fits || plan.verdict == LoadVerdict::evicts;
-    const bool stopped = goes && admission_stopped(plan.charge);
-    if (stopped)
+    const auto goes = [&plan] {
+      return plan.verdict == LoadVerdict::fits || plan.verdict == LoadVerdict::evicts;
+    };
+    if (goes() && admission_stopped(plan.charge)) {
+      plan.verdict = LoadVerdict::waits;
       plan.reason = ReasonCode::pressure;
-    const bool can_go = goes && !stopped;
-    if (can_go && !busy) {
-      carry_out(model, plan, profile, busy);
+    }
+    const PoolSet turn = turn_of(model.id, plan);
+    const bool busy = (turn & round.taken).any() || (profile && !may_profile_more());
+    if (goes() && !busy) {
+      carry_out(model, plan);
+      round.taken |= turn;
+      round.settling = true;
+      if (plan.verdict == LoadVerdict::evicts)
+        promise(plan, {}, round);
       continue;
     }
     if (plan.verdict == LoadVerdict::pending) {
-      busy = true;
+      round.taken |= turn;
+      round.settling = true;
+      promise(plan, {}, round);
       continue;
     }
     if (only_spares(model)) {
-      if (!busy) {
+      if (!round.settling && !busy) {
         finish_load_commands(model, false, "it does not fit beside the loaded models");
         model.reload_for.reset();
       }
       continue;
     }
-    wait_for_room(model, w, query, plan, can_go, claimed, claim);
+    if (busy) {
+      wait_for_turn(model, plan, round);
+    } else {
+      wait_for_room(model, w, query, plan, round);
+    }
   }
+}
+
+// What the plan adds to the pools, beside what `leaving` will give back for it.
+void Governor::Impl::promise(const LoadPlan& plan, std::span<const ModelId> leaving,
+                             Round& round) const {
+  const PoolAmounts freed = planner().freed_by(leaving, plan.charge);
+  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i)
+    round.claim[i] += std::max(Bytes{0}, ledger_.added(plan.charge, PoolId(i)) - freed[i]);
 }
 
 // It is wanted only where nobody has to make room for it.
@@ -257,10 +268,9 @@ void Governor::Impl::refuse_load(ModelRecord& model, const LoadPlan& plan,
   model.reload_for.reset();
 }
 
-void Governor::Impl::carry_out(ModelRecord& model, const LoadPlan& plan, bool profile, bool& busy) {
-  busy = true;
+void Governor::Impl::carry_out(ModelRecord& model, const LoadPlan& plan) {
   if (plan.verdict == LoadVerdict::fits) {
-    if (profile) {
+    if (plan.profile) {
       start_profile(model);
     } else {
       start_server(model, plan);
@@ -286,15 +296,21 @@ void Governor::Impl::carry_out(ModelRecord& model, const LoadPlan& plan, bool pr
   }
 }
 
+// Another load, or a dry run, is where it wants to go.
+void Governor::Impl::wait_for_turn(ModelRecord& model, const LoadPlan& plan, Round& round) {
+  give_up_unwanted_loads(model);
+  if (plan.verdict == LoadVerdict::waits)
+    return;
+  round.taken |= turn_of(model.id, plan);
+  promise(plan, plan.victims, round);
+}
+
 // The model cannot have its room now. Its wait is recorded once; after yield_after the models in
 // its way stop admitting, and the room that becomes free is promised to it.
 void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const LoadQuery& query,
-                                   const LoadPlan& plan, bool others_loading, bool& claimed,
-                                   PoolAmounts& claim) {
-  const ReasonCode reason = others_loading ? ReasonCode::load_in_progress : plan.reason;
-  if (!model.wait_noted && reason != ReasonCode::load_in_progress) {
-    model.wait_noted = true;
-    Decision d = decision(DecisionKind::wait, reason, model);
+                                   const LoadPlan& plan, Round& round) {
+  if (!std::exchange(model.wait_noted, true)) {
+    Decision d = decision(DecisionKind::wait, plan.reason, model);
     d.pool = plan.pool;
     d.need = plan.need;
     d.headroom = plan.headroom;
@@ -303,7 +319,7 @@ void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const Lo
     decide(std::move(d));
   }
   give_up_unwanted_loads(model);
-  if (others_loading || claimed)
+  if (round.claimed)
     return;
   // A move to a better placement makes nobody give way.
   if (model.queue.empty() && model.load_commands.empty())
@@ -316,14 +332,8 @@ void Governor::Impl::wait_for_room(ModelRecord& model, const Wanted& w, const Lo
   const std::vector<ModelId> leaving = planner().models_to_drain(with_eviction, plan);
   if (leaving.empty())
     return;
-  claimed = true;
-  for (std::uint32_t i = 0; i < ledger_.pool_count(); ++i) {
-    Bytes freed{0};
-    for (const ModelId id : leaving) {
-      freed += models_[id.value].charged->freed(PoolId(i));
-    }
-    claim[i] = std::max(Bytes{0}, ledger_.added(plan.charge, PoolId(i)) - freed);
-  }
+  round.claimed = true;
+  promise(plan, leaving, round);
   for (const ModelId id : leaving) {
     ModelRecord& other = models_[id.value];
     if (other.state != ResidencyState::ready)

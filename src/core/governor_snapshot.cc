@@ -41,7 +41,7 @@ ModelSnapshot Governor::Impl::model_snapshot(const ModelRecord& m, Tick now) con
     }
     out.device_measured = m.device_measured;
   }
-  const LedgerEntry* dry_run = profiling_ == m.id ? ledger_.find(kDryRun) : nullptr;
+  const LedgerEntry* dry_run = ledger_.find(dry_run_of(m.id));
   if (dry_run != nullptr) {
     const PoolAmounts& own = dry_run->charge.own;
     out.reserved = own[kHostPool.value];

@@ -39,16 +39,20 @@ class Inspection {
       if (!known(request.model))
         return "request " + std::to_string(id.value) + " names no model";
     }
-    if (state_.profiling && !known(*state_.profiling))
-      return "it profiles no model";
-    if (state_.profiling &&
-        state_.models[state_.profiling->value].state != ResidencyState::profiling)
-      return "the model it profiles does not know";
+    for (const auto& [generation, charge] : state_.ledger.charges) {
+      if (is_dry_run(generation) && !is_profiled(generation))
+        return "it charges a dry run of a model that is not profiled";
+    }
     return std::nullopt;
   }
 
  private:
   bool known(ModelId id) const { return id.value < state_.models.size(); }
+
+  bool is_profiled(Generation dry_run) const {
+    const std::uint64_t model = dry_run.value - kDryRuns;
+    return model < state_.models.size() && state_.models[model].state == ResidencyState::profiling;
+  }
 
   std::optional<std::string> flaw_of(const ModelState& model, const std::string& name) const {
     if (has_server(model.state) != model.generation.has_value())
@@ -86,7 +90,6 @@ Governor::Impl::Impl(GovernorState state)
       releases_(std::move(state.releases)),
       pressure_(std::move(state.pressure)),
       stall_(state.stall),
-      profiling_(state.profiling),
       next_generation_(state.next_generation),
       shutting_down_(state.shutting_down),
       drained_(state.drained),
@@ -134,7 +137,6 @@ GovernorState Governor::Impl::state() const {
   state.releases = releases_;
   state.pressure = pressure_;
   state.stall = stall_;
-  state.profiling = profiling_;
   state.next_generation = next_generation_;
   state.deadline = deadline_;
   state.somebody_wants = somebody_wants_;

@@ -95,6 +95,11 @@ struct LoadPolicy {
   Bytes profile_reservation = 64_MiB;
   // Held on each device beside it, until it is seen free: the driver's context.
   Bytes profile_device_reservation;
+  // A dry run takes some 10 ms, and a second where a driver is slow to begin. One that takes longer
+  // hangs, most likely: nobody waits for it any more, and it goes on for its own model.
+  Duration profile_stall_after = 2s;
+  // Profiles at once, so that those that hang are few.
+  std::int32_t profiles_max = 4;
   // Footprints are worked out while nothing waits, instead of at the first request: the request is
   // spared the wait, and a broken file shows early. Never makes a model leave.
   bool profile_ahead = false;

@@ -69,6 +69,7 @@ struct ModelState {
 
   bool rows_stale = false;      // they speak of a configuration that has changed
   bool profiled_ahead = false;  // was looked at without being asked for; once is enough
+  Tick profiling_since;         // of the dry run that works, or that worked last
 
   // The server, while there is one: loading, ready, draining, stopping.
   std::optional<Generation> generation;

@@ -73,7 +73,6 @@ struct GovernorState {
   std::vector<ReleaseWatch> releases;
   std::vector<PoolPressure> pressure;  // index is PoolId
   StallSampled stall;
-  std::optional<ModelId> profiling;
   std::uint64_t next_generation = 1;
   std::optional<Tick> deadline;
   bool somebody_wants = false;  // a model waits to be loaded

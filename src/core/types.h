@@ -20,8 +20,14 @@ using ModelId = Id<struct ModelTag, std::uint32_t>;
 using RequestId = Id<struct RequestTag>;
 // One incarnation of a model server. Unique over all models, larger means started later.
 using Generation = Id<struct GenerationTag>;
-// What a dry run is charged as: there is one at a time, and servers begin with 1.
-inline constexpr Generation kDryRun{0};
+// What a model's dry run is charged as; servers begin with 1 and never get so far.
+inline constexpr std::uint64_t kDryRuns = std::uint64_t{1} << 52;  // exact in JSON
+constexpr Generation dry_run_of(ModelId model) {
+  return Generation(kDryRuns + model.value);
+}
+constexpr bool is_dry_run(Generation generation) {
+  return generation.value >= kDryRuns;
+}
 // One operator command, answered by exactly one CommandDone.
 using CommandId = Id<struct CommandTag>;
 // Identity of a weight file's content (device, inode, size, modification time), so that two models

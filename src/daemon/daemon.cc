@@ -333,7 +333,7 @@ class Daemon final : public ActionSink {
                    requests_.open_requests());
       service_.stopping(config_.policy.load.drain_timeout);
       loop_.post(Shutdown{});
-      engines_.abandon_profile();
+      engines_.abandon_profiles();
       wait_for_signal();
     });
   }

@@ -93,8 +93,8 @@ std::vector<DeviceCharge> charges_of(const Snapshot& snapshot) {
       continue;
     const bool ready =
         model.state == ResidencyState::ready || model.state == ResidencyState::draining;
-    charges.push_back(
-        {model.generation.value_or(kDryRun), model.device_reserved, model.reserved, ready});
+    charges.push_back({model.generation.value_or(dry_run_of(model.model)), model.device_reserved,
+                       model.reserved, ready});
   }
   return charges;
 }

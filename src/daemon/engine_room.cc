@@ -116,26 +116,26 @@ std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
 
 void EngineRoom::profile(const Profile& action) {
   const ModelId id = action.model;
-  const auto paused = std::exchange(between_dry_runs_, nullptr);
-  if (action.next && paused && paused->model == id)
-    return dry_run_next(paused);
-  profiling_ = id;
+  const auto paused = between_dry_runs_.extract(id);
+  if (action.next && paused)
+    return dry_run_next(paused.mapped());
+  profiling_.insert(id);
   looks_.look(key_of(id), LookDepth::facts,
               [this, id](Result<ModelLook> look) { looked(id, std::move(look)); });
 }
 
-void EngineRoom::abandon_profile() {
-  between_dry_runs_ = nullptr;
-  if (const auto model = std::exchange(profiling_, std::nullopt))
-    post_(DryRunEnded{*model});
+void EngineRoom::abandon_profiles() {
+  between_dry_runs_.clear();
+  for (const ModelId model : std::exchange(profiling_, {}))
+    post_(DryRunEnded{model});
 }
 
 void EngineRoom::looked(ModelId id, Result<ModelLook> look) {
-  if (profiling_ != id)
+  if (!profiling_.contains(id))
     return;  // given up meanwhile
   broken_.erase(id);
   if (!look || !look->facts) {
-    profiling_.reset();
+    profiling_.erase(id);
     watch_broken(id, look ? look->files : FileId{});
     post_(ProfileFailed{id, {FailureKind::bad_model, look ? look->error : look.error().text()}});
     return;
@@ -178,12 +178,12 @@ void EngineRoom::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
   const bool hung_before = hung_dry_runs_.contains(profiling->model);
   request.timeout = hung_before ? kDryRunAgainMax : kDryRunMax;
   runner_.run(std::move(request), [this, profiling](const Result<RunOutput>& output) {
-    if (profiling_ != profiling->model)
+    if (!profiling_.contains(profiling->model))
       return;  // given up meanwhile
     if (output)
       return take_dry_run(profiling, output);
-    // The next one would take as long, and all other models wait for this one's profile.
-    profiling_.reset();
+    // The next one would take as long.
+    profiling_.erase(profiling->model);
     hung_dry_runs_.insert(profiling->model);
     post_(ProfileFailed{profiling->model,
                         {FailureKind::bad_model, "its dry run failed: " + output.error().text()}});
@@ -213,12 +213,12 @@ void EngineRoom::take_dry_run(const std::shared_ptr<Profiling>& profiling,
   profiling->advance();
   if (placement.devices == 0 || profiling->over())
     return dry_run_next(profiling);
-  between_dry_runs_ = profiling;
+  between_dry_runs_[profiling->model] = profiling;
   post_(DryRunEnded{profiling->model});
 }
 
 void EngineRoom::finish_profile(Profiling& profiling) {
-  profiling_.reset();
+  profiling_.erase(profiling.model);
   hung_dry_runs_.erase(profiling.model);
   const ModelFacts& facts = profiling.facts;
   keep_store();

@@ -67,7 +67,7 @@ class EngineRoom final : public ServerObserver {
   // Unix time of a model file's last change, as it was last seen; else zero.
   std::int64_t created_s(ModelId model) const;
   // The daemon ends: who waits for a profile is told that there is none.
-  void abandon_profile();
+  void abandon_profiles();
   Supervisor& supervisor() { return supervisor_; }
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
@@ -112,7 +112,7 @@ class EngineRoom final : public ServerObserver {
   Supervisor supervisor_;
   std::vector<std::string> environment_;
   CpuBudget cpus_;
-  std::shared_ptr<Profiling> between_dry_runs_;
+  std::map<ModelId, std::shared_ptr<Profiling>> between_dry_runs_;
   std::map<ModelId, std::int32_t> trained_contexts_;
   std::map<ModelId, std::int32_t> checkpoints_;  // per slot, since the header was read
   std::map<ModelId, FileId> profiled_;  // which content, of all files, the model's rows speak of
@@ -126,7 +126,7 @@ class EngineRoom final : public ServerObserver {
   FileId engine_;  // of the dry run's program and its libraries
   std::map<Generation, ModelId> started_;
   std::map<Generation, std::filesystem::path> sockets_;
-  std::optional<ModelId> profiling_;
+  std::set<ModelId> profiling_;
   std::set<ModelId> hung_dry_runs_;
   std::set<Generation> looked_at_;  // servers whose files are looked at before they are started
 };

@@ -74,6 +74,8 @@ struct Fields<LoadPolicy> {
                  Field{"bandwidth_prior", &T::bandwidth_prior_mib_per_s},
                  Field{"profile_reservation", &T::profile_reservation},
                  Field{"profile_device_reservation", &T::profile_device_reservation},
+                 Field{"profile_stall_after", &T::profile_stall_after},
+                 Field{"profiles_max", &T::profiles_max},
                  Field{"profile_ahead", &T::profile_ahead},
                  Field{"stop_timeout", &T::stop_timeout},
                  Field{"drain_timeout", &T::drain_timeout}};

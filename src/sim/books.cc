@@ -152,9 +152,12 @@ void Books::on(Tick, const ModelProfiled& event) {
 }
 
 Bytes Books::profile_hold(PoolId pool) const {
-  if (profiles_running_ == 0)
-    return Bytes(0);
-  return pool == kHostPool ? profile_hold_ : profile_device_hold_;
+  Bytes sum;
+  for (const Model& model : models_) {
+    if (model.profiling)
+      sum += pool == kHostPool ? model.profile_hold : model.profile_device_hold;
+  }
+  return sum;
 }
 
 void Books::on(Tick, const DryRunEnded& event) {
@@ -286,14 +289,15 @@ void Books::on(Tick now, const Shutdown&) {
     shutdown_at_ = now;
 }
 
-void Books::on(Tick, const Profile& action) {
+void Books::on(Tick now, const Profile& action) {
   Model& model = models_[action.model.value];
   if (!model.profiling)
     ++profiles_running_;
   model.profiling = true;
   model.between_dry_runs = false;
-  profile_hold_ = policy_.load.profile_reservation;
-  profile_device_hold_ = policy_.load.profile_device_reservation;
+  model.profiling_since = now;
+  model.profile_hold = policy_.load.profile_reservation;
+  model.profile_device_hold = policy_.load.profile_device_reservation;
   dry_run_may_lack_ =
       std::any_of(models_.begin(), models_.end(), [](const Model& m) { return m.pinned; });
 }

@@ -23,6 +23,7 @@ class Books {
   struct Server {
     ModelId model;
     Placement placement;
+    std::vector<PoolId> devices;
     Tick started;
     std::optional<Tick> ready_at;
     std::optional<Tick> stop_at;
@@ -75,6 +76,9 @@ class Books {
     bool replaced = false;    // its server runs with what is no longer configured
     bool rows_wait = false;   // they came while a server ran, and count from the next load on
     bool profiling = false;
+    Tick profiling_since;           // of its last dry run
+    Bytes profile_hold;             // of that in the host, by the rules when it began
+    Bytes profile_device_hold;      // and on each device
     bool between_dry_runs = false;  // of its profile
     bool pinned = false;
     bool yielded = false;  // it was told to let others go, and has not been stopped since
@@ -124,7 +128,7 @@ class Books {
   std::int32_t leases() const { return leases_; }
   std::int32_t commands_pending() const { return commands_pending_; }
   std::int32_t profiles_running() const { return profiles_running_; }
-  // What a dry run may hold, by the rules when it began.
+  // What dry runs may hold, by the rules when they began.
   Bytes profile_hold(PoolId pool) const;
   // Slots that it takes at a server whose best placement gives `most` of them.
   static std::int32_t slots_for(const Request& request, std::int32_t most) {
@@ -220,8 +224,6 @@ class Books {
   std::int32_t commands_pending_ = 0;
   std::int32_t profiles_running_ = 0;
   bool dry_run_may_lack_ = false;
-  Bytes profile_hold_;         // in the host
-  Bytes profile_device_hold_;  // on each device
   Generation last_generation_;
   std::set<Generation> forgiven_;  // servers that ran out of memory, or were killed from outside
   std::vector<Pool> pools_;        // index is PoolId

@@ -115,6 +115,7 @@ void Books::on(Tick now, const StartServer& action) {
   Server server;
   server.model = action.model;
   server.placement = action.placement;
+  server.devices = action.devices;
   server.started = now;
   for (const PlacementRow& row : model.rows) {
     if (row.placement != action.placement)

@@ -11,8 +11,50 @@ bool is_loading(const Books::Server& server) {
   return !server.ready_at && !server.stop_at && !server.stalled;
 }
 
-// One live process per model, generations that only grow, one load at a time, the heavy slot and
-// the single-model option: a new server starts only after the old one's exit was seen.
+// Where a load has to be alone among loads and dry runs: on the devices that it uses, or in the
+// host where it uses none. Index is PoolId.
+using Turn = std::vector<bool>;
+
+Turn turn_of_load(const Policy& policy, const std::vector<PoolId>& devices) {
+  Turn turn(policy.pools.size());
+  for (const PoolId device : devices)
+    turn[device.value] = true;
+  turn[0] = turn[0] || devices.empty();
+  return turn;
+}
+
+Turn turn_of_dry_run(const Policy& policy, ModelId model) {
+  const bool devices = !policy.models[model.value].host_only;
+  Turn turn(policy.pools.size(), devices);
+  turn[0] = devices && policy.pools.size() == 1 && policy.unified_devices > 0;
+  return turn;
+}
+
+bool meet(const Turn& a, const Turn& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] && b[i])
+      return true;
+  }
+  return false;
+}
+
+// Of another model, that has not worked for so long that nobody waits for it.
+std::optional<ModelId> dry_run_in_turn(const Step& step, const Turn& turn, ModelId beside) {
+  const Policy& policy = step.books.policy();
+  for (std::uint32_t i = 0; i < policy.models.size(); ++i) {
+    const Books::Model& model = step.books.model(ModelId(i));
+    if (!model.profiling || ModelId(i) == beside ||
+        step.now - model.profiling_since >= policy.load.profile_stall_after)
+      continue;
+    if (meet(turn, turn_of_dry_run(policy, ModelId(i))))
+      return ModelId(i);
+  }
+  return std::nullopt;
+}
+
+// One live process per model, generations that only grow, one load at a time on a device and in the
+// host, the heavy slot and the single-model option: a new server starts only after the old one's
+// exit was seen.
 class StartChecker final : public Checker {
  public:
   void on_action(const Step& step, const Action& action) override {
@@ -35,8 +77,12 @@ class StartChecker final : public Checker {
       step.findings.add(kRule, name + " with a placement that no profile named");
     if (model.server)
       step.findings.add(kRule, name + " while its last server still lives");
-    if (books.profiles_running() > 0)
-      step.findings.add(kRule, name + " while a dry run works");
+    const auto dry_run =
+        dry_run_in_turn(step, turn_of_load(books.policy(), start->devices), start->model);
+    if (dry_run) {
+      step.findings.add(
+          kRule, name + " while the dry run of " + name_of(books.policy(), *dry_run) + " works");
+    }
     if (books.shutdown_at())
       step.findings.add(kRule, name + " after shutdown began");
     if (books.policy().models[start->model.value].removed)
@@ -59,8 +105,14 @@ class StartChecker final : public Checker {
     }
     const Books::Model& model = books.model(profile.model);
     const std::string name = name_of(books.policy(), profile.model);
-    if (books.profiles_running() > 0)
+    const Policy& policy = books.policy();
+    if (dry_run_in_turn(step, turn_of_dry_run(policy, profile.model), profile.model))
       step.findings.add(kRule, "a second dry run, of " + name);
+    const auto profiles =
+        std::count_if(books.models().begin(), books.models().end(),
+                      [](const Books::Model& m) { return m.profiling || m.between_dry_runs; });
+    if (!profile.next && profiles >= policy.load.profiles_max)
+      step.findings.add(kRule, "a dry run of " + name + " beside as many as may be");
     if (profile.next != model.between_dry_runs)
       step.findings.add(kRule, "a dry run of " + name + " that is not the one that is next");
     if (model.server)
@@ -74,9 +126,10 @@ class StartChecker final : public Checker {
   static void check_others(const Step& step, const StartServer& start, const std::string& name) {
     const Policy& policy = step.books.policy();
     const bool heavy = policy.models[start.model.value].heavy;
+    const Turn turn = turn_of_load(policy, start.devices);
     for (const auto& [generation, server] : step.books.servers()) {
       const std::string other = name_of(policy, server.model);
-      if (is_loading(server)) {
+      if (is_loading(server) && meet(turn, turn_of_load(policy, server.devices))) {
         step.findings.add(kRule, name + " while the load of " + other + " is in progress");
       }
       if (policy.residency.single_model) {

@@ -202,6 +202,8 @@ void draw_rules(Prng& prng, Policy& policy) {
   load.attempts_max = static_cast<std::int32_t>(prng.between(1, 4));
   load.bandwidth_prior_mib_per_s = prng.between(50, 5000);
   load.profile_reservation = pick<Bytes>(prng, {0_MiB, 16_MiB, 128_MiB, 512_MiB, 512_MiB});
+  load.profile_stall_after = pick<Duration>(prng, {1ms, 50ms, 200ms, 2s, 2s});
+  load.profiles_max = static_cast<std::int32_t>(prng.between(1, 4));
   load.profile_ahead = prng.chance(300);
   load.stop_timeout = pick<Duration>(prng, {1ms, 500ms, 500ms});
   load.drain_timeout = pick<Duration>(prng, {0ms, 1ms, 1s, 30s});

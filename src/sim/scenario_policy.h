@@ -61,6 +61,8 @@ void visit_rules(ScenarioSetting& setting, Visit visit) {
   visit("bandwidth_prior", load.bandwidth_prior_mib_per_s);
   visit("profile_reservation", load.profile_reservation);
   visit("profile_device_reservation", load.profile_device_reservation);
+  visit("profile_stall_after", load.profile_stall_after);
+  visit("profiles_max", load.profiles_max);
   visit("profile_ahead", load.profile_ahead);
   visit("stop_timeout", load.stop_timeout);
   visit("drain_timeout", load.drain_timeout);

@@ -217,8 +217,9 @@ class World {
     Bytes bytes;
   };
   std::vector<Returning> device_returning_;
-  std::vector<Bytes> dry_run_holds_;    // per device; empty while none works
-  std::uint64_t dry_runs_to_come_ = 0;  // of the profile under way
+  // Of each model's dry run per device; empty while none works.
+  std::map<ModelId, std::vector<Bytes>> dry_run_holds_;
+  std::map<ModelId, std::uint64_t> dry_runs_to_come_;  // of its profile under way
   std::uint64_t commands_ = 0;
   std::optional<std::size_t> shutdown_at_request_;
   std::optional<Tick> calm_since_;

@@ -33,7 +33,10 @@ Bytes World::device_held(const Process& process, std::size_t device) const {
 }
 
 Bytes World::dry_run_held(std::size_t device) const {
-  return dry_run_holds_.empty() ? Bytes(0) : dry_run_holds_[device];
+  Bytes sum;
+  for (const auto& [model, held] : dry_run_holds_)
+    sum += held.empty() ? Bytes(0) : held[device];
+  return sum;
 }
 
 Bytes World::device_held_at_most(PoolId pool) const {

@@ -12,20 +12,20 @@ void World::do_profile(const Profile& action) {
   if (devices_.empty() || policy_.models[action.model.value].host_only)
     return;
   if (!action.next)
-    dry_runs_to_come_ = (knobs_.seed + action.model.value) % 3;
+    dry_runs_to_come_[action.model] = (knobs_.seed + action.model.value) % 3;
   // A driver's context is not always as large as it is thought to be.
   const Bytes context = permille_of(policy_.load.profile_device_reservation, 800);
-  dry_run_holds_.assign(devices_.size(), context);
+  dry_run_holds_[action.model].assign(devices_.size(), context);
 }
 
 Event World::end_dry_run(ModelId model) {
   const ModelTruth& truth = knobs_.models[model.value];
   Process dry_run;
   dry_run.state = ProcessState::ready;
-  dry_run.device_bytes = std::exchange(dry_run_holds_, {});
-  return_devices(kDryRun, dry_run);
-  if (dry_runs_to_come_ > 0) {
-    --dry_runs_to_come_;
+  dry_run.device_bytes = std::exchange(dry_run_holds_[model], {});
+  return_devices(dry_run_of(model), dry_run);
+  if (dry_runs_to_come_[model] > 0) {
+    --dry_runs_to_come_[model];
     return DryRunEnded{model};
   }
   if (faulty(Fault::failed_profile)) {
