@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include <simdjson.h>
 
@@ -111,32 +112,78 @@ bool is_token_limit(std::string_view key) {
          key == "n_predict";
 }
 
-// How many texts a value of `input` and the like holds. A list in which a number stands is one
-// text, given as its tokens or mixed of both.
-std::int64_t count_texts(std::string_view value) {
-  if (!value.starts_with('['))
-    return 1;
-  JsonArrayReader reader(value.substr(1, value.size() - 2));
-  std::string_view element;
-  std::int64_t count = 0;
-  while (reader.next(element)) {
-    if (element.front() == '-' || (element.front() >= '0' && element.front() <= '9'))
-      return 1;
-    ++count;
-  }
-  return std::max<std::int64_t>(1, count);
+bool is_number(std::string_view element) {
+  return element.front() == '-' || (element.front() >= '0' && element.front() <= '9');
 }
 
-bool is_list_of_texts(std::string_view value) {
-  if (!value.starts_with('['))
-    return false;
-  JsonArrayReader reader(value.substr(1, value.size() - 2));
+// What a value of `input`, `prompt` or `documents` asks for.
+struct Texts {
+  std::int64_t count = 1;
+  bool list = false;         // of texts, or of token lists, and of nothing else
+  std::size_t bytes = 0;     // of the longest
+  std::int64_t numbers = 0;  // of the longest: tokens
+};
+
+std::int64_t count_numbers(std::string_view list) {
+  JsonArrayReader reader(list.substr(1, list.size() - 2));
   std::string_view element;
+  std::int64_t count = 0;
+  while (reader.next(element))
+    count += is_number(element) ? 1 : 0;
+  return count;
+}
+
+// A list in which a number stands is one text, given as its tokens or mixed of both. So is one of
+// messages, as Responses have it.
+Texts read_texts(const JsonMember& member) {
+  Texts texts{.count = 0, .list = true, .bytes = 0, .numbers = 0};
+  if (!member.value.starts_with('['))
+    return {.count = 1, .list = false, .bytes = member.text_bytes, .numbers = 0};
+  JsonArrayReader reader(member.value.substr(1, member.value.size() - 2));
+  std::string_view element;
+  bool numbers = false;
+  bool messages = member.key == "input";
   while (reader.next(element)) {
-    if (element.front() != '"' && element.front() != '[')
-      return false;
+    ++texts.count;
+    numbers = numbers || is_number(element);
+    messages = messages && element.front() == '{';
+    const bool tokens = element.front() == '[';
+    texts.list = texts.list && (tokens || element.front() == '"');
+    if (tokens) {
+      texts.numbers = std::max(texts.numbers, count_numbers(element));
+    } else {
+      texts.bytes = std::max(texts.bytes, element.size());
+    }
   }
-  return true;
+  if (numbers || messages) {
+    return {.count = 1,
+            .list = false,
+            .bytes = member.text_bytes,
+            .numbers = numbers ? count_numbers(member.value) : 0};
+  }
+  texts.count = std::max<std::int64_t>(1, texts.count);
+  return texts;
+}
+
+// Whose texts all go into the prompt.
+bool is_prompt_part(std::string_view key) {
+  return key == "messages" || key == "system" || key == "instructions" || key == "suffix" ||
+         key == "query" || key == "input_prefix" || key == "input_suffix";
+}
+
+bool is_tools(std::string_view key) {
+  return key == "tools" || key == "functions";
+}
+
+void take_texts(const JsonMember& member, std::string_view body, BodyFacts& facts) {
+  const Texts texts = read_texts(member);
+  const bool list = member.key == "input" && texts.count > 1 && texts.list;
+  facts.texts = texts.count;
+  facts.input_at = list ? static_cast<std::size_t>(member.value.data() - body.data()) : 0;
+  facts.input_bytes = list ? member.value.size() : 0;
+  facts.prompt_bytes += texts.bytes;
+  facts.context_needed = static_cast<std::int32_t>(
+      std::min<std::int64_t>(texts.numbers, std::numeric_limits<std::int32_t>::max()));
 }
 
 ApiResult<BodyFacts> read_json(std::string_view body) {
@@ -161,11 +208,16 @@ ApiResult<BodyFacts> read_json(std::string_view body) {
       facts.max_tokens = token_count(member.value);
     } else if (key == "n") {
       facts.choices = token_count(member.value);
+    } else if (is_prompt_part(key)) {
+      facts.prompt_bytes += member.text_bytes;
+      facts.media = facts.media || member.media;
+    } else if (is_tools(key)) {
+      facts.prompt_bytes += member.value.size();  // templates write them out, keys and all
     } else if (key == "input" || key == "prompt" || key == "documents") {
-      facts.texts = count_texts(member.value);
-      const bool list = key == "input" && facts.texts > 1 && is_list_of_texts(member.value);
-      facts.input_at = list ? static_cast<std::size_t>(member.value.data() - body.data()) : 0;
-      facts.input_bytes = list ? member.value.size() : 0;
+      take_texts(member, body, facts);
+      facts.media = facts.media || member.media;
+    } else if (member.media) {
+      facts.media = true;
     }
   }
   if (const auto& fault = reader.fault()) {

@@ -25,8 +25,13 @@ struct BodyFacts {
   // max_tokens, max_completion_tokens, max_output_tokens or n_predict; empty: not said, or not a
   // non-negative integer.
   std::optional<std::int64_t> max_tokens;
-  // Tokens of context that the request surely needs; 0 where finding out would cost a tokenizer.
+  // Tokens of context that the request surely needs: of a prompt that is given as tokens; 0 where
+  // finding out would cost a tokenizer.
   std::int32_t context_needed = 0;
+  // Bytes of text that have to fit into one context: messages, system prompt, tools; of several
+  // texts the longest. Images and sounds count as nothing.
+  std::size_t prompt_bytes = 0;
+  bool media = false;  // there are some
   // `n`: answers that are asked for at once; empty: not said, or not a non-negative integer.
   std::optional<std::int64_t> choices;
   // Texts in `input`, `prompt` or `documents`: a list of token numbers is one text.

@@ -57,6 +57,65 @@ TEST(ReadBody, DecodesEscapesInKeysAndNames) {
   EXPECT_EQ(code_of(R"({"model":"\ud83d\u0041"})"), "invalid_model");
 }
 
+BodyFacts facts_of(const std::string& rest) {
+  const auto facts = read_body(kJson, R"({"model":"m",)" + rest + "}");
+  EXPECT_TRUE(facts) << facts.error().message;
+  return facts.value_or(BodyFacts{});
+}
+
+TEST(ReadBody, CountsTheBytesOfThePromptInEveryDialect) {
+  const std::string x(1000, 'x');
+  const auto bytes = [](const std::string& rest) { return facts_of(rest).prompt_bytes; };
+  EXPECT_EQ(bytes(R"("messages":[{"role":"user","content":")" + x + R"("}])"), 1004);
+  EXPECT_EQ(bytes(R"("system":[{"type":"text","text":")" + x + R"("}],"max_tokens":7,)" +
+                  R"("messages":[{"role":"user","content":[{"type":"text","text":"yy"}]}])"),
+            1004 + 4 + 4 + 2);
+  EXPECT_EQ(bytes(R"("prompt":")" + x + R"(","suffix":"yy")"), 1002);
+  EXPECT_EQ(bytes(R"("instructions":"yy","input":[{"role":"user","content":")" + x + R"("}])"),
+            1006);
+  EXPECT_EQ(bytes(R"("tools":[{"a":1}])"), 9) << "templates write them out";
+  EXPECT_EQ(bytes(R"("metadata":{"note":")" + x + R"("},"user":"yy")"), 0);
+}
+
+TEST(ReadBody, OfSeveralTextsTheLongestCounts) {
+  const std::string x(1000, 'x');
+  EXPECT_EQ(facts_of(R"("input":["a",")" + x + R"(","b"])").prompt_bytes, 1002);
+  EXPECT_EQ(facts_of(R"("query":"yy","documents":["a",")" + x + R"("])").prompt_bytes, 1004);
+}
+
+TEST(ReadBody, MessagesOfResponsesAreOneText) {
+  const BodyFacts facts = facts_of(R"("input":[{"role":"user"},{"role":"assistant"}])");
+  EXPECT_EQ(facts.texts, 1);
+  EXPECT_EQ(facts.input_bytes, 0);
+}
+
+TEST(ReadBody, ImagesAndSoundsCountAsNothing) {
+  const std::string data(5000, 'A');
+  for (const std::string& message : {
+           R"("messages":[{"content":[{"image_url":{"url":"data:image/png;base64,)" + data +
+               R"("}}]}])",
+           R"("messages":[{"content":[{"source":{"data":")" + data + R"("}}]}])",
+           R"("messages":[{"content":[{"input_audio":{"data":")" + data + R"("}}]}])",
+           R"("messages":[{"content":"","images":[")" + data + R"(",")" + data + R"("]}])",
+       }) {
+    EXPECT_EQ(facts_of(message).prompt_bytes, 0) << message.substr(0, 80);
+    EXPECT_TRUE(facts_of(message).media);
+  }
+  EXPECT_TRUE(facts_of(R"("images":[")" + data + R"("],"prompt":"x")").media);
+  EXPECT_FALSE(facts_of(R"("messages":[{"content":")" + data + R"("}])").media);
+}
+
+TEST(ReadBody, EscapesCountAsWhatTheyStandFor) {
+  EXPECT_EQ(facts_of(R"("prompt":"a\nb\u4e2d")").prompt_bytes, 6);
+}
+
+TEST(ReadBody, APromptThatIsGivenAsTokensIsCounted) {
+  EXPECT_EQ(facts_of(R"("prompt":[1, 2,3])").context_needed, 3);
+  EXPECT_EQ(facts_of(R"("input":[[1,2],[3,4,5,6],[7]])").context_needed, 4);
+  EXPECT_EQ(facts_of(R"("prompt":"1,2,3")").context_needed, 0);
+  EXPECT_EQ(facts_of(R"("prompt":[1,"two",3])").context_needed, 2);
+}
+
 TEST(ReadBody, SaysWhatIsWrongWithTheModel) {
   EXPECT_EQ(code_of("{}"), "missing_model");
   EXPECT_EQ(code_of(R"({"model":null})"), "missing_model");

@@ -46,6 +46,10 @@ struct Scan {
   const char* end;
   const char* fault_at = nullptr;
   std::string_view fault_why;
+  std::string_view key;        // the last one
+  std::size_t text_bytes = 0;  // of the values that are strings
+  std::size_t escapes = 0;     // bytes that escapes take beyond what they stand for
+  bool media = false;
 
   const char* stop(const char* at, std::string_view why) {
     fault_at = at;
@@ -71,8 +75,10 @@ const char* skip_escape(Scan& scan, const char* at) {
     if (kNames.find(*at) == std::string_view::npos) {
       return scan.stop(at, "a backslash is followed by what is no escape");
     }
+    ++scan.escapes;
     return at + 1;
   }
+  scan.escapes += 3;  // most characters that are written so take three bytes
   ++at;
   for (int digit = 0; digit < 4; ++digit, ++at) {
     if (at == scan.end)
@@ -144,10 +150,32 @@ const char* skip_word(Scan& scan, const char* at, std::string_view word) {
   return at + word.size();
 }
 
+// Data that takes the place of a text: a data URL, or base64 under one of the keys of OpenAI's,
+// Anthropic's and Ollama's messages. Short ones are not worth a look.
+bool is_media(std::string_view key, std::string_view text) {
+  constexpr std::size_t kShort = 256;
+  return text.size() >= kShort &&
+         (text.starts_with("data:") || key == "data" || key == "images" || key == "file_data");
+}
+
+inline const char* skip_text(Scan& scan, const char* at) {
+  const std::size_t escapes = scan.escapes;
+  const char* const behind = skip_string(scan, at);
+  if (behind == nullptr)
+    return nullptr;
+  const std::string_view text(at + 1, static_cast<std::size_t>(behind - at) - 2);
+  if (is_media(scan.key, text)) {
+    scan.media = true;
+  } else {
+    scan.text_bytes += text.size() - (scan.escapes - escapes);
+  }
+  return behind;
+}
+
 inline const char* skip_scalar(Scan& scan, const char* at) {
   switch (*at) {
     case '"':
-      return skip_string(scan, at);
+      return skip_text(scan, at);
     case 't':
       return skip_word(scan, at, "true");
     case 'f':
@@ -168,9 +196,11 @@ inline const char* skip_key(Scan& scan, const char* at) {
     return scan.stop(at, "the text ends inside an object");
   if (*at != '"')
     return scan.stop(at, "a key in double quotes is missing here");
+  const char* const begin = at + 1;
   at = skip_string(scan, at);
   if (at == nullptr)
     return nullptr;
+  scan.key = std::string_view(begin, static_cast<std::size_t>(at - begin) - 1);
   at = skip_space(scan, at);
   if (at == scan.end)
     return scan.stop(at, "the text ends inside an object");
@@ -289,13 +319,14 @@ bool JsonObjectReader::next(JsonMember& member) {
   const char* value = skip_key(scan, key);
   if (value == nullptr)
     return stop(scan.fault_at, scan.fault_why);
-  const std::string_view written(key, static_cast<std::size_t>(value - key));
-  member.key = written.substr(1, written.rfind('"') - 1);
+  member.key = scan.key;
   value = skip_space(scan, value);
   at_ = skip_value(scan, value, depth_max_);
   if (at_ == nullptr)
     return stop(scan.fault_at, scan.fault_why);
   member.value = std::string_view(value, static_cast<std::size_t>(at_ - value));
+  member.text_bytes = scan.text_bytes;
+  member.media = scan.media;
   return true;
 }
 

@@ -18,6 +18,9 @@ struct JsonFault {
 struct JsonMember {
   std::string_view key;    // as written, between its quotes, escapes not decoded
   std::string_view value;  // as written, without spaces around it
+  // Bytes of its texts: of the strings in it that are values. Images and sounds are no texts.
+  std::size_t text_bytes = 0;
+  bool media = false;  // it holds some
 };
 
 // A reader of its own, beside simdjson, because simdjson would need four bytes of index for each

@@ -142,6 +142,8 @@ std::string_view to_text(ReasonCode reason) {
       return "killed_from_outside";
     case ReasonCode::above_budget:
       return "above_budget";
+    case ReasonCode::more_context:
+      return "more_context";
     case ReasonCode::nobody_waits:
       return "nobody_waits";
   }

@@ -82,6 +82,7 @@ enum class ReasonCode : std::uint8_t {
   killed_from_outside,  // somebody else ended its server; no request and no model is to blame
   above_budget,         // it was measured to hold more than the budget, and is kept alone
   nobody_waits,         // everybody who waited for its load has left, and `other` waits
+  more_context,         // a request that waits asks for more context than the server has
 };
 
 // A row of the arithmetic of a refusal or a wait.

@@ -75,6 +75,9 @@ std::string Sentence::load() const {
     case ReasonCode::memory_returned:
       text += " There is memory for a better placement again.";
       break;
+    case ReasonCode::more_context:
+      text += " A request asks for more context than it had.";
+      break;
     case ReasonCode::config_changed:
       text += " It is loaded again with its changed configuration.";
       break;
@@ -298,7 +301,10 @@ std::string Sentence::write() const {
              " has waited " + rounded_text(d_.waited) + " and needs " + to_text(d_.need) + " in " +
              pool() + ".";
     case DecisionKind::upgrade:
-      return "Stopping " + model() + " with " + placement() + " to load a better placement.";
+      return "Stopping " + model() + " with " + placement() +
+             (d_.reason == ReasonCode::more_context
+                  ? ": a request that waits asks for more context."
+                  : " to load a better placement.");
     case DecisionKind::refuse:
       return refuse();
     case DecisionKind::replay:

@@ -18,11 +18,14 @@ struct RequestArrived {
   RequestId request;
   std::optional<ModelId> model;
   Priority priority = Priority::normal;
-  std::int32_t context_needed = 0;  // tokens at least; 0 when the client does not say
+  std::int32_t context_needed = 0;  // tokens at least, as a fact; 0 when nobody knows
   bool counted = true;  // false: a look at a server (/props, /slots) that takes a lease but no slot
   // Sequences that it makes the server work on at once: of `n` answers, of a list of texts. It is
   // admitted when so many slots are free, or all that there are.
   std::int32_t slots = 1;
+  // Tokens of prompt and answer by estimate; 0: none was made. A placement that holds them is
+  // preferred, and nothing is refused for their sake.
+  std::int32_t context_wished = 0;
 
   friend bool operator==(const RequestArrived&, const RequestArrived&) = default;
 };

@@ -11,6 +11,9 @@ void Governor::Impl::update_deadline() {
   for (const ModelRecord& model : models_) {
     if (const auto oldest = model.queue.oldest()) {
       deadline_at(oldest->since + policy_.queue.queue_timeout);
+      const Request& first = *first_in_line(model);
+      if (wish_of(first) > 0)
+        deadline_at(wish_until(first));
     }
     // A load that runs has a time-out of its own.
     if (model.wanted_since && !model.load_commands.empty() &&

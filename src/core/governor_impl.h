@@ -72,6 +72,10 @@ class Governor::Impl {
   std::optional<ModelId> resident() const;
   bool can_admit(const ModelRecord& model, const Request& request) const;
   bool may_grow(const ModelRecord& model, const Request& request) const;
+  bool waits_to_grow(const ModelRecord& model, const Request& request) const;
+  // What the request wishes, until then.
+  std::int32_t wish_of(const Request& request) const;
+  Tick wish_until(const Request& request) const;
   std::int32_t slots_for(const ModelRecord& model, const Request& request) const;
   bool is_worn_out(const Request& request) const;
   void refuse_lost(RequestId id, const Request& request, ModelRecord& model);
@@ -195,7 +199,8 @@ class Governor::Impl {
   void move_up_degraded();
   std::vector<Wanted> wanted_models() const;
   std::optional<Wanted> wanted(const ModelRecord& model) const;
-  std::int32_t needed_context(const ModelRecord& model) const;
+  const Request* first_in_line(const ModelRecord& model) const;
+  bool must_grow(ModelRecord& model);
   bool only_spares(const ModelRecord& model) const;
 
   // governor_turns.cc

@@ -144,6 +144,122 @@ TEST(GovernorPlacement, ARequestForMoreContextReloadsADegradedModelOnceItIsIdle)
   EXPECT_THAT(s.ready(2), ElementsAre("admit r2 to a g2"));
 }
 
+// 8192 tokens in 7 GiB, or 2048 in 3.
+std::vector<PlacementRow> two_contexts() {
+  return {own_row(7_GiB, 8192, 2), own_row(3_GiB, 2048, 2)};
+}
+
+Lines wish(Stage& s, std::uint64_t id, ModelId model, std::int32_t tokens) {
+  return s.tell(RequestArrived{.request = RequestId(id), .model = model, .context_wished = tokens});
+}
+
+TEST(GovernorPlacement, AWishForContextReloadsADegradedModelOnceItIsIdle) {
+  Stage s(plain_policy(), 8_GiB);
+  s.ladder(kA, two_contexts());
+  s.sample(4_GiB);
+  s.make_busy(kA, 1);
+  s.sample(0_B);
+  EXPECT_THAT(wish(s, 2, kA, 2048), ElementsAre("admit r2 to a g1")) << "it is just enough";
+  s.end(2);
+  EXPECT_THAT(wish(s, 3, kA, 2049), IsEmpty());
+  EXPECT_THAT(s.request(4, kA), IsEmpty()) << "who came later does not keep it from its reload";
+  EXPECT_THAT(s.end(1), ElementsAre("stop a g1"));
+  EXPECT_THAT(s.reasons(), Contains("upgrade more_context"));
+  EXPECT_THAT(s.exited(1), ElementsAre("start a g2"));
+  EXPECT_THAT(s.ready(2), ElementsAre("admit r3 to a g2", "admit r4 to a g2"));
+}
+
+TEST(GovernorPlacement, AWishThatNothingCanMeetIsServedAtOnce) {
+  Stage s(plain_policy(), 8_GiB);
+  s.ladder(kA, two_contexts());
+  s.sample(4_GiB);
+  s.bring_up(kA);
+  EXPECT_THAT(wish(s, 1, kA, 4096), ElementsAre("admit r1 to a g1")) << "memory is another's";
+  s.end(1);
+  s.sample(0_B);
+  EXPECT_THAT(wish(s, 2, kA, 1'000'000), ElementsAre("stop a g1")) << "as much as there can be";
+  EXPECT_THAT(s.exited(1), ElementsAre("start a g2"));
+  EXPECT_THAT(s.ready(2), ElementsAre("admit r2 to a g2"));
+  ASSERT_EQ(s.show(kA).placement->context, 8192);
+  EXPECT_THAT(wish(s, 3, kA, 1'000'000), ElementsAre("admit r3 to a g2")) << "no rung has it";
+}
+
+TEST(GovernorPlacement, AWishStopsNoPinnedModelAndUnloadsNobodyWhoWorks) {
+  Stage s(plain_policy(), 8_GiB);
+  s.ladder(kA, two_contexts());
+  s.sample(4_GiB);
+  s.bring_up(kA);
+  s.tell(PinModel{CommandId(1), kA, true});
+  s.sample(0_B);
+  EXPECT_THAT(wish(s, 1, kA, 4096), ElementsAre("admit r1 to a g1"));
+  s.end(1);
+  s.tell(PinModel{CommandId(2), kA, false});
+  s.make_busy(kB, 2);
+  EXPECT_THAT(wish(s, 3, kA, 4096), ElementsAre("admit r3 to a g1"));
+  s.end(3);
+  s.end(2);
+  EXPECT_THAT(wish(s, 4, kA, 4096), ElementsAre("stop a g1")) << "what idles gives way";
+  EXPECT_THAT(s.exited(1), ElementsAre("stop b g2"));
+  EXPECT_THAT(s.exited(2), ElementsAre("start a g3"));
+}
+
+TEST(GovernorPlacement, AWishIsTriedOnce) {
+  Stage s(plain_policy(), 8_GiB);
+  s.ladder(kA, two_contexts());
+  s.sample(4_GiB);
+  s.bring_up(kA);
+  s.sample(0_B);
+  EXPECT_THAT(wish(s, 1, kA, 4096), ElementsAre("stop a g1"));
+  s.sample(4_GiB);
+  EXPECT_THAT(s.exited(1), ElementsAre("start a g2")) << "others took what was free";
+  s.sample(0_B);
+  EXPECT_THAT(s.ready(2), ElementsAre("admit r1 to a g2"));
+}
+
+TEST(GovernorPlacement, AWishWaitsForBusyModelsAndIsGivenUpInTime) {
+  Policy policy = plain_policy();
+  policy.queue.queue_timeout = 10min;
+  policy.queue.yield_after = 1h;
+  Stage s(policy, 8_GiB);
+  s.ladder(kA, two_contexts());
+  s.make_busy(kB, 1);
+  wish(s, 2, kA, 4096);
+  EXPECT_THAT(s.profiled(kA), IsEmpty());
+  EXPECT_THAT(s.run_for(299s), IsEmpty()) << "degrade_after is long over";
+  EXPECT_THAT(s.run_for(1s), ElementsAre("start a g2"));
+  EXPECT_THAT(s.ready(2), ElementsAre("admit r2 to a g2")) << "never refused by an estimate";
+  EXPECT_EQ(s.show(kA).placement->context, 2048);
+}
+
+TEST(GovernorPlacement, AWishTakesARungThatHoldsItBeforeABetterOne) {
+  Stage s(plain_policy(), 8_GiB);
+  PlacementRow slow = own_row(4_GiB, 8192, 2);
+  slow.speed_permille = 100;
+  s.ladder(kA, {own_row(3_GiB, 2048, 2), slow});
+  wish(s, 1, kA, 4096);
+  s.profiled(kA);
+  s.ready(1);
+  EXPECT_EQ(s.show(kA).placement->context, 8192);
+  EXPECT_FALSE(s.show(kA).degraded);
+  s.end(1);
+  EXPECT_THAT(s.run_for(1h), IsEmpty()) << "it would take the context away";
+}
+
+TEST(GovernorPlacement, MovingUpTakesNoContextFromWhoAskedForIt) {
+  Stage s(plain_policy(), 8_GiB);
+  PlacementRow slow = own_row(2_GiB, 8192, 2);
+  slow.speed_permille = 100;
+  s.ladder(kA, {own_row(6_GiB, 8192, 2), own_row(3_GiB, 2048, 2), slow});
+  s.sample(5500_MiB);
+  s.bring_up(kA);
+  ASSERT_EQ(s.show(kA).placement->context, 8192);
+  EXPECT_THAT(wish(s, 1, kA, 4096), ElementsAre("admit r1 to a g1"));
+  s.end(1);
+  s.sample(4_GiB);
+  EXPECT_THAT(s.run_for(1min), IsEmpty()) << "2048 tokens would fit, and are quicker";
+  EXPECT_THAT(s.sample(0_B), ElementsAre("stop a g1"));
+}
+
 TEST(GovernorPlacement, RowsLearnedWhileItRunsCountFromTheNextLoadOn) {
   Stage s(plain_policy(), 8_GiB);
   s.bring_up(kA);

@@ -10,6 +10,9 @@ namespace {
 
 // Of lost_hold, for one request that is lost to one server again and again.
 constexpr std::int32_t kHoldDoublingsMax = 3;
+// A wish for context counts for this part of the time that a request may wait: it is an estimate,
+// which must not be what a request is refused for.
+constexpr std::int64_t kWishShare = 2;
 
 }  // namespace
 
@@ -60,6 +63,7 @@ void Governor::Impl::on(const RequestArrived& event) {
   request.model = model->id;
   request.priority = event.priority;
   request.context_needed = event.context_needed;
+  request.context_wished = event.context_wished;
   request.counted = event.counted;
   request.slots = std::max(1, event.slots);
   request.arrived = now_;
@@ -116,11 +120,28 @@ bool Governor::Impl::can_admit(const ModelRecord& model, const Request& request)
     return true;
   if (admission_stopped(model.charged->charge))
     return false;
-  if (request.context_needed > model.placement.context)
+  if (request.context_needed > model.placement.context || waits_to_grow(model, request))
     return false;
   if (request.suspect)
     return model.counted == 0;
   return model.counted + slots_for(model, request) <= in_flight_max(model);
+}
+
+Tick Governor::Impl::wish_until(const Request& request) const {
+  return request.arrived + policy_.queue.queue_timeout / kWishShare;
+}
+
+std::int32_t Governor::Impl::wish_of(const Request& request) const {
+  return now_ < wish_until(request) ? request.context_wished : 0;
+}
+
+// Whether it waits until the server can be stopped for one with more context. Where that one would
+// not fit it is served at once, and the engine says whether it is too long. A pinned model is not
+// stopped for an estimate.
+bool Governor::Impl::waits_to_grow(const ModelRecord& model, const Request& request) const {
+  const std::int32_t wish = wish_of(request);
+  return wish > model.placement.context && !request.wish_tried && !model.pinned &&
+         planner().can_grow(model.id, wish);
 }
 
 // What does not fit into all slots at once takes them all, and the server works it off.
@@ -156,6 +177,8 @@ void Governor::Impl::admit(RequestId id, Request& request, ModelRecord& model) {
   if (request.counted) {
     model.counted += request.slots_held;
     model.suspect_running = request.suspect;
+    model.context_asked =
+        std::max(model.context_asked, std::min(model.placement.context, request.context_wished));
     model.usage.use(now_);
     ++model.uses;
   }

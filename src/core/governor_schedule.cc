@@ -163,9 +163,10 @@ std::vector<Governor::Impl::Wanted> Governor::Impl::wanted_models() const {
   return all;
 }
 
-std::int32_t Governor::Impl::needed_context(const ModelRecord& model) const {
+// Whose needs the next load has to meet, if anybody waits.
+const RequestState* Governor::Impl::first_in_line(const ModelRecord& model) const {
   const auto head = model.queue.front(now_, policy_.queue.yield_after);
-  return head ? requests_.at(*head).context_needed : 0;
+  return head ? &requests_.at(*head) : nullptr;
 }
 
 // In the order of service. Who cannot go yet keeps its place: those behind it get neither its turn
@@ -183,7 +184,10 @@ void Governor::Impl::make_room() {
     const bool profile = model.rows.empty();
     LoadQuery query;
     query.model = model.id;
-    query.context_needed = needed_context(model);
+    if (const Request* first = first_in_line(model)) {
+      query.context_needed = first->context_needed;
+      query.context_wished = wish_of(*first);
+    }
     query.waited = now_ - w.since;
     query.claimed = round.claim;
     query.may_evict = !round.claimed && !only_spares(model);
@@ -243,6 +247,7 @@ void Governor::Impl::promise(const LoadPlan& plan, std::span<const ModelId> leav
 // It is wanted only where nobody has to make room for it.
 bool Governor::Impl::only_spares(const ModelRecord& model) const {
   return model.queue.empty() && model.reload_for != ReasonCode::memory_returned &&
+         model.reload_for != ReasonCode::more_context &&
          std::ranges::none_of(model.load_commands, &LoadWish::may_evict);
 }
 
@@ -401,6 +406,7 @@ void Governor::Impl::start_server(ModelRecord& model, const LoadPlan& plan) {
   model.placement = model.rows[plan.row].placement;
   model.devices = plan.devices;
   model.degraded = plan.degraded;
+  model.context_asked = 0;
   model.pressed_at.reset();
   model.loading_since = now_;
   model.stalled = false;
@@ -435,15 +441,32 @@ void Governor::Impl::stop_server(ModelRecord& model, bool kill_at_once) {
   emit(StopServer{model.id, *model.generation, kill_at_once});
 }
 
+// Whether who waits first asks for more context than the server has, and may have it stopped for
+// that. For a wish it is stopped once, whatever becomes of it.
+bool Governor::Impl::must_grow(ModelRecord& model) {
+  const Request* first = first_in_line(model);
+  if (first == nullptr || model.pinned)
+    return false;
+  if (first->context_needed > model.placement.context)
+    return true;
+  if (admission_stopped(model.charged->charge) || !waits_to_grow(model, *first))
+    return false;
+  model.queue.for_each([&](const RequestQueue::Waiting& w) {
+    Request& request = requests_.at(w.request);
+    request.wish_tried = request.wish_tried || request.context_wished > model.placement.context;
+  });
+  return true;
+}
+
 // A degraded model that idles while nobody waits for memory is reloaded at a better placement. A
-// request that needs more context than the running placement has makes it so at once.
+// request that asks for more context than the running placement has makes it so at once.
 void Governor::Impl::move_up_degraded() {
   for (ModelRecord& model : models_) {
     if (model.state != ResidencyState::ready || !model.leased.empty())
       continue;
     // A pin holds a model against others; a better placement of its own is no loss. It is not made
     // to wait for room, though.
-    const bool asked = !model.pinned && needed_context(model) > model.placement.context;
+    const bool asked = must_grow(model);
     if (!asked) {
       if (!model.degraded || waiting_ > 0 || load_in_progress())
         continue;
@@ -452,9 +475,9 @@ void Governor::Impl::move_up_degraded() {
       if (!planner().better_row_fits(model.id))
         continue;
     }
-    Decision d = decision(DecisionKind::upgrade, ReasonCode::memory_returned, model);
-    decide(std::move(d));
-    model.reload_for = ReasonCode::memory_returned;
+    const ReasonCode reason = asked ? ReasonCode::more_context : ReasonCode::memory_returned;
+    decide(decision(DecisionKind::upgrade, reason, model));
+    model.reload_for = reason;
     stop_server(model, false);
   }
 }

@@ -278,10 +278,41 @@ LoadPlan Planner::plan_load(const LoadQuery& query) const {
   return plain.plan_as_asked(query);
 }
 
+std::int32_t Planner::attainable(ModelId id, std::int32_t context_wished) const {
+  if (context_wished <= 0)
+    return 0;
+  const ModelRecord& m = model(id);
+  PoolAmounts now = empty_amounts(true);
+  const PoolAmounts pinned = pinned_amounts(id);
+  for (std::size_t i = 0; i < pools(); ++i)
+    now[i] -= pinned[i];
+  std::int32_t most = 0;
+  for (std::size_t i = 0; i < m.rows.size(); ++i) {
+    if (m.rows[i].placement.context > most && is_allowed(m, i) && row_fits(m, m.rows[i], now, true))
+      most = m.rows[i].placement.context;
+  }
+  return std::min(context_wished, most);
+}
+
+std::size_t Planner::preferred_row(const LoadQuery& query, std::size_t least) const {
+  const auto whole = target_row(query.model, std::max(query.context_needed, query.context_wished));
+  if (whole)
+    return *whole;
+  const ModelRecord& m = model(query.model);
+  const PoolAmounts empty = empty_amounts(false);
+  std::size_t best = least;
+  for (std::size_t i = least + 1; i < m.rows.size(); ++i) {
+    if (m.rows[i].placement.context > m.rows[best].placement.context &&
+        row_fits(m, m.rows[i], empty, false))
+      best = i;
+  }
+  return best;
+}
+
 LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
   const auto& rows = model(query.model).rows;
-  const auto best = target_row(query.model, query.context_needed);
-  if (!best) {
+  const auto least = target_row(query.model, query.context_needed);
+  if (!least) {
     const bool context = std::ranges::none_of(rows, [&](const PlacementRow& row) {
       return row.placement.context >= query.context_needed;
     });
@@ -291,6 +322,8 @@ LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
   if (std::ranges::any_of(leaving, [&](ModelId id) { return model(id).pinned; })) {
     return refuse(ReasonCode::pinned_models, query);
   }
+  const std::size_t best = preferred_row(query, *least);
+  const std::int32_t wish = attainable(query.model, query.context_wished);
   // The best row that fits once everything that may go has gone: beside foreign use and pins.
   PoolAmounts now = empty_amounts(true);
   PoolAmounts unpinned = empty_amounts(false);
@@ -308,11 +341,11 @@ LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
   for (std::size_t i = 0; i < rows.size(); ++i)
     limited = limited || (gives_context(i) && is_allowed(m, i));
   const auto usable_row = [&](std::size_t i) {
-    return gives_context(i) && (!limited || is_allowed(m, i));
+    return gives_context(i) && (!limited || is_allowed(m, i)) && rows[i].placement.context >= wish;
   };
   std::optional<std::size_t> target;
   bool fits_beside_pins = false;
-  for (std::size_t i = *best; i < rows.size() && !target; ++i) {
+  for (std::size_t i = *least; i < rows.size() && !target; ++i) {
     if (!usable_row(i))
       continue;
     if (row_fits(m, rows[i], now, true))
@@ -321,26 +354,26 @@ LoadPlan Planner::plan_as_asked(const LoadQuery& query) const {
   }
   if (!target) {
     // A margin alone is no reason to refuse; then it waits until everything else has gone.
-    if (!fits_beside_pins && row_fits(m, rows[*best], empty_amounts(true), true) &&
+    if (!fits_beside_pins && row_fits(m, rows[best], empty_amounts(true), true) &&
         pinned != PoolAmounts{}) {
       return refuse(ReasonCode::pinned_models, query);
     }
     LoadPlan plan;
-    plan.row = *best;
+    plan.row = best;
     plan.reason = ReasonCode::foreign_use;
-    return finish(plan, query, ways(m, *best).front(), Room{});
+    return finish(plan, query, ways(m, best).front(), Room{});
   }
   const PoolAmounts reach = reach_of(query);
   const auto attempt = [&](std::size_t row, ReasonCode reason) {
     LoadPlan plan = best_way(query, row, reach, leaving);
-    plan.degraded = row != *best;
+    plan.degraded = row != best;
     plan.reason =
         m.cpu_since && rows[row].device_bytes.empty() ? ReasonCode::device_failures : reason;
     return plan;
   };
-  const ReasonCode below_best = limited && !is_allowed(m, *best) ? ReasonCode::lesser_placement
-                                                                 : ReasonCode::never_fits_better;
-  LoadPlan plan = attempt(*target, *target == *best ? ReasonCode::fits_headroom : below_best);
+  const ReasonCode below_best = limited && !is_allowed(m, best) ? ReasonCode::lesser_placement
+                                                                : ReasonCode::never_fits_better;
+  LoadPlan plan = attempt(*target, *target == best ? ReasonCode::fits_headroom : below_best);
   if (plan.verdict != LoadVerdict::waits) {
     if (plan.verdict == LoadVerdict::evicts && !plan.degraded)
       plan.reason = ReasonCode::made_room;
@@ -413,7 +446,7 @@ bool Planner::better_row_fits(ModelId id) const {
     room[p] = ledger_.headroom(PoolId(p)) + m.charged->charge.own[p];
   }
   for (std::size_t i = *best; i < m.row; ++i) {
-    if (!is_allowed(m, i))
+    if (!is_allowed(m, i) || m.rows[i].placement.context < m.context_asked)
       continue;
     for (const Way& way : ways(m, i)) {
       Charge own = way.charge;
@@ -421,6 +454,34 @@ bool Planner::better_row_fits(ModelId id) const {
       if (fits_within(own, room))
         return true;
     }
+  }
+  return false;
+}
+
+bool Planner::can_grow(ModelId id, std::int32_t context_wished) const {
+  const ModelRecord& m = model(id);
+  const std::int32_t wish = attainable(id, context_wished);
+  if (!m.generation || wish <= m.placement.context)
+    return false;
+  std::vector<ModelId> leaving{id};
+  for (const ModelRecord& other : models_) {
+    if (is_idle_victim(other, id))
+      leaving.push_back(other.id);
+  }
+  const auto fits = [&](const Way& way) {
+    const PoolAmounts freed = freed_by(leaving, way.charge);
+    for (std::uint32_t i = 0; i < pools(); ++i) {
+      const PoolId pool(i);
+      if (touches(way.charge, i) &&
+          ledger_.added(way.charge, pool) > ledger_.headroom(pool) + freed[i])
+        return false;
+    }
+    return true;
+  };
+  for (std::size_t i = 0; i < m.rows.size(); ++i) {
+    if (m.rows[i].placement.context >= wish && is_allowed(m, i) &&
+        std::ranges::any_of(ways(m, i), fits))
+      return true;
   }
   return false;
 }

@@ -17,6 +17,7 @@ namespace tonnage {
 struct LoadQuery {
   ModelId model;
   std::int32_t context_needed = 0;
+  std::int32_t context_wished = 0;  // as much of it as can be had
   Duration waited{};
   PoolAmounts claimed{};  // headroom that is promised to a model that waited longer
   bool may_evict = true;  // false: only headroom beyond what is claimed may be used
@@ -87,8 +88,13 @@ class Planner {
   // The first row of the ladder that fits an empty pool, if any.
   std::optional<std::size_t> target_row(ModelId model, std::int32_t context_needed) const;
 
-  // Whether a better row than the running one would fit once its own server has gone.
+  // Whether a better row than the running one would fit once its own server has gone, and takes no
+  // context away from who asked for it.
   bool better_row_fits(ModelId model) const;
+
+  // Whether a row with more context than the running one, and as much of what is wished as the
+  // model could have at all, would fit once its own server and idle models have gone.
+  bool can_grow(ModelId model, std::int32_t context_wished) const;
 
   // The footprint of a row with its margin, its logical devices being `devices`. The margin never
   // makes the difference between running and refusing: it shrinks to what an empty pool has.
@@ -149,6 +155,10 @@ class Planner {
   Candidate candidate(const ModelRecord& model, PoolId pool, const Charge& kept) const;
   LoadPlan finish(LoadPlan plan, const LoadQuery& query, const Way& way, const Room& room) const;
   LoadPlan plan_as_asked(const LoadQuery& query) const;
+  // As much of a wish as a row gives that may be used and fits beside foreign use and pins.
+  std::int32_t attainable(ModelId model, std::int32_t context_wished) const;
+  // The best row of an empty pool: the first that holds need and wish, else that with most context.
+  std::size_t preferred_row(const LoadQuery& query, std::size_t least) const;
   LoadPlan refuse(ReasonCode reason, const LoadQuery& query) const;
   bool is_busy_victim(const ModelRecord& model, ModelId for_model) const;
   const ModelRecord& model(ModelId id) const { return models_[id.value]; }

@@ -71,6 +71,7 @@ Drawn draw() {
     }
   }
   drawn.query.context_needed = *rc::gen::element(0, 0, 1024, 2048, 4096);
+  drawn.query.context_wished = *rc::gen::element(0, 0, 1500, 4096, 9999);
   drawn.query.waited = *rc::gen::element<Duration>(0s, 59s, 60s);
   return drawn;
 }
@@ -85,19 +86,29 @@ class PlacementTwin {
  public:
   explicit PlacementTwin(const Drawn& drawn) : drawn_(drawn), m_(drawn.machine) {}
 
-  Expected expected() const {
+  Expected expected() {
     const auto& rows = m_.models[0].rows;
-    std::optional<std::size_t> best;
-    for (std::size_t i = rows.size(); i-- > 0;) {
-      if (is_wanted(i) && rows[i].host_anon + size_of(rows[i].weights) <= drawn_.capacity)
-        best = i;
-    }
+    const auto fits_empty = [&](std::size_t i) {
+      return rows[i].host_anon + size_of(rows[i].weights) <= drawn_.capacity;
+    };
+    // The first that holds as much of the wish as any does that fits.
+    const auto first_of = [&](auto fits) {
+      const std::int32_t wish = most_of_wish(fits);
+      std::optional<std::size_t> first;
+      for (std::size_t i = rows.size(); i-- > 0;) {
+        if (is_needed(i) && rows[i].placement.context >= wish && fits(i))
+          first = i;
+      }
+      return first;
+    };
+    const auto best = first_of(fits_empty);
     if (!best)
       return refused();
     const Bytes beside = drawn_.capacity - held_by_pins();
+    wish_ = most_of_wish([&](std::size_t i) { return need(i) <= beside - drawn_.foreign; });
     std::optional<std::size_t> target;
     bool beside_pins = false;
-    for (std::size_t i = rows.size(); i-- > *best;) {
+    for (std::size_t i = rows.size(); i-- > 0;) {
       if (!is_wanted(i))
         continue;
       if (need(i) <= beside - drawn_.foreign)
@@ -146,8 +157,21 @@ class PlacementTwin {
     return {LoadVerdict::waits, ReasonCode::busy_models, target};
   }
 
-  bool is_wanted(std::size_t i) const {
+  bool is_needed(std::size_t i) const {
     return m_.models[0].rows[i].placement.context >= drawn_.query.context_needed;
+  }
+  bool is_wanted(std::size_t i) const {
+    return is_needed(i) && m_.models[0].rows[i].placement.context >= wish_;
+  }
+
+  template <typename Fits>
+  std::int32_t most_of_wish(Fits fits) const {
+    std::int32_t most = 0;
+    for (std::size_t i = 0; i < m_.models[0].rows.size(); ++i) {
+      if (fits(i))
+        most = std::max(most, m_.models[0].rows[i].placement.context);
+    }
+    return std::min(most, drawn_.query.context_wished);
   }
 
   // With the margin, as long as that does not make the difference.
@@ -227,6 +251,7 @@ class PlacementTwin {
 
   const Drawn& drawn_;
   const Machine& m_;
+  std::int32_t wish_ = 0;  // as much of it as fits beside pins and foreign use
 };
 
 RC_GTEST_PROP(PlannerTwin, TakesThePlacementThatTheRulesName, ()) {

@@ -77,6 +77,7 @@ struct ModelState {
   Placement placement;
   std::vector<PoolId> devices;  // the pool of each logical device of the server
   bool degraded = false;
+  std::int32_t context_asked = 0;  // the most that requests of this server asked for and it has
   Tick loading_since;
   Tick ready_since;
   Tick stopping_since;

@@ -22,6 +22,8 @@ struct RequestState {
   ModelId model;
   Priority priority = Priority::normal;
   std::int32_t context_needed = 0;
+  std::int32_t context_wished = 0;
+  bool wish_tried = false;  // a server was stopped for its wish; it takes what comes
   bool counted = true;
   Tick arrived;
   bool admitted = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -330,6 +331,10 @@ void Door::infer(std::shared_ptr<net::Exchange> exchange, const api::Route& rout
   if (const auto error = weigh(*facts, order, *exchange))
     return answer_error(*exchange, *error, route.dialect);
   order.context_needed = facts->context_needed;
+  order.prompt_bytes = facts->prompt_bytes;
+  order.answer_tokens = static_cast<std::int32_t>(std::min<std::int64_t>(
+      facts->max_tokens.value_or(0), std::numeric_limits<std::int32_t>::max() / 2));
+  order.teaches = facts->texts == 1 && !facts->media && facts->context_needed == 0;
   order.key = caller.rule;
   order.exchange = std::move(exchange);
   requests_.take(std::move(order));

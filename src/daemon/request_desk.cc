@@ -1,5 +1,7 @@
 #include "daemon/request_desk.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/loop_clock.h"
@@ -79,6 +81,7 @@ void RequestDesk::post_arrival(RequestId id, const RequestOrder& order) {
   arrived.request = id;
   arrived.model = order.model;
   arrived.context_needed = order.context_needed;
+  arrived.context_wished = wished_context(order);
   arrived.counted = order.counted;
   arrived.slots = order.slots;
   if (order.model)
@@ -88,6 +91,16 @@ void RequestDesk::post_arrival(RequestId id, const RequestOrder& order) {
   order.exchange->note().request = id.value;
   order.exchange->on_client_gone([this, id] { client_gone(id); });
   loop_.post(arrived);
+}
+
+// Prompt and answer together, by estimate. What it is for `resident` nobody knows: it takes what is
+// there.
+std::int32_t RequestDesk::wished_context(const RequestOrder& order) const {
+  if (!order.model || order.prompt_bytes == 0)
+    return 0;
+  const std::int64_t prompt = prompt_sizes_.tokens_of(*order.model, order.prompt_bytes);
+  return static_cast<std::int32_t>(std::min<std::int64_t>(
+      prompt + order.answer_tokens, std::numeric_limits<std::int32_t>::max()));
 }
 
 void RequestDesk::admit(const Admit& action) {
@@ -253,6 +266,8 @@ void RequestDesk::end(RequestId id, RequestOutcome outcome, int status,
   metrics.bytes_up = open.order.exchange->body()->size();
   metrics.bytes_down = result.body_bytes;
   add_answer_figures(metrics, open.order.stream, result);
+  if (open.order.teaches)
+    prompt_sizes_.learn(open.model, open.order.prompt_bytes, metrics.tokens.prompt);
   if (outcome == RequestOutcome::broken && result.body_bytes > 0) {
     metrics.status = result.status;
     metrics.aborted = EndedBy::server;

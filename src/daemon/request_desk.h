@@ -21,6 +21,7 @@
 #include "daemon/directory.h"
 #include "daemon/engine_room.h"
 #include "daemon/governor_loop.h"
+#include "daemon/prompt_sizes.h"
 #include "metrics/metrics.h"
 #include "net/exchange.h"
 #include "process/loop_timer.h"
@@ -41,6 +42,9 @@ struct RequestOrder {
   bool stream = false;  // the client wants an event stream
   bool raw = false;     // an answer of the server is not touched, an error neither
   std::int32_t context_needed = 0;
+  std::size_t prompt_bytes = 0;    // of text that has to fit into one context
+  std::int32_t answer_tokens = 0;  // as many as the answer may have, where it says so
+  bool teaches = false;            // its answer's tokens are those of its bytes
   const api::KeyRule* key = nullptr;
 };
 
@@ -85,6 +89,7 @@ class RequestDesk {
   api::ContextOverflow overflow_of(const Refuse& action, const Open& open) const;
   void part_done(RequestId id, const net::RelayResult& result);
   void post_arrival(RequestId id, const RequestOrder& order);
+  std::int32_t wished_context(const RequestOrder& order) const;
   void hand_back(RequestId id, Open& open);
   void end(RequestId id, RequestOutcome outcome, int status, const net::RelayResult& result);
   void end_when_idle(RequestId id, RequestOutcome outcome, const net::RelayResult& result);
@@ -101,6 +106,7 @@ class RequestDesk {
   EngineRoom& engines_;
   const Directory& directory_;
   Metrics& metrics_;
+  PromptSizes prompt_sizes_;
   std::unordered_map<std::uint64_t, Open> open_;
   std::map<const api::KeyRule*, std::int32_t> per_key_;
   LoopTimer places_;

@@ -72,6 +72,10 @@ void RequestDesk::held(RequestId id, Open& open, const net::RelayResult& result)
   }
   const api::ApiError error =
       api::engine_error(status, result.held.body, directory_.id(open.model));
+  // The engine has counted what it refuses.
+  if (open.order.teaches && error.overflow && error.overflow->prompt_tokens > 0)
+    prompt_sizes_.learn(open.model, open.order.prompt_bytes,
+                        static_cast<std::uint64_t>(error.overflow->prompt_tokens));
   answer(id, open, error);
   end(id, RequestOutcome::answered, error.status, result);
 }

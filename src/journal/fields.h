@@ -54,7 +54,7 @@ inline constexpr int kValues<DrainCause> = static_cast<int>(DrainCause::pressing
 template <>
 inline constexpr int kValues<DecisionKind> = static_cast<int>(DecisionKind::leak) + 1;
 template <>
-inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::nobody_waits) + 1;
+inline constexpr int kValues<ReasonCode> = static_cast<int>(ReasonCode::more_context) + 1;
 template <>
 inline constexpr int kValues<RefusalStatus> = static_cast<int>(RefusalStatus::not_found) + 1;
 template <>
@@ -141,10 +141,13 @@ template <>
 struct Fields<RequestArrived> {
   using T = RequestArrived;
   static constexpr std::string_view kType = "request_arrived";
-  static constexpr auto kList =
-      std::tuple{Field{"request", &T::request},   Field{"model", &T::model},
-                 Field{"priority", &T::priority}, Field{"context_needed", &T::context_needed},
-                 Field{"counted", &T::counted},   Field{"slots", &T::slots}};
+  static constexpr auto kList = std::tuple{Field{"request", &T::request},
+                                           Field{"model", &T::model},
+                                           Field{"priority", &T::priority},
+                                           Field{"context_needed", &T::context_needed},
+                                           Field{"counted", &T::counted},
+                                           Field{"slots", &T::slots},
+                                           Field{"context_wished", &T::context_wished}};
 };
 
 template <>

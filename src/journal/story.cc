@@ -22,6 +22,15 @@ std::string_view how_it_ended(RequestOutcome outcome) {
   return "It ended";
 }
 
+std::string size_of(const RequestArrived& request) {
+  if (request.context_needed > 0)
+    return " Its prompt has " + std::to_string(request.context_needed) + " tokens.";
+  if (request.context_wished > 0)
+    return " By estimate it takes " + std::to_string(request.context_wished) +
+           " tokens, prompt and answer together.";
+  return {};
+}
+
 }  // namespace
 
 Story Story::of_request(RequestId request, Policy policy) {
@@ -52,7 +61,7 @@ void Story::on_event(const Step& step) {
     model_ = e->model;
     say(step.at, "Request " + std::to_string(request_->value) + " asked for " +
                      (e->model ? name(e->model) : std::string("the resident model")) + " with " +
-                     std::string(to_text(e->priority)) + " priority.");
+                     std::string(to_text(e->priority)) + " priority." + size_of(*e));
   } else if (const auto* end = std::get_if<RequestEnded>(&step.event);
              end && end->request == *request_) {
     std::string text(how_it_ended(end->outcome));

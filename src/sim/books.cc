@@ -91,6 +91,7 @@ void Books::on(Tick now, const RequestArrived& event) {
   request.arrived = now;
   request.waiting_since = now;
   request.context_needed = event.context_needed;
+  request.context_wished = event.context_wished;
   request.counted = event.counted;
   request.slots = std::max(1, event.slots);
   start_waiting(event.request, request);
@@ -356,6 +357,11 @@ void Books::on(Tick, const Decided& action) {
   }
   if (action.decision.kind == DecisionKind::yield && action.decision.model) {
     models_[action.decision.model->value].yielded = true;
+  }
+  if (action.decision.reason == ReasonCode::more_context &&
+      action.decision.kind == DecisionKind::upgrade && action.decision.model) {
+    for (const RequestId id : models_[action.decision.model->value].queue)
+      find(id)->wish_tried = true;
   }
   // What ran out of memory is tried again at once.
   if (action.decision.kind == DecisionKind::recover && action.decision.failure &&

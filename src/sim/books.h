@@ -58,6 +58,8 @@ class Books {
     Tick arrived;
     Tick waiting_since;
     std::int32_t context_needed = 0;
+    std::int32_t context_wished = 0;
+    bool wish_tried = false;  // it waited while a server was stopped for more context
     bool counted = true;
     std::int32_t slots = 1;
     std::int32_t slots_held = 0;

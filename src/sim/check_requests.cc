@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "sim/budget.h"
 #include "sim/checker.h"
 
 namespace tonnage::sim {
@@ -85,6 +86,7 @@ class RequestChecker final : public Checker {
                                        std::to_string(request.context_needed) + " and gets " +
                                        std::to_string(server->placement.context));
     }
+    check_wish(step, admit, request, *server);
     const std::int32_t takes = Books::slots_for(request, slots_of(books, admit.model, *server));
     if (request.counted && server->counted + takes > model.in_flight_max) {
       step.findings.add("slots", name_of(books.policy(), admit.model) + " has " +
@@ -98,6 +100,34 @@ class RequestChecker final : public Checker {
     check_order(step, admit, request);
     if (request.admits > request.replays_max + request.forgiven) {
       step.findings.add("answers", text + " is replayed more than replays_max times");
+    }
+  }
+
+  // Who wishes for more context than the server has would only be told that its prompt is too long,
+  // where a row that holds it would fit into what is free and what the server holds. Judged on the
+  // host alone, and carefully: the row's weights count once more.
+  static void check_wish(const Step& step, const Admit& admit, const Books::Request& request,
+                         const Books::Server& server) {
+    const Books& books = step.books;
+    const Books::Model& model = books.model(admit.model);
+    const bool counts = request.counted && request.model && !request.wish_tried &&
+                        step.now - request.arrived < books.policy().queue.queue_timeout / 2;
+    const bool held_back =
+        !books.policy().pressure.levels.empty() && books.policy().pressure.preset != "demand";
+    if (!counts || request.context_wished <= server.placement.context || model.pinned ||
+        model.recovered || model.rows_wait || held_back || !books.pool_seen())
+      return;
+    const Bytes left = host_headroom(books) + std::max(server.own_most, server.sampled);
+    for (const PlacementRow& row : model.rows) {
+      const Bytes own = std::max(with_margin(row, books.policy().margin), model.sampled_most);
+      if (!row.device_bytes.empty() || row.placement.context < request.context_wished ||
+          own + size_of(row.weights) > left)
+        continue;
+      step.findings.add("answers", text_of(admit.request) + " wishes for a context of " +
+                                       std::to_string(request.context_wished) + ", gets " +
+                                       std::to_string(server.placement.context) + ", and " +
+                                       std::to_string(row.placement.context) + " would fit");
+      return;
     }
   }
 
@@ -182,7 +212,7 @@ class RequestChecker final : public Checker {
       if (request.model && *request.model != model)
         continue;
       if (request.losses > 0 || request.context_needed > server.placement.context ||
-          request.slots > 1)
+          request.context_wished > server.placement.context || request.slots > 1)
         return true;
     }
     return false;

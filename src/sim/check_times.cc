@@ -120,7 +120,8 @@ class TimesChecker final : public Checker {
       return;
     const std::vector<RequestId>& queue = books.model(*decision.model).queue;
     const bool asked = std::any_of(queue.begin(), queue.end(), [&](RequestId id) {
-      return books.request(id)->context_needed > server->placement.context;
+      const Books::Request& request = *books.request(id);
+      return std::max(request.context_needed, request.context_wished) > server->placement.context;
     });
     if (asked)
       return;

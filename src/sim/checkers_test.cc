@@ -241,6 +241,24 @@ TEST_F(Checkers, a_context_that_is_too_small) {
   expect_finding("needs a context of 2048 and gets 1024");
 }
 
+TEST_F(Checkers, a_wish_for_context_that_is_ignored) {
+  step(Timer{}, {load_decision(A, 1), start(A, 1, kSmall)});
+  step(ServerReady{Generation(1)});
+  RequestArrived request{RequestId(1), A};
+  request.context_wished = 2048;
+  step(request, {admit(1, A, 1)});
+  expect_finding("wishes for a context of 2048, gets 1024, and 4096 would fit");
+}
+
+TEST_F(Checkers, a_wish_for_context_beyond_every_row) {
+  step(Timer{}, {load_decision(A, 1), start(A, 1, kSmall)});
+  step(ServerReady{Generation(1)});
+  RequestArrived request{RequestId(1), A};
+  request.context_wished = 1'000'000;
+  step(request, {admit(1, A, 1)});
+  expect_quiet();
+}
+
 TEST_F(Checkers, too_many_replays) {
   policy_.queue.replays_max = 0;
   make_ready(A, 1);

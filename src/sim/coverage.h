@@ -40,7 +40,7 @@ class Coverage {
 
   static constexpr std::size_t kStates = 7;
   static constexpr std::size_t kKinds = static_cast<std::size_t>(DecisionKind::leak) + 1;
-  static constexpr std::size_t kReasons = static_cast<std::size_t>(ReasonCode::nobody_waits) + 1;
+  static constexpr std::size_t kReasons = static_cast<std::size_t>(ReasonCode::more_context) + 1;
 
   std::array<std::uint64_t, std::variant_size_v<Event>> events_{};
   std::array<std::uint64_t, std::variant_size_v<Action>> actions_{};

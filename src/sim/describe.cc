@@ -46,6 +46,8 @@ struct EventLine : Names {
       text += " priority " + std::string(to_text(e.priority));
     if (e.context_needed > 0)
       text += " context " + std::to_string(e.context_needed);
+    if (e.context_wished > 0)
+      text += " wishes " + std::to_string(e.context_wished);
     if (!e.counted)
       text += " uncounted";
     if (e.slots != 1)

@@ -62,7 +62,7 @@ struct DigestFields {
   }
 
   void put(const RequestArrived& e) {
-    all(e.request, e.model, e.priority, e.context_needed, e.counted, e.slots);
+    all(e.request, e.model, e.priority, e.context_needed, e.counted, e.slots, e.context_wished);
   }
   void put(const RequestEnded& e) { all(e.request, e.generation, e.outcome); }
   void put(const ClientGone& e) { all(e.request); }

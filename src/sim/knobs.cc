@@ -244,6 +244,7 @@ void draw_workload(Prng& prng, Knobs& knobs) {
   work.uncounted_permille = prng.chance(300) ? prng.between(1, 200) : 0;
   work.resident_permille = prng.chance(300) ? prng.between(1, 200) : 0;
   work.context_permille = prng.chance(400) ? prng.between(1, 600) : 0;
+  work.wish_permille = prng.chance(500) ? prng.between(1, 900) : 0;
   work.priority_permille = prng.chance(300) ? prng.between(1, 500) : 0;
   work.weighty_permille = prng.chance(300) ? prng.between(1, 500) : 0;
   work.commands = static_cast<std::int32_t>(prng.chance(500) ? prng.between(1, 25) : 0);
@@ -323,8 +324,8 @@ std::string_view to_text(Fault fault) {
 }
 
 std::string_view to_text(Situation situation) {
-  constexpr std::array<std::string_view, kSituations> names = {"any", "ladders", "crash_loops",
-                                                               "tight_rests", "kill_storms"};
+  constexpr std::array<std::string_view, kSituations> names = {
+      "any", "ladders", "crash_loops", "tight_rests", "kill_storms", "contexts"};
   return names[static_cast<std::size_t>(situation)];
 }
 

@@ -85,6 +85,7 @@ struct WorkloadKnobs {
   std::int64_t uncounted_permille = 0;
   std::int64_t resident_permille = 0;
   std::int64_t context_permille = 0;   // requests that say how much context they need
+  std::int64_t wish_permille = 0;      // requests of which it is estimated
   std::int64_t priority_permille = 0;  // requests whose priority is not that of their model
   std::int64_t weighty_permille = 0;   // requests that take several slots
   std::int32_t commands = 0;           // operator commands
@@ -98,8 +99,9 @@ enum class Situation : std::uint8_t {
   crash_loops,  // servers that die again and again under a queue
   tight_rests,  // short time-outs everywhere, and loads that fail
   kill_storms,  // somebody kills servers again and again, and some requests crash theirs
+  contexts,     // lesser placements with less context, and requests that wish for more
 };
-inline constexpr std::size_t kSituations = 5;
+inline constexpr std::size_t kSituations = 6;
 
 std::string_view to_text(Situation situation);
 

@@ -225,11 +225,12 @@ class Player {
     for (std::size_t i = 4; i < words.size(); ++i) {
       if (words[i] == "uncounted") {
         event.counted = false;
-      } else if (words[i] == "context" && i + 1 < words.size()) {
+      } else if ((words[i] == "context" || words[i] == "wishes") && i + 1 < words.size()) {
+        const bool wish = words[i] == "wishes";
         const auto context = parse_integer(words[++i]);
         if (!context)
           return std::unexpected(context.error());
-        event.context_needed = static_cast<std::int32_t>(*context);
+        (wish ? event.context_wished : event.context_needed) = static_cast<std::int32_t>(*context);
       } else if (words[i] == "slots" && i + 1 < words.size()) {
         const auto slots = parse_integer(words[++i]);
         if (!slots)

@@ -169,6 +169,8 @@ struct EventWords {
       text += " priority " + std::string(to_text(e.priority));
     if (e.context_needed > 0)
       text += " context " + std::to_string(e.context_needed);
+    if (e.context_wished > 0)
+      text += " wishes " + std::to_string(e.context_wished);
     if (e.slots != 1)
       text += " slots " + std::to_string(e.slots);
     return e.counted ? text : text + " uncounted";

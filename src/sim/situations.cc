@@ -74,6 +74,23 @@ void make_ladders(Prng& prng, Knobs& knobs) {
   knobs.workload.requests = std::min(knobs.workload.requests, 200);
 }
 
+// The same with half of the context on each rung. Short requests take what they get soon, long ones
+// wish for the best.
+void make_contexts(Prng& prng, Knobs& knobs) {
+  make_ladders(prng, knobs);
+  for (ModelTruth& truth : knobs.models) {
+    std::int32_t context = std::max(2048, truth.rows[0].placement.context);
+    for (PlacementRow& row : truth.rows) {
+      row.placement.context = context;
+      context /= 2;
+    }
+  }
+  knobs.policy.queue.degrade_after = draw_duration(prng, 0ms, 200ms);
+  knobs.policy.queue.yield_after = draw_duration(prng, 1s, 60s);
+  knobs.workload.wish_permille = prng.between(200, 600);
+  knobs.workload.requests = 300;
+}
+
 // Servers die soon after they are ready, and a queue is waiting each time.
 void make_crash_loops(Prng& prng, Knobs& knobs) {
   knobs.models.resize(std::min<std::size_t>(knobs.models.size(), 3));
@@ -151,6 +168,10 @@ void draw_situation(Knobs& knobs) {
     case 3:
       knobs.situation = Situation::kill_storms;
       make_kill_storms(prng, knobs);
+      break;
+    case 4:
+      knobs.situation = Situation::contexts;
+      make_contexts(prng, knobs);
       break;
     default:
       break;

@@ -69,14 +69,21 @@ RequestArrived Workload::draw_request(ModelId model) {
                              : kind < 4 ? std::max(1, context / 2)
                                         : context;
   }
+  if (prng_.chance(static_cast<std::uint64_t>(work.wish_permille))) {
+    // An estimate: about what some row gives, or far beyond all of them.
+    const auto& rows = knobs_.models[model.value].rows;
+    const std::int64_t context = rows[prng_.below(rows.size())].placement.context;
+    request.context_wished = static_cast<std::int32_t>(
+        prng_.chance(100) ? context * 100 : context * prng_.between(300, 1100) / 1000);
+  }
   if (prng_.chance(static_cast<std::uint64_t>(work.weighty_permille)))
     request.slots = static_cast<std::int32_t>(prng_.between(2, 9));
   request.counted = !prng_.chance(static_cast<std::uint64_t>(work.uncounted_permille));
   if (!request.counted)
-    request.context_needed = 0;
+    request.context_needed = request.context_wished = 0;
   if (prng_.chance(static_cast<std::uint64_t>(work.resident_permille))) {
     request.model.reset();
-    request.context_needed = 0;
+    request.context_needed = request.context_wished = 0;
   }
   return request;
 }

@@ -55,25 +55,48 @@ class Context(unittest.TestCase):
         status, _, text = self.daemon.chat("s", content="y" * (absent + 300), max_tokens=8)
         self.assertEqual(status, 400, text)
 
-    def test_degraded_it_is_what_runs(self):
+    def degrade(self):
+        """`s` at its smaller context, beside `a`, which answers until the connection is closed."""
         self.daemon.request("POST", "/api/memory/models/s/unload")
         self.assertEqual(self.daemon.chat("a")[0], 200)
         connection = self.daemon.connection()
         connection.request("POST", "/v1/chat/completions", json.dumps({
             "model": "a", "stream": True, "max_tokens": 7000,
             "messages": [{"role": "user", "content": "x"}]}), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        answer.read(64)
-        try:
-            self.assertEqual(self.daemon.chat("s")[0], 200)
-            state = self.daemon.models()["s"]
-            self.assertTrue(state["degraded"], state)
-            said = self.said("s")
-            self.assertEqual(said, state["placement"]["context"])
-            self.assertLess(said, state["target"]["context"])
-            self.assertEqual(self.daemon.chat("s", content="y" * (said + 300))[0], 400)
-        finally:
-            connection.close()
+        connection.getresponse().read(64)
+        self.addCleanup(connection.close)
+        self.assertEqual(self.daemon.chat("s")[0], 200)
+        self.assertTrue(self.daemon.models()["s"]["degraded"])
+        return connection
+
+    def test_degraded_it_is_what_runs(self):
+        self.degrade()
+        state = self.daemon.models()["s"]
+        said = self.said("s")
+        self.assertEqual(said, state["placement"]["context"])
+        self.assertLess(said, state["target"]["context"])
+        self.assertEqual(self.daemon.chat("s", content="y" * (said + 300))[0], 400)
+
+    def test_a_long_request_moves_a_degraded_model_up(self):
+        connection = self.degrade()
+        small = self.daemon.models()["s"]["placement"]["context"]
+        # What the engine counts is learned: for this vocabulary a byte is about a token.
+        self.assertEqual(self.daemon.chat("s", content="y" * (small - 200))[0], 200)
+        long = "y" * (2 * small)
+        self.assertEqual(self.daemon.chat("s", content=long)[0], 400, "no more can be had")
+        connection.close()
+        wait_until(lambda: not self.daemon.models()["a"]["leases"], 60, "a is idle")
+        loads = self.daemon.models()["s"]["loads"]
+        status, headers, text = self.daemon.chat("s", content=long)
+        self.assertEqual(status, 200, text)
+        state = self.daemon.models()["s"]
+        self.assertEqual(state["placement"]["context"], state["target"]["context"])
+        self.assertEqual(state["loads"], loads + 1)
+        why = self.daemon.command("why", headers["x-tonnage-request"]).stdout
+        self.assertIn("By estimate it takes", why)
+        self.assertIn("a request that waits asks for more context", why)
+        self.assertEqual(self.daemon.chat("s", content=long)[0], 200)
+        self.assertEqual(self.daemon.models()["s"]["loads"], loads + 1)
 
 
 class UnfitModels(unittest.TestCase):
