@@ -175,6 +175,11 @@ std::optional<ApiError> from_json(int status, const Json& json, int depth = 0) {
   return from_object(status, object, std::string(text));
 }
 
+// Some servers write the key into every event, with nothing in it.
+bool says_something(const Json& error) {
+  return !error.is_null() && error != false && error != "" && !(error.is_object() && error.empty());
+}
+
 ApiError without_words(int status, std::string_view model) {
   ApiError error;
   error.status = status;
@@ -216,7 +221,7 @@ std::optional<ApiError> engine_error_event(std::string_view event, std::string_v
   const Json json = Json::parse(trim(data), nullptr, false);
   if (json.is_object()) {
     const auto inner = json.find("error");
-    const bool holds_error = inner != json.end() && !inner->is_null();
+    const bool holds_error = inner != json.end() && says_something(*inner);
     const bool is_error = text_of(json, "object") == "error" || text_of(json, "type") == "error";
     if (!named && !holds_error && !is_error)
       return std::nullopt;
@@ -224,7 +229,10 @@ std::optional<ApiError> engine_error_event(std::string_view event, std::string_v
     auto error = from_json(status, json);
     return error ? std::move(*error) : engine_error(status, data, model);
   }
-  // Cut short, or no JSON: its beginning says that it is an error.
+  // Cut short, or no JSON: its beginning says whether it is an error.
+  const std::string_view begin = trim(std::string_view(data).substr(data.starts_with('{') ? 1 : 0));
+  if (!named && !begin.starts_with(R"("error")"))
+    return std::nullopt;
   return engine_error(500, data, model);
 }
 

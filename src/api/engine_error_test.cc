@@ -150,12 +150,19 @@ TEST(EngineError, AnEventOfAStreamIsReadInEveryForm) {
            "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"x\"}}\n\n",
            "error: {\"code\":500,\"message\":\"x\"}\n\n",
            "data: {\"error\":{\"message\":\ndata: \"x\"}}\n\n",
+           "data:  { \"error\" : {\"message\":\"x\"} }\n\n",
+           "data: {\"id\":\"1\",\"choices\":[],\"error\":{\"message\":\"x\"}}\n\n",
        }) {
     const auto error = engine_error_event(event, "m");
     ASSERT_TRUE(error) << event;
     EXPECT_EQ(shape(*error), plain) << event;
   }
-  EXPECT_FALSE(engine_error_event("data: {\"error\":null,\"choices\":[]}\n\n", "m"));
+  for (const char* event :
+       {"data: {\"error\":null,\"choices\":[]}\n\n", "data: {\"error\":\"\",\"a\":1}\n\n",
+        "data: {\"error\":false}\n\n", "data: {\"error\":{}}\n\n",
+        "data: {\"finish_reason\":\"error\"}\n\n", "data: {\"a\":\"error\",\"b\":\"cut sh"}) {
+    EXPECT_FALSE(engine_error_event(event, "m")) << event;
+  }
   const auto cut = engine_error_event("data: {\"error\":{\"message\":\"xyz", "m");
   ASSERT_TRUE(cut);
   EXPECT_NE(cut->message.find("xyz"), std::string::npos);

@@ -37,10 +37,11 @@ class ErrorEventsTest : public ::testing::Test {
 
 TEST_F(ErrorEventsTest, WhatIsNoErrorPassesUnchanged) {
   const std::string text =
-      ": comment\n\ndata: {\"a\":1,\"error\":2}\n\nevent: erratic\ndata: {\"error\"\n\r\n"
-      "data: {\"erro\":1}\r\n\r\ndata: x\ndata: {\"error\":1}\n\ndata: {\"err";
+      ": comment\n\ndata: {\"a\":1,\"errors\":2}\n\nevent: erratic\ndata: {\"erro\":1}\r\n\r\n"
+      "data: {\"content\":\"the key \\\"error\\\": an error\"}\n\ndata: {\"err";
   for (std::size_t size = 1; size <= text.size(); ++size) {
     EXPECT_EQ(passed(text, size), text) << size;
+    EXPECT_TRUE(errors.empty()) << size;
     EXPECT_FALSE(ended);
   }
 }
@@ -48,7 +49,10 @@ TEST_F(ErrorEventsTest, WhatIsNoErrorPassesUnchanged) {
 TEST_F(ErrorEventsTest, AnErrorIsReplacedAndEndsTheStream) {
   for (const std::string event :
        {"data: {\"error\":{\"message\":\"a\\nb\"}}\n\n", "event: error\ndata: {\"code\":500}\n\n",
-        "error: {\"code\":500}\n\n", "data: {\"error\":1}\r\n\r\n"}) {
+        "error: {\"code\":500}\n\n", "data: {\"error\":1}\r\n\r\n",
+        "data:  { \"error\" : {\"message\":\"a\"} }\n\n",
+        "id: 7\ndata: {\"id\":\"x\",\"choices\":[],\"error\":{\"code\":500}}\n\n",
+        "data: {\"message\":\"a\",\"object\": \"error\"}\n\n"}) {
     const std::string text = "data: 1\n\n" + event + "data: [DONE]\n\n";
     for (std::size_t size = 1; size <= text.size(); ++size) {
       EXPECT_EQ(passed(text, size), "data: 1\n\nERROR") << event << size;
@@ -56,6 +60,15 @@ TEST_F(ErrorEventsTest, AnErrorIsReplacedAndEndsTheStream) {
       EXPECT_TRUE(ended);
     }
   }
+}
+
+TEST_F(ErrorEventsTest, WholeEventsAreNotCopied) {
+  ErrorEvents events([](std::string_view) { return std::nullopt; }, 1000);
+  const std::string text = "data: 1\n\ndata: \"error\"\n\n";
+  EXPECT_EQ(events.pass(text, false).data(), text.data());
+  EXPECT_EQ(events.pass("data: 2\n\ndata", false), "data: 2\n\n");
+  EXPECT_EQ(events.pass(": 3\n", false), "");
+  EXPECT_EQ(events.pass("\n", false), "data: 3\n\n");
 }
 
 TEST_F(ErrorEventsTest, AnErrorMayBeTheFirstEventAndCutShort) {
@@ -68,6 +81,13 @@ TEST_F(ErrorEventsTest, ALongErrorIsBounded) {
   EXPECT_EQ(passed(text, 64, 100), "ERROR");
   ASSERT_EQ(errors.size(), 1u);
   EXPECT_EQ(errors[0].size(), 100u);
+}
+
+TEST_F(ErrorEventsTest, ALongEventDoesNotWaitForItsEnd) {
+  const std::string text = "data: " + std::string(5000, 'x') + "\n\n";
+  ErrorEvents events([](std::string_view) { return std::nullopt; }, 100);
+  EXPECT_EQ(events.pass(std::string_view(text).substr(0, 200), false).size(), 200u);
+  EXPECT_EQ(passed(text, 64, 100), text);
 }
 
 TEST_F(ErrorEventsTest, AnEventThatOnlyLooksLikeOnePasses) {
