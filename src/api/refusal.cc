@@ -57,11 +57,15 @@ std::vector<std::string> suggestions(const Decision& decision, const Policy& pol
       return {"ask again after the time in Retry-After",
               "see what held the memory: tonnage why " + name,
               "raise queue.queue_timeout, now " + tonnage::to_text(policy.queue.queue_timeout)};
+    case ReasonCode::crash_suspect:
+      return {"see what happened: tonnage why " + name, "read the server's log: GET /logs/" + name,
+              "send the request in another form: it was at the server at both crashes"};
+    case ReasonCode::server_lost:
+      return {"see what happened: tonnage why " + name, "read the server's log: GET /logs/" + name,
+              "raise queue.max_replays, now " + std::to_string(policy.queue.replays_max)};
     case ReasonCode::model_failed:
     case ReasonCode::load_failed:
     case ReasonCode::profile_failed:
-    case ReasonCode::crash_suspect:
-    case ReasonCode::server_lost:
       return {"see what happened: tonnage why " + name, "read the server's log: GET /logs/" + name};
     case ReasonCode::no_resident:
       return {"name a model, or load one first: tonnage load MODEL"};

@@ -55,6 +55,7 @@ class Sentence {
   std::string unload() const;
   std::string refuse() const;
   std::string never_fits() const;
+  std::string last_end() const;
   std::string fail() const;
   std::string level() const;
   std::string recover() const;
@@ -193,10 +194,10 @@ std::string Sentence::refuse() const {
       return model() + " cannot be loaded: " + d_.text;
     case ReasonCode::crash_suspect:
       return "The server of " + model() +
-             " crashed twice while serving this request; it is not sent again.";
+             " crashed twice while serving this request; it is not sent again." + last_end();
     case ReasonCode::server_lost:
       return "The server of " + model() +
-             " ended too often while serving this request; it is not sent again.";
+             " ended too often while serving this request; it is not sent again." + last_end();
     case ReasonCode::no_resident:
       return "No model is ready; `resident` never loads one.";
     case ReasonCode::shutting_down:
@@ -206,6 +207,13 @@ std::string Sentence::refuse() const {
     default:
       return "The request for " + model() + " was refused: " + d_.text;
   }
+}
+
+// How its server ended last, with what it wrote.
+std::string Sentence::last_end() const {
+  if (d_.text.empty())
+    return {};
+  return " The last one: " + d_.text + (d_.text.ends_with('.') ? "" : ".");
 }
 
 std::string Sentence::fail() const {

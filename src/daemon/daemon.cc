@@ -198,8 +198,11 @@ class Daemon final : public ActionSink {
         write_log_line(access_line(record, config_.access_log, system_now()));
     });
     control_.count_connections([this] { return server_.stats().connections_open; });
-    server_.set_error_body(
-        [this](const net::Refusal& refusal) { return protocol_error(refusal, server_.limits()); });
+    server_.set_error_body([this](const net::Refusal& refusal) {
+      const api::ApiError error = protocol_error(refusal, server_.limits());
+      metrics_.refusal(error.code);
+      return error_response(error, api::dialect_of(refusal.path));
+    });
     engines_.on_socket_gone([this](const std::filesystem::path& socket) {
       server_.drop_upstream(net::unix_address(socket.string()));
     });

@@ -12,6 +12,7 @@
 #include <spdlog/spdlog.h>
 
 #include "engine/environment.h"
+#include "footprint/checkpoints.h"
 #include "footprint/dry_run.h"
 
 namespace tonnage {
@@ -114,6 +115,16 @@ std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
   return known == trained_contexts_.end() ? std::nullopt : std::optional(known->second);
 }
 
+std::string EngineRoom::file_sizes(ModelId model) const {
+  const auto known = file_sizes_.find(model);
+  return known == file_sizes_.end() ? std::string() : known->second;
+}
+
+std::string EngineRoom::note(ModelId model) const {
+  const auto known = notes_.find(model);
+  return known == notes_.end() ? std::string() : known->second;
+}
+
 void EngineRoom::profile(const Profile& action) {
   const ModelId id = action.model;
   const auto paused = between_dry_runs_.extract(id);
@@ -149,10 +160,14 @@ void EngineRoom::looked(ModelId id, Result<ModelLook> look) {
     spdlog::warn("{}: {}", model.name, note);
   known = std::move(note);
   profiled_[id] = facts.files.identity();
+  file_sizes_[id] = tonnage::file_sizes(facts.files);
   if (facts.trained_context)
     trained_contexts_[id] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
         *facts.trained_context, 0, std::numeric_limits<std::int32_t>::max()));
   checkpoints_[id] = checkpoints_of(config, facts);
+  checkpoints_off_.erase(id);
+  if (checkpoints_[id] == 0 && default_checkpoints(facts.gguf, config.configured) > 0)
+    checkpoints_off_.insert(id);
   auto profiling = std::make_shared<Profiling>();
   profiling->model = id;
   profiling->facts = std::move(facts);

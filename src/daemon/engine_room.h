@@ -64,6 +64,12 @@ class EngineRoom final : public ServerObserver {
   bool file_changed(ModelId model) const;
   // How many tokens the model was trained for, as its file says; empty until that was read.
   std::optional<std::int32_t> trained_context(ModelId model) const;
+  // What is said of a model's configuration beside its file; empty: nothing.
+  std::string note(ModelId model) const;
+  // It would need context checkpoints to go back in a prompt, and is configured to have none.
+  bool checkpoints_off(ModelId model) const { return checkpoints_off_.contains(model); }
+  // What each of its files takes, where it has several and they were read.
+  std::string file_sizes(ModelId model) const;
   // Unix time of a model file's last change, as it was last seen; else zero.
   std::int64_t created_s(ModelId model) const;
   // The daemon ends: who waits for a profile is told that there is none.
@@ -117,6 +123,8 @@ class EngineRoom final : public ServerObserver {
   std::map<ModelId, std::int32_t> checkpoints_;  // per slot, since the header was read
   std::map<ModelId, FileId> profiled_;  // which content, of all files, the model's rows speak of
   std::map<ModelId, std::string> notes_;
+  std::map<ModelId, std::string> file_sizes_;
+  std::set<ModelId> checkpoints_off_;
   std::map<ModelId, FileId> broken_;  // which content could not be used; zero: none to be seen
   bool looking_ = false;              // at the broken ones, or about to
   std::set<ModelId> under_look_;      // of the broken ones

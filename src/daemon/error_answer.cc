@@ -24,7 +24,9 @@ api::ApiError limit_error(int status, std::string code, std::string_view why, st
           {}};
 }
 
-api::ApiError error_of(const net::Refusal& refusal, const net::Limits& limits) {
+}  // namespace
+
+api::ApiError protocol_error(const net::Refusal& refusal, const net::Limits& limits) {
   using R = net::RefusedFor;
   const auto limit = [&](std::string code, std::string text, std::string_view key) {
     return limit_error(refusal.status, std::move(code), refusal.why, std::move(text), key);
@@ -56,8 +58,6 @@ api::ApiError error_of(const net::Refusal& refusal, const net::Limits& limits) {
   }
   return {refusal.status, "bad_request", sentence(refusal.why), {}, {}, {}};
 }
-
-}  // namespace
 
 net::Response error_response(const api::ApiError& error, api::Dialect dialect,
                              std::vector<net::Header> headers) {
@@ -95,10 +95,6 @@ api::ApiError timeout_error(const net::RelayResult& result, std::string_view nam
                                  "models." + std::string(name) + ".request_timeout");
   }
   return api::upstream_timeout(name, what, limits.request_timeout, "limits.request_timeout");
-}
-
-net::Response protocol_error(const net::Refusal& refusal, const net::Limits& limits) {
-  return error_response(error_of(refusal, limits), api::dialect_of(refusal.path));
 }
 
 }  // namespace tonnage

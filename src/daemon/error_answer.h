@@ -25,6 +25,6 @@ api::ApiError timeout_error(const net::RelayResult& result, std::string_view nam
                             const ModelConfig& model, const Limits& limits);
 
 // The errors of the HTTP layer itself, with the limit that was hit and the key that sets it.
-net::Response protocol_error(const net::Refusal& refusal, const net::Limits& limits);
+api::ApiError protocol_error(const net::Refusal& refusal, const net::Limits& limits);
 
 }  // namespace tonnage

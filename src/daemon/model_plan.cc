@@ -1,6 +1,7 @@
 #include "daemon/model_plan.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "engine/llama_flags.h"
@@ -143,6 +144,31 @@ std::vector<ProfiledPlacement> ladder_of(const ModelConfig& config, const LlamaM
   if (all.size() > kPlacementRowsMax)
     all.resize(kPlacementRowsMax);
   return all;
+}
+
+std::string file_sizes(const ModelFiles& files) {
+  struct Whole {
+    FileRole role;
+    std::string name;
+    Bytes size;
+  };
+  std::vector<Whole> all;
+  for (const ModelFile& file : files.files) {
+    // Parts follow each other; of adapters each is a file of its own.
+    if (!all.empty() && all.back().role == file.role && file.role != FileRole::adapter)
+      all.back().size += file.size;
+    else if (file.role != FileRole::other)
+      all.push_back({file.role, std::filesystem::path(file.path).filename(), file.size});
+  }
+  if (all.size() < 2)
+    return {};
+  std::string text;
+  for (const Whole& file : all) {
+    text += (text.empty() ? "" : ", ") +
+            (file.role == FileRole::model ? std::string() : std::string(to_text(file.role)) + " ") +
+            file.name + " " + tonnage::to_text(file.size);
+  }
+  return text;
 }
 
 std::string context_note(const ModelConfig& config, const LlamaModel& model,

@@ -41,6 +41,10 @@ std::int32_t checkpoints_of(const ModelConfig& config, const ModelFacts& facts);
 std::vector<ProfiledPlacement> ladder_of(const ModelConfig& config, const LlamaModel& model,
                                          const ModelFacts& facts, const DeviceSpace& space);
 
+// "a.gguf 4.10 GiB, draft b.gguf 512 MiB": what each file of the model takes on the disk, of a
+// split one all parts; empty where there is but one.
+std::string file_sizes(const ModelFiles& files);
+
 // A sentence for `check`, the status and the log where more context is configured than the model
 // was trained for; empty where all is well.
 std::string context_note(const ModelConfig& config, const LlamaModel& model,

@@ -146,8 +146,13 @@ void RequestDesk::refuse(const Refuse& action) {
   open.order.exchange->on_client_gone({});
   // A key that is limited to models is not told which others are in its way.
   const api::View view(loop_.policy(), {open.order.key, api::Scopes{}});
-  answer(action.request, open,
-         api::refusal(action.decision, status, view.policy(), overflow_of(action, open)));
+  api::ApiError error =
+      api::refusal(action.decision, status, view.policy(), overflow_of(action, open));
+  if (action.decision.reason == ReasonCode::never_fits && action.decision.model) {
+    if (const std::string files = engines_.file_sizes(*action.decision.model); !files.empty())
+      error.message += " Its files: " + files + ".";
+  }
+  answer(action.request, open, error);
   forget(action.request);
 }
 

@@ -115,6 +115,24 @@ class BadInput(unittest.TestCase):
         self.assertEqual(error["message"], "PUT is not allowed; use GET, HEAD, OPTIONS.")
         self.assertEqual(self.daemon.request("GET", "/v1/models/..%2f..%2fetc%2fpasswd")[0], 404)
 
+    def refusals(self, reason):
+        page = self.daemon.request("GET", "/metrics")[2]
+        lines = [line for line in page.splitlines()
+                 if line.startswith(f'tonnage_refusals_total{{reason="{reason}"}}')]
+        return float(lines[0].split()[1]) if lines else 0
+
+    def test_what_the_http_layer_refuses_is_counted(self):
+        for reason, data in {
+                "bad_request": b"nonsense\r\n\r\n",
+                "body_too_large": b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                                  b"Content-Length: 104857600\r\n\r\n",
+                "header_too_large": b"GET /health HTTP/1.1\r\nHost: a\r\nX: " + b"a" * (1 << 20),
+                "request_timeout": b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                                   b"Content-Length: 50\r\n\r\n{"}.items():
+            before = self.refusals(reason)
+            raw(self.daemon.port, data)
+            self.assertEqual(self.refusals(reason), before + 1, reason)
+
     def test_bodies_and_headers_that_are_too_large(self):
         head = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                 b"Content-Type: application/json\r\nContent-Length: 104857600\r\n\r\n")

@@ -126,6 +126,7 @@ class Kills(unittest.TestCase):
                 thread.join()
             self.assertEqual(poison[0][0], 502, poison[0])
             self.assertIn("crashed twice while serving this request", poison[0][2])
+            self.assertIn("The last one: ", poison[0][2])
             self.assertEqual(set(others), {200})
             crashes = [e for e in daemon.events()
                        if e["kind"] == "fail" and e["failure"] == "crashed"]

@@ -25,6 +25,16 @@ class Files(unittest.TestCase):
     def model(self, name="demo-medium", **more):
         return {"gguf": str(self.folder / f"{name}.gguf"), "context": 2048, "slots": 1, **more}
 
+    def test_what_never_fits_names_each_file(self):
+        draft = self.folder / "demo-small.gguf"
+        config = {"budgets": {"host": {"limit": "48MiB"}},
+                  "models": {"drafted": self.model(draft=str(draft))}}
+        with Daemon(config) as daemon:
+            status, _, text = daemon.chat("drafted")
+        self.assertEqual(status, 400, text)
+        self.assertRegex(json.loads(text)["error"]["message"],
+                         r"Its files: demo-medium.gguf \d+ MiB, draft demo-small.gguf \d+ MiB\.")
+
     def test_a_draft_is_predicted_and_a_shared_file_charged_once(self):
         draft = self.folder / "demo-small.gguf"
         models = {"plain": self.model(), "drafted": self.model(draft=str(draft)),
