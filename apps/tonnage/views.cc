@@ -157,6 +157,13 @@ std::string problems_view(const Json& status, const Terminal& terminal) {
     out += terminal.paint(Colour::red, "failed") + "   " +
            folded(text_field(model, "id") + ": " + failure, terminal.width, 9) + "\n";
   }
+  for (const Json& model : list_field(status, "models")) {
+    for (const Json& note : list_field(model, "notes")) {
+      const std::string text = note.is_string() ? note.get<std::string>() : std::string();
+      out += terminal.paint(Colour::yellow, "note") + "     " +
+             folded(text_field(model, "id") + ": " + text, terminal.width, 9) + "\n";
+    }
+  }
   return out;
 }
 
@@ -231,10 +238,23 @@ bool has_devices(const Json& status) {
   });
 }
 
+// The share of its prompts' tokens that was kept from earlier requests.
+std::string kept_text(const Json& model) {
+  const Json tokens = object_field(model, "tokens");
+  const std::int64_t prompt = number_field(tokens, "prompt");
+  return prompt > 0 ? std::to_string(number_field(tokens, "kept") * 100 / prompt) + " %" : "-";
+}
+
+bool has_prompts(const Json& status) {
+  return std::ranges::any_of(list_field(status, "models"),
+                             [](const Json& model) { return kept_text(model) != "-"; });
+}
+
 struct ModelColumns {
   std::size_t name = kNameColumns;
   bool placement = true;
   bool device = false;
+  bool kept = false;
 };
 
 std::string models_view(const Json& status, const Terminal& terminal, const ModelColumns& columns) {
@@ -247,6 +267,8 @@ std::string models_view(const Json& status, const Terminal& terminal, const Mode
   if (columns.device)
     table.column("GPU", Align::right);
   table.column("HOST", Align::right);
+  if (columns.kept)
+    table.column("KEPT", Align::right);
   table.column("LAST USE", Align::right);
   table.column("");
   for (const Json& model : list_field(status, "models")) {
@@ -260,6 +282,8 @@ std::string models_view(const Json& status, const Terminal& terminal, const Mode
     if (columns.device)
       cells.push_back({device_text(model), dim});
     cells.push_back({host_text(model), dim});
+    if (columns.kept)
+      cells.push_back({kept_text(model), dim});
     cells.push_back({last_use_text(model), dim});
     cells.push_back({marks_text(model), marks_colour(model)});
     table.row(std::move(cells));
@@ -272,6 +296,7 @@ std::string models_view(const Json& status, const Terminal& terminal) {
   constexpr std::size_t kNameColumnsMin = 12;
   ModelColumns columns;
   columns.device = has_devices(status);
+  columns.kept = has_prompts(status);
   const Terminal plain{.colour = false, .unicode = terminal.unicode, .width = terminal.width};
   while (columns.name > kNameColumnsMin &&
          widest_line(models_view(status, plain, columns)) > terminal.width) {

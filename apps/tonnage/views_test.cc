@@ -51,6 +51,17 @@ failed   broken: the file is truncated
 )");
 }
 
+TEST(Views, StatusShowsWhatWasKeptOfPromptsAndNotes) {
+  Json shown = status();
+  shown["models"][0]["tokens"] = {{"prompt", 2000}, {"kept", 1860}, {"generated", 7}};
+  shown["models"][2]["notes"] = {"512 are used"};
+  const std::string text = status_view(shown, kPlain);
+  EXPECT_NE(text.find("MODEL     STATE            TIER      HOST  KEPT   LAST USE"), text.npos)
+      << text;
+  EXPECT_NE(text.find("org/chat  ready            host  2.50 GiB  93 %     in use"), text.npos);
+  EXPECT_NE(text.find("note     big: 512 are used\n"), text.npos);
+}
+
 Json gpu_status() {
   return Json::parse(R"({
     "daemon": {"version": "0.1.0", "listen": "127.0.0.1:8726", "pid": 7, "uptime_ms": 7380000},

@@ -10,6 +10,7 @@
 
 #include "api/decision_log.h"
 #include "core/snapshot.h"
+#include "metrics/metrics.h"
 
 namespace tonnage::api {
 
@@ -22,6 +23,8 @@ struct ModelFace {
   std::string quantization;                     // "Q4_K_M", as the file's name says; may be empty
   std::int32_t configured_context = 0;          // tokens per request that the user asks for
   std::optional<std::int32_t> trained_context;  // what the file says; empty until it was read
+  TokenTotals tokens{};                         // of its answers since the start
+  std::vector<std::string> notes{};             // what a user may want to change, in sentences
 };
 
 // From `from` on, another time of day belongs to Tick zero.

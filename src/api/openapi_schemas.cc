@@ -83,6 +83,13 @@ constexpr auto kFields = std::to_array<FieldRow>({
     {"Model", "cpu_only", "boolean"},
     {"Model", "cpu_for_ms", "integer?"},
     {"Model", "taken_by_pressure", "boolean"},
+    {"Model", "tokens", "Tokens"},
+    {"Model", "notes", "[string]"},
+
+    {"Tokens", "prompt", "integer"},
+    {"Tokens", "kept", "integer"},
+    {"Tokens", "read", "integer"},
+    {"Tokens", "generated", "integer"},
 
     {"Models", "object", "string", "list"},
     {"Models", "data", "[Model]"},

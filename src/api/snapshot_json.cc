@@ -110,6 +110,12 @@ OrderedJson model_json(const ModelSnapshot& model, const ApiContext& context) {
   row["cpu_only"] = model.cpu_only;
   row["cpu_for_ms"] = ms_json(model.cpu_for);
   row["taken_by_pressure"] = model.taken_by_pressure;
+  const TokenCounts& tokens = face.tokens.tokens;
+  row["tokens"] = {{"prompt", tokens.prompt},
+                   {"kept", tokens.kept},
+                   {"read", tokens.prompt - std::min(tokens.prompt, tokens.kept)},
+                   {"generated", tokens.generated}};
+  row["notes"] = face.notes;
   return row;
 }
 

@@ -35,6 +35,10 @@ struct RequestEnded {
   RequestId request;
   Generation generation;
   RequestOutcome outcome = RequestOutcome::answered;
+  // What its answer says, for the record: nothing is decided by it.
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t kept_tokens = 0;  // of the prompt, from earlier requests
+  std::uint32_t generated_tokens = 0;
 
   friend bool operator==(const RequestEnded&, const RequestEnded&) = default;
 };

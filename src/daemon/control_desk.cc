@@ -10,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "api/founding_shapes.h"
+#include "api/kept_prompts.h"
 #include "api/list_range.h"
 #include "api/log_api.h"
 #include "api/openapi.h"
@@ -93,14 +94,27 @@ void ControlDesk::reconfigured() {
     const ModelConfig& model = config_.models[i];
     const std::string file = model.gguf.filename();
     faces_.push_back({model.aliases, "llama", engines_.created_s(ModelId(i)), file,
-                      api::quantization_of(file), model.configured.context, std::nullopt});
+                      api::quantization_of(file), model.configured.context, std::nullopt,
+                      TokenTotals{}, std::vector<std::string>{}});
   }
 }
 
-// What a file says of its training is known once it was read, on a worker.
+// What a file says is known once it was read, on a worker; the rest is counted as answers come.
 void ControlDesk::refresh_faces() {
-  for (std::uint32_t i = 0; i < faces_.size(); ++i)
-    faces_[i].trained_context = engines_.trained_context(ModelId(i));
+  for (std::uint32_t i = 0; i < faces_.size(); ++i) {
+    const ModelId id(i);
+    api::ModelFace& face = faces_[i];
+    face.trained_context = engines_.trained_context(id);
+    face.tokens = metrics_.tokens(i);
+    face.notes.clear();
+    for (std::string note :
+         {engines_.note(id), api::kept_note({.totals = face.tokens,
+                                             .slots = config_.models[i].configured.slots,
+                                             .checkpoints_off = engines_.checkpoints_off(id)})}) {
+      if (!note.empty())
+        face.notes.push_back(std::move(note));
+    }
+  }
 }
 
 ControlDesk::~ControlDesk() = default;
@@ -130,6 +144,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
       return respond_json(*exchange, 200,
                           api::openapi_json(TONNAGE_VERSION, !config_.keys.empty()));
     case E::memory_models:
+      refresh_faces();
       return respond_json(*exchange, 200,
                           api::memory_models_json(view_of(caller).of(loop_.snapshot()), context()));
     case E::memory_events:
@@ -163,6 +178,7 @@ void ControlDesk::take(const std::shared_ptr<net::Exchange>& exchange, const api
 
 void ControlDesk::status(net::Exchange& exchange, const api::Caller& caller) {
   memory_.refresh();
+  refresh_faces();
   api::DaemonFacts facts;
   facts.version = TONNAGE_VERSION;
   facts.listen = listen_;

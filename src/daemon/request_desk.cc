@@ -29,6 +29,21 @@ void add_answer_figures(RequestMetrics& metrics, bool stream, const net::RelayRe
     metrics.first_token = metrics.wait + *result.first_byte_time;
 }
 
+std::uint32_t bounded(std::uint64_t count) {
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(count, std::numeric_limits<std::uint32_t>::max()));
+}
+
+RequestEnded ended_with(RequestId id, Generation generation, RequestOutcome outcome,
+                        const TokenCounts& tokens) {
+  return {id,
+          generation,
+          outcome,
+          bounded(tokens.prompt),
+          bounded(tokens.kept),
+          bounded(tokens.generated)};
+}
+
 std::string whole_ms(Duration duration) {
   return std::to_string(duration.count() / 1'000);
 }
@@ -273,9 +288,9 @@ void RequestDesk::end(RequestId id, RequestOutcome outcome, int status,
     metrics.aborted = EndedBy::server;
   }
   metrics_.request(metrics);
-  const Generation generation = *open.generation;
+  const RequestEnded ended = ended_with(id, *open.generation, outcome, metrics.tokens);
   forget(id);
-  loop_.post(RequestEnded{id, generation, outcome});
+  loop_.post(ended);
 }
 
 // The client is answered or gone, but the server may still compute for it: the lease ends when the

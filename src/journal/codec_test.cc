@@ -99,7 +99,7 @@ std::vector<Event> every_event() {
   return {RequestArrived{RequestId(1), ModelId(0), Priority::high, 512, false},
           RequestArrived{RequestId(2), std::nullopt},
           RequestArrived{.request = RequestId(3), .model = ModelId(1), .context_wished = 9000},
-          RequestEnded{RequestId(1), Generation(4), RequestOutcome::lost},
+          RequestEnded{RequestId(1), Generation(4), RequestOutcome::lost, 7, 5, 3},
           ClientGone{RequestId(1)},
           ModelProfiled{ModelId(1), {row(), {}}},
           ProfileFailed{ModelId(0), {FailureKind::bad_model, "truncated"}},

@@ -154,9 +154,10 @@ template <>
 struct Fields<RequestEnded> {
   using T = RequestEnded;
   static constexpr std::string_view kType = "request_ended";
-  static constexpr auto kList =
-      std::tuple{Field{"request", &T::request}, Field{"generation", &T::generation},
-                 Field{"outcome", &T::outcome}};
+  static constexpr auto kList = std::tuple{
+      Field{"request", &T::request},         Field{"generation", &T::generation},
+      Field{"outcome", &T::outcome},         Field{"prompt_tokens", &T::prompt_tokens},
+      Field{"kept_tokens", &T::kept_tokens}, Field{"generated_tokens", &T::generated_tokens}};
 };
 
 template <>

@@ -22,6 +22,15 @@ std::string_view how_it_ended(RequestOutcome outcome) {
   return "It ended";
 }
 
+std::string tokens_of(const RequestEnded& end) {
+  if (end.prompt_tokens == 0)
+    return {};
+  return ": its prompt had " + std::to_string(end.prompt_tokens) + " tokens, of which " +
+         std::to_string(end.kept_tokens) + " were kept from earlier requests and " +
+         std::to_string(end.prompt_tokens - std::min(end.prompt_tokens, end.kept_tokens)) +
+         " read, and its answer " + std::to_string(end.generated_tokens);
+}
+
 std::string size_of(const RequestArrived& request) {
   if (request.context_needed > 0)
     return " Its prompt has " + std::to_string(request.context_needed) + " tokens.";
@@ -67,6 +76,7 @@ void Story::on_event(const Step& step) {
     std::string text(how_it_ended(end->outcome));
     if (admitted_)
       text += " after " + rounded_text(step.at - *admitted_) + " at the server";
+    text += tokens_of(*end);
     say(step.at, text + ".");
     admitted_.reset();
   } else if (const auto* gone = std::get_if<ClientGone>(&step.event);

@@ -61,6 +61,19 @@ TEST(Story, ARequestThatWaitedIsToldWithWhatItsModelWaitedFor) {
   EXPECT_EQ(story.lines()[3].at, Tick{4s});
 }
 
+TEST(Story, TokensAreToldAsEstimatedAndAsCounted) {
+  Story story = Story::of_request(kOne, two_models());
+  story.take(
+      {1, Tick{1s}, RequestArrived{.request = kOne, .model = kA, .context_wished = 900}, {}});
+  story.take(
+      {2, Tick{2s}, RequestEnded{kOne, Generation(1), RequestOutcome::answered, 700, 650, 9}, {}});
+  EXPECT_THAT(texts(story),
+              ElementsAre("Request 1 asked for a with normal priority. By estimate it takes 900 "
+                          "tokens, prompt and answer together.",
+                          "It was answered: its prompt had 700 tokens, of which 650 were kept from "
+                          "earlier requests and 50 read, and its answer 9."));
+}
+
 TEST(Story, ARefusalIsToldOnce) {
   Decision d;
   d.kind = DecisionKind::refuse;

@@ -102,6 +102,7 @@ struct ModelCells {
   Gauge* cpu_only;
   Counter* leaks;
   Counter* leaked_bytes;
+  TokenTotals token_totals{};
 };
 
 // Counters whose last label comes from a small set of words, made when a word is first seen.
@@ -337,7 +338,7 @@ void Metrics::request(const RequestMetrics& request) {
     cells_->requests_without_model[status]->Increment();
     return;
   }
-  const ModelCells& model = cells_->models.at(*request.model);
+  ModelCells& model = cells_->models.at(*request.model);
   model.requests[status]->Increment();
   model.wait->Observe(seconds(request.wait));
   model.total->Observe(seconds(request.total));
@@ -349,6 +350,11 @@ void Metrics::request(const RequestMetrics& request) {
     if (counts[i] > 0)
       model.tokens[i]->Increment(static_cast<double>(counts[i]));
   }
+  TokenTotals& totals = model.token_totals;
+  totals.tokens.prompt += request.tokens.prompt;
+  totals.tokens.kept += request.tokens.kept;
+  totals.tokens.generated += request.tokens.generated;
+  totals.prompts += request.tokens.prompt > 0 ? 1 : 0;
   if (request.first_token)
     model.first_token->Observe(seconds(*request.first_token));
   if (request.aborted)
@@ -357,6 +363,10 @@ void Metrics::request(const RequestMetrics& request) {
 
 void Metrics::replay(std::uint32_t model) {
   cells_->models.at(model).replays->Increment();
+}
+
+const TokenTotals& Metrics::tokens(std::uint32_t model) const {
+  return cells_->models.at(model).token_totals;
 }
 
 void Metrics::load(std::uint32_t model, Duration took) {

@@ -78,6 +78,14 @@ struct RequestMetrics {
   std::optional<EndedBy> aborted;       // its answer had begun and did not come to its end
 };
 
+// Of all answers of a model.
+struct TokenTotals {
+  TokenCounts tokens;
+  std::uint64_t prompts = 0;  // answers that said how many tokens their prompts had
+
+  friend bool operator==(const TokenTotals&, const TokenTotals&) = default;
+};
+
 // For one thread: the daemon's loop. Indexes must be within the setup.
 class Metrics {
  public:
@@ -92,6 +100,7 @@ class Metrics {
   // Per request: no look-up by name.
   void request(const RequestMetrics& request);
   void replay(std::uint32_t model);
+  const TokenTotals& tokens(std::uint32_t model) const;
 
   // Per load and per incident. `reason` and `kind` are the core's words (to_text): a bounded set.
   void load(std::uint32_t model, Duration took);

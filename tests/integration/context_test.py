@@ -40,12 +40,17 @@ class Context(unittest.TestCase):
         return numbers.pop()
 
     def test_it_is_never_more_than_is_enforced(self):
+        self.daemon.request("POST", "/api/memory/models/s/unload")
         loads = {name: model["loads"] for name, model in self.daemon.models().items()}
         absent = self.said("s")
         self.assertEqual(self.said("gpt-x"), absent)
         self.assertEqual(self.said("e"), 2048)  # trained for; the default is 4096
         self.assertEqual(self.daemon.get_json("/v1/models/e")["meta"]["n_ctx_train"], 2048)
         self.assertEqual(self.daemon.get_json("/v1/models/e")["capabilities"], ["embedding"])
+        self.assertIn("is more than the 2048", self.daemon.models()["e"]["notes"][0])
+        self.assertEqual(self.daemon.models()["s"]["notes"], [])
+        self.assertRegex(" ".join(self.daemon.command("status").stdout.split()),
+                         "note e: the default context of 4096 tokens is more than the 2048")
         self.assertEqual(loads, {n: m["loads"] for n, m in self.daemon.models().items()})
 
         self.assertEqual(self.daemon.chat("s")[0], 200)
@@ -92,8 +97,10 @@ class Context(unittest.TestCase):
         state = self.daemon.models()["s"]
         self.assertEqual(state["placement"]["context"], state["target"]["context"])
         self.assertEqual(state["loads"], loads + 1)
-        why = self.daemon.command("why", headers["x-tonnage-request"]).stdout
+        why = " ".join(
+            self.daemon.command("why", headers["x-tonnage-request"]).stdout.split())
         self.assertIn("By estimate it takes", why)
+        self.assertRegex(why, r"its prompt had \d+ tokens, of which \d+ were kept")
         self.assertIn("a request that waits asks for more context", why)
         self.assertEqual(self.daemon.chat("s", content=long)[0], 200)
         self.assertEqual(self.daemon.models()["s"]["loads"], loads + 1)

@@ -82,6 +82,10 @@ class Counted(unittest.TestCase):
             self.assertEqual(daemon.chat("nobody")[0], 404)
             self.assertEqual(daemon.request("POST", "/v1/chat/completions", "{", {
                 "Content-Type": "application/json"})[0], 400)
+            status = daemon.models()["demo-small"]
+            self.assertEqual(status["tokens"]["generated"], 12)
+            self.assertEqual(status["tokens"]["prompt"],
+                             status["tokens"]["kept"] + status["tokens"]["read"])
             page = daemon.request("GET", "/metrics")[2]
         values = dict(line.rsplit(" ", 1) for line in page.splitlines() if line[:1] != "#")
         self.assertEqual(values['tonnage_tokens_total{kind="generated",model="demo-small"}'], "12")
