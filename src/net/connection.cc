@@ -180,6 +180,11 @@ bool Connection::step_head() {
     refuse(RefusedFor::bad_request, 400, "this is not HTTP/1.1; use http:// and not https:// here");
     return false;
   }
+  const std::size_t line_end = bytes.find('\n');
+  if (line_end != std::string_view::npos && bytes[line_end - 1] != '\r') {
+    refuse(RefusedFor::bad_request, 400, "the lines of a request's head must end in CR LF");
+    return false;
+  }
   if (!head_begun_) {
     head_begun_ = true;
     timer_.disarm();

@@ -37,6 +37,16 @@ bool is_for_pages(std::string_view name) {
   return name.size() > kPrefix.size() && same_name(name.substr(0, kPrefix.size()), kPrefix);
 }
 
+// llama-server answers 400 without a word to a longer field and to more fields than a hundred. The
+// long ones are tokens and cookies that proxies add, and nothing that a model server reads.
+constexpr std::size_t kServerFieldBytesMax = 4096;
+constexpr std::size_t kServerFieldsMax = 64;
+
+// What a server has to see, however many other fields a client sends.
+bool is_about_body(std::string_view name) {
+  return same_name(name, "content-type") || same_name(name, "accept");
+}
+
 bool is_among(std::string_view name, const std::vector<Header>& headers) {
   return std::any_of(headers.begin(), headers.end(),
                      [&](const Header& header) { return same_name(header.name, name); });
@@ -61,6 +71,7 @@ std::string upstream_request_head(const Exchange& exchange, const RelayTarget& t
   head.append(" HTTP/1.1\r\nhost: ");
   head.append(target.upstream.is_unix() ? "localhost" : to_text(target.upstream)).append("\r\n");
   bool had_body = !body.empty() || target.body != nullptr;
+  std::size_t sent = 0;
   for (const HeaderView& field : fields) {
     if (is_hop_by_hop(field.name)) {
       had_body = had_body || same_name(field.name, "content-length") ||
@@ -72,6 +83,10 @@ std::string upstream_request_head(const Exchange& exchange, const RelayTarget& t
     if (is_among(field.name, target.drop_request_headers))
       continue;
     if (is_among(field.name, target.request_headers))
+      continue;
+    if (field.name.size() + field.value.size() > kServerFieldBytesMax)
+      continue;
+    if (++sent > kServerFieldsMax && !is_about_body(field.name))
       continue;
     head.append(field.name).append(": ").append(field.value).append("\r\n");
   }

@@ -65,6 +65,22 @@ TEST_F(RelayTest, RelaysRequestAndAnswerWithEndToEndFieldsOnly) {
   EXPECT_TRUE(results[0].first_byte_time.has_value());
 }
 
+// Tokens that proxies add are longer than a model server takes, and it needs none of them.
+TEST_F(RelayTest, FieldsThatAServerWouldNotTakeStayHere) {
+  serve_relay(model.address());
+  std::string fields = "X-Token: " + std::string(9000, 't') + "\r\n";
+  for (int i = 0; i < 120; ++i)
+    fields += "X-" + std::to_string(i) + ": a\r\n";
+  RawSocket socket = client_sending(post_text("{}", fields + "Accept: text/event-stream\r\n"));
+  ASSERT_TRUE(upstream_has("\r\n\r\n{}"));
+  const std::string& request = upstream.received;
+  EXPECT_EQ(request.find("X-Token"), std::string::npos);
+  EXPECT_NE(request.find("X-0: a\r\n"), std::string::npos);
+  EXPECT_EQ(request.find("X-119"), std::string::npos);
+  EXPECT_NE(request.find("Accept: text/event-stream\r\n"), std::string::npos);
+  EXPECT_LT(count_of(request, "\r\n"), 80u);
+}
+
 TEST_F(RelayTest, WhichPagesMayReadIsNotTheServersWord) {
   adjust = [](RelayTarget& target) {
     target.response_headers = {{"Access-Control-Allow-Origin", "http://ours"}};

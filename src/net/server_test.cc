@@ -181,6 +181,14 @@ TEST_F(ServerTest, HalfARequestAndSilenceIsAnswered408) {
   EXPECT_TRUE(body.received.starts_with("HTTP/1.1 408 ")) << body.received;
 }
 
+// A shell's echo ends its lines so, and would wait for an answer until the time-out.
+TEST_F(ServerTest, LinesThatEndInLfAloneAreRefusedAtOnce) {
+  serve_echo();
+  expect_status("GET /a HTTP/1.1\nHost: x\n\n", "400");
+  expect_status("GET /a HTTP/1.1\n", "400");
+  EXPECT_TRUE(seen.empty());
+}
+
 TEST_F(ServerTest, SlowHeadBytesDoNotExtendTheHeaderTimeout) {
   limits.header_timeout = 50ms;
   serve_echo();
