@@ -89,6 +89,25 @@ bool is_context_overflow(std::string_view type, std::string_view message) {
          });
 }
 
+// llama.cpp answers 500 to much that only the request can mend, and clients send it again for that.
+// What its slots say while they compute is not among these.
+bool is_fault_of_request(std::string_view message) {
+  constexpr auto kBeginnings = std::to_array<std::string_view>(
+      {"[json.exception.", "Failed to parse messages", "Failed to parse tools",
+       "Failed to parse tool call arguments", "'messages' is required", "\"prompt\" ",
+       "\"json_schema\": ", "Cannot use both json_schema and grammar",
+       "Cannot specify grammar with tools", "Failed to load image or audio file",
+       "Invalid base64 value", "Invalid url value", "Unsupported param: ", "Only no echo",
+       "Multimodal data provided", "Error: dry_", "Error: 'lora'", "Error: no triggers"});
+  constexpr auto kEndings = std::to_array<std::string_view>(
+      {"you may need to provide the mmproj", "param requires --jinja flag"});
+  // Raised when what the model wrote is no UTF-8.
+  if (message.starts_with("[json.exception.type_error.316]"))
+    return false;
+  return std::ranges::any_of(kBeginnings, [&](auto text) { return message.starts_with(text); }) ||
+         std::ranges::any_of(kEndings, [&](auto text) { return message.ends_with(text); });
+}
+
 std::string code_of(int status, std::string_view type) {
   if (type == "not_supported_error" || status == 501)
     return "not_supported";
@@ -134,6 +153,10 @@ ApiError from_object(int status, const Json& object, std::string message) {
     overflow.context = number_of(object, "n_ctx").value_or(said.size() < 2 ? 0 : said[1]);
     set_context_overflow(error, overflow);
     return error;
+  }
+  if (status == 500 && is_fault_of_request(message)) {
+    error.status = status = 400;
+    error.type.clear();
   }
   const auto code = text_of(object, "code");
   error.code = code ? bounded(*code, kTypeBytesMax) : code_of(status, error.type);

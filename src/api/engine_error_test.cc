@@ -37,6 +37,37 @@ TEST(EngineError, APromptThatIsTooLongHasCodeTypeStatusAndBothNumbers) {
             "increasing it");
 }
 
+// Official clients send a request again that was answered with 500, and each time in vain.
+TEST(EngineError, WhatOnlyTheRequestCanMendIs400) {
+  const auto status = [](std::string message) {
+    const json body{{"error", {{"code", 500}, {"message", message}, {"type", "server_error"}}}};
+    const ApiError early = engine_error(500, body.dump(), "m");
+    const auto late = engine_error_event("data: " + body.dump() + "\n\n", "m");
+    EXPECT_TRUE(late && *late == early) << message;
+    return early.status;
+  };
+  for (const char* message :
+       {"image input is not supported - hint: if this is unexpected, you may need to provide the "
+        "mmproj",
+        "[json.exception.parse_error.101] parse error at line 1, column 9: syntax error",
+        "Failed to parse messages: Missing 'role' in message: {}",
+        "Failed to parse tools: Unsupported tool type: {}", "'messages' is required",
+        "\"prompt\" must not be empty", "Cannot use both json_schema and grammar"}) {
+    EXPECT_EQ(status(message), 400) << message;
+  }
+  for (const char* message :
+       {"Compute error.", "failed to process mtmd chunk", "got exception: bad allocation",
+        "The model produced output that does not match the expected peg-native format",
+        "[json.exception.type_error.316] invalid UTF-8 byte at index 3: 0xFF"}) {
+    EXPECT_EQ(status(message), 500) << message;
+  }
+  const json error = shape(
+      engine_error(500, R"({"error":{"message":"'messages' is required","type":"server_error"}})",
+                   "m"))["error"];
+  EXPECT_EQ(error["type"], "invalid_request_error");
+  EXPECT_EQ(error["code"], "invalid_request");
+}
+
 TEST(EngineError, IsTheSameEarlyAndLateInEveryDialect) {
   for (const Dialect dialect : {Dialect::openai, Dialect::anthropic}) {
     const ApiError error = engine_error(400, kOverflow, "m");
