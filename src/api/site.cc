@@ -82,6 +82,11 @@ bool host_allowed(const SiteRules& rules, const std::string& host) {
   });
 }
 
+// Health checks over HTTP/1.0 name no host. Every browser does, and rebinding needs a name.
+bool asked_host_allowed(const SiteRules& rules, const SiteFacts& facts) {
+  return trim(facts.host).empty() || host_allowed(rules, host_name(facts.host));
+}
+
 // A page of the daemon's own host, or of one that may be asked for as Host, on any port.
 bool own_page(const SiteRules& rules, const SiteFacts& facts) {
   const auto origin = read_origin(facts.origin);
@@ -158,7 +163,7 @@ bool is_token(std::string_view name) {
 }  // namespace
 
 std::optional<ApiError> check_site(const SiteRules& rules, const SiteFacts& facts, Effect effect) {
-  if (!host_allowed(rules, host_name(facts.host))) {
+  if (!asked_host_allowed(rules, facts)) {
     return refused(403, "host_not_allowed",
                    "This server does not answer to the Host " + shown_value(facts.host) +
                        ". If it should, add the name to allowed_hosts in the configuration.");
@@ -177,7 +182,7 @@ std::optional<ApiError> check_site(const SiteRules& rules, const SiteFacts& fact
 }
 
 std::string_view readable_by(const SiteRules& rules, const SiteFacts& facts) {
-  const bool good = page_allowed(rules, facts) && host_allowed(rules, host_name(facts.host));
+  const bool good = page_allowed(rules, facts) && asked_host_allowed(rules, facts);
   return good ? trim(facts.origin) : std::string_view();
 }
 

@@ -24,13 +24,13 @@ std::string site(const SiteFacts& facts, Effect effect = Effect::change,
 }
 
 TEST(Site, AnswersToItsOwnNamesOnly) {
-  for (const char* host :
-       {"localhost", "LocalHost:8726", "localhost.:1", "127.0.0.1:8726", "127.8.8.8", "[::1]:8726",
-        "[::1]", "ui.localhost:80", "box.lan:8726", "host.docker.internal:8726", "a.home.arpa"}) {
+  for (const char* host : {"", "localhost", "LocalHost:8726", "localhost.:1", "127.0.0.1:8726",
+                           "127.8.8.8", "[::1]:8726", "[::1]", "ui.localhost:80", "box.lan:8726",
+                           "host.docker.internal:8726", "a.home.arpa"}) {
     EXPECT_EQ(site({.host = host}), "ok") << host;
   }
   for (const char* host :
-       {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "home.arpa",
+       {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "home.arpa",
         "xhome.arpa", "192.168.1.5:8726", "[::2]", "a@localhost", "localhost/x", "[::1", "127.0.0",
         "127.0.0.256", "127.evil", "[::1]x", ":80"}) {
     EXPECT_EQ(site({.host = host}), "host_not_allowed") << host;
