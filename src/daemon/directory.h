@@ -19,6 +19,8 @@ class Directory {
  public:
   explicit Directory(const Config& config);
 
+  // As it is written; else without spaces around it, ":latest" and regard to case, where exactly
+  // one model fits.
   std::optional<ModelId> find(std::string_view name) const;
   // Of any model that has an id, those that are no longer configured included.
   const std::string& id(ModelId model) const { return ids_[model.value]; }
@@ -37,7 +39,12 @@ class Directory {
 
   std::vector<std::string> ids_;
   std::vector<std::string> names_;
-  std::unordered_map<std::string, ModelId, Hash, std::equal_to<>> by_name_;
+  using Names = std::unordered_map<std::string, ModelId, Hash, std::equal_to<>>;
+
+  void add(const std::string& name, ModelId model);
+
+  Names by_name_;
+  std::unordered_map<std::string, std::optional<ModelId>> by_plain_name_;  // empty: of several
 };
 
 // The names among them that a caller may use.
