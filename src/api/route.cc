@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <optional>
 
 #include <simdjson.h>
 
 #include "api/body.h"
+#include "api/near_path.h"
 
 namespace tonnage::api {
 namespace {
@@ -196,6 +198,7 @@ Route route_of(const Row& row) {
   found.changes_state = row.changes_state;
   found.counted = row.counted;
   found.work = row.work;
+  found.door = row.path;
   return found;
 }
 
@@ -299,12 +302,23 @@ Routed upstream_route(Method method, std::string_view path, std::string_view que
   return found;
 }
 
+// The path of a door as it may have been meant: base URLs that end in a slash make two of it.
+std::string_view plain_path(std::string_view path, std::string& storage) {
+  if (path.find("//") != std::string_view::npos) {
+    std::ranges::unique_copy(path, std::back_inserter(storage),
+                             [](char a, char b) { return a == '/' && b == '/'; });
+    path = storage;
+  }
+  if (path.size() > 1 && path.ends_with('/'))
+    path.remove_suffix(1);
+  return path;
+}
+
 Routed path_route(Method method, std::string_view method_text, std::string_view path,
                   std::string_view query, const IsModel& is_model) {
   std::string allow;
-  std::string_view fixed = path;
-  if (fixed.size() > 1 && fixed.ends_with('/'))
-    fixed.remove_suffix(1);
+  std::string storage;
+  const std::string_view fixed = plain_path(path, storage);
   for (const Row& row : kRows) {
     if (row.place != Place::door || row.path != fixed)
       continue;
@@ -332,7 +346,7 @@ Routed path_route(Method method, std::string_view method_text, std::string_view 
       return wrong_method(method_text, "GET, HEAD", path);
     return model_route(row.endpoint, row.scope, path.substr(row.prefix.size()), path);
   }
-  return no_route(not_found(path), path);
+  return no_route(nothing_at(path), path);
 }
 
 void read_query(std::string_view query, Route& found) {

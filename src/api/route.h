@@ -63,10 +63,11 @@ struct Route {
   bool replayable = false;     // safe to send to the server a second time
   bool changes_state = false;  // for the check against posts from other sites
   Work work = Work::any;
-  bool counted = true;  // upstream: false where the server needs no slot for it
-  bool look = false;    // upstream: no use of the model; never loads it
-  std::string model;    // decoded; empty where the path names none
-  std::string rest;     // upstream: what to ask the server for, still encoded, with its query
+  bool counted = true;    // upstream: false where the server needs no slot for it
+  bool look = false;      // upstream: no use of the model; never loads it
+  std::string_view door;  // of a fixed path: as it is documented, however it was asked for
+  std::string model;      // decoded; empty where the path names none
+  std::string rest;       // upstream: what to ask the server for, still encoded, with its query
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
 
   // The first value of a query parameter; empty when absent.

@@ -45,6 +45,40 @@ TEST(Route, FindsFixedPaths) {
   EXPECT_EQ(where("PUT", "/api/memory/log"), "set_log");
 }
 
+// A base URL that ends in a slash, and clients that add one, are common.
+TEST(Route, ADoorIsFoundWithSlashesTooMany) {
+  for (const char* path :
+       {"//v1/chat/completions", "/v1//chat/completions/", "/v1/chat/completions/"}) {
+    const auto found = at("POST", path);
+    ASSERT_TRUE(found) << path;
+    EXPECT_EQ(found->door, "/v1/chat/completions") << path;
+  }
+  EXPECT_EQ(where("GET", "//health"), "health");
+  EXPECT_EQ(where("GET", "/upstream/a//x"), "upstream a //x");
+  EXPECT_EQ(where("GET", "//upstream/a/x"), "404");
+}
+
+TEST(Route, APathThatIsNoneSaysWhichMayBeMeant) {
+  const auto said = [](std::string_view method, std::string_view path) {
+    const auto found = at(method, path);
+    return found ? std::string("found") : found.error().error.message;
+  };
+  const auto hint = [&](std::string_view path) {
+    const std::string text = said("POST", path);
+    const std::size_t at = text.find("Did you mean ");
+    return at == std::string::npos ? std::string() : text.substr(at + 13);
+  };
+  EXPECT_EQ(hint("/v1/v1/chat/completions"), "/v1/chat/completions?");
+  EXPECT_EQ(hint("/chat/completions"), "/v1/chat/completions?");
+  EXPECT_EQ(hint("/openai/v1/embeddings"), "/v1/embeddings?");
+  EXPECT_EQ(hint("/api/v0/models"), "/v1/models?");
+  EXPECT_EQ(hint("/models/"), "/v1/models?");
+  EXPECT_EQ(hint("/infill"), "/upstream/MODEL/infill?");
+  EXPECT_EQ(hint("/nope"), "");
+  EXPECT_NE(said("GET", "/api/tags").find("Ollama's API"), std::string::npos);
+  EXPECT_NE(said("GET", "/").find("GET /v1/models lists the models"), std::string::npos);
+}
+
 TEST(Route, DoorsAreInferenceInTheirDialect) {
   for (const char* path :
        {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v1/reranking",

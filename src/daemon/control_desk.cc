@@ -286,6 +286,8 @@ void ControlDesk::decisions(const std::shared_ptr<net::Exchange>& exchange, cons
     filter.limit = kEventsMax;  // all that was missed, as far as it is still there
   }
   exchange->begin_stream(200, "text/event-stream");
+  if (exchange->method() == "HEAD")
+    return exchange->end_stream();
   exchange->send(": tonnage events\n\n");  // so that a reader knows at once that it is connected
   for (const api::LoggedDecision* entry : seen(filter, view)) {
     exchange->send(api::decision_event(*entry, context(view)));
@@ -361,6 +363,8 @@ void ControlDesk::logs(const std::shared_ptr<net::Exchange>& exchange, const api
     return exchange->respond(std::move(response));
   }
   exchange->begin_stream(200, "text/plain; charset=utf-8");
+  if (exchange->method() == "HEAD")
+    return exchange->end_stream();
   exchange->send(text);
   const std::uint64_t follower = next_follower_++;
   log_followers_[follower] =

@@ -281,7 +281,7 @@ bool Door::refuse_unfit(net::Exchange& exchange, const api::Route& route,
                         std::optional<ModelId> model, std::string_view name) {
   const ModelType type = model ? config_.policy.models[model->value].type : ModelType::llm;
   const std::string_view door =
-      route.endpoint == api::Endpoint::upstream ? std::string_view(route.rest) : exchange.path();
+      route.endpoint == api::Endpoint::upstream ? std::string_view(route.rest) : route.door;
   const auto error = api::unfit_model(name, type, route.work, door);
   if (error)
     refuse(exchange, *error, route);
@@ -316,19 +316,21 @@ void Door::infer(std::shared_ptr<net::Exchange> exchange, const api::Route& rout
   }
   if (refuse_unfit(*exchange, route, order.model, facts->model))
     return;
-  order.target = exchange->path();
+  order.target = route.door;
   if (!exchange->query().empty())
     order.target.append("?").append(exchange->query());
   order.dialect = route.dialect;
   order.replayable = route.replayable;
   if (order.model) {
     for (const std::string& path : config_.models[order.model->value].no_replay_paths) {
-      if (exchange->path() == path)
+      if (route.door == path)
         order.replayable = false;
     }
   }
-  order.stream = facts->stream;
-  if (const auto error = weigh(*facts, order, *exchange))
+  // Elsewhere the field has no effect on the server, and its answer is one object.
+  order.stream =
+      facts->stream && (route.work == api::Work::generate || route.work == api::Work::media);
+  if (const auto error = weigh(*facts, order, route.door, *exchange->body()))
     return answer_error(*exchange, *error, route.dialect);
   order.context_needed = facts->context_needed;
   order.prompt_bytes = facts->prompt_bytes;
@@ -343,12 +345,12 @@ void Door::infer(std::shared_ptr<net::Exchange> exchange, const api::Route& rout
 // How many of the server's slots the request takes: one for each answer to each text. `n` answers
 // are made at once, so more of them than slots there can never be; texts come one after the other.
 std::optional<api::ApiError> Door::weigh(const api::BodyFacts& facts, RequestOrder& order,
-                                         const net::Exchange& exchange) const {
+                                         std::string_view door, const net::Body& body) const {
   constexpr std::int32_t kSlotsMax = 1 << 16;
   const std::int32_t slots =
       order.model ? config_.models[order.model->value].configured.slots : kSlotsMax;
   const std::int64_t choices = std::max<std::int64_t>(1, facts.choices.value_or(1));
-  const bool chooses = exchange.path().ends_with("/completions");
+  const bool chooses = door.ends_with("/completions");
   if (chooses && choices > slots) {
     return api::ApiError{400,
                          "too_many_choices",
@@ -363,12 +365,10 @@ std::optional<api::ApiError> Door::weigh(const api::BodyFacts& facts, RequestOrd
   const std::int64_t texts = std::min<std::int64_t>(facts.texts, kSlotsMax);
   order.slots = static_cast<std::int32_t>(
       std::min<std::int64_t>((chooses ? choices : 1) * texts, std::int64_t{slots}));
-  const bool split = facts.input_bytes > 0 && facts.texts > slots && !order.stream &&
-                     exchange.path() == "/v1/embeddings";
-  if (split) {
-    const std::string_view body = exchange.body()->view();
+  if (facts.input_bytes > 0 && facts.texts > slots && door == "/v1/embeddings") {
+    const std::string_view text = body.view();
     order.parts = std::make_shared<api::TextParts>(
-        body, body.substr(facts.input_at, facts.input_bytes), static_cast<std::size_t>(slots));
+        text, text.substr(facts.input_at, facts.input_bytes), static_cast<std::size_t>(slots));
   }
   return std::nullopt;
 }

@@ -52,7 +52,7 @@ class Door {
   void infer(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
              const api::Caller& caller, const api::ApiResult<api::BodyFacts>& facts);
   std::optional<api::ApiError> weigh(const api::BodyFacts& facts, RequestOrder& order,
-                                     const net::Exchange& exchange) const;
+                                     std::string_view door, const net::Body& body) const;
   void upstream(std::shared_ptr<net::Exchange> exchange, const api::Route& route,
                 const api::Caller& caller);
   std::optional<ModelId> resolve(net::Exchange& exchange, const api::Route& route,
