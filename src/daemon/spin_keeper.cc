@@ -2,6 +2,7 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
@@ -17,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration kMeasureMax = 500ms;
-constexpr int kTries = 3;
+constexpr std::size_t kTries = 5;  // that measured something; the middle one counts
+constexpr Duration kPauseMax = 5min;
 constexpr std::uintmax_t kSpinFileBytesMax = 1U << 16U;
 
 std::string processor_name() {
@@ -94,8 +96,6 @@ std::string spin_text(const SpinCosts& costs, std::int32_t threads) {
 SpinKeeper::SpinKeeper(boost::asio::io_context& io, fs::path file, Found found, SpinMachine machine)
     : io_(io), file_(std::move(file)), found_(std::move(found)), machine_(std::move(machine)) {}
 
-// While other work keeps the cores awake, waking is a third cheaper than from idleness, which is
-// what a model that computes alone meets. So each start tries again, and the largest counts.
 void SpinKeeper::start() {
   worker_ = std::jthread([this](const std::stop_token& stop) {
     const auto cores = machine_.cores();
@@ -103,23 +103,37 @@ void SpinKeeper::start() {
       return;
     SpinRecord record{.machine = describe_machine(cores.size()), .costs = {}};
     const auto kept = read_spin_record(file_);
-    if (kept && kept->machine == record.machine) {
-      record.costs = kept->costs;
-      tell(record.costs, cores.size());
-    }
-    std::mutex mutex;
-    std::condition_variable_any stopped;
-    for (int tries = 0; tries < kTries && !stop.stop_requested(); ++tries) {
-      const auto measured = machine_.measure(cores[0], cores[1], kMeasureMax, stop);
-      if (measured && measured->sleep_ns > record.costs.sleep_ns) {
-        record.costs = *measured;
-        write_spin_record(file_, record);  // if not, the next start measures again
-        tell(record.costs, cores.size());
-      }
-      std::unique_lock lock(mutex);
-      stopped.wait_for(lock, stop, machine_.between_tries, [] { return false; });
-    }
+    if (kept && kept->machine == record.machine)
+      return tell(kept->costs, cores.size());
+    const auto measured = measure(cores, stop);
+    if (!measured)
+      return;
+    record.costs = *measured;
+    write_spin_record(file_, record);  // if not, the next start measures again
+    tell(record.costs, cores.size());
   });
+}
+
+// A machine that others keep busy is asked again, ever more rarely.
+std::optional<SpinCosts> SpinKeeper::measure(const std::vector<int>& cores,
+                                             const std::stop_token& stop) const {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  std::vector<SpinCosts> tries;
+  Duration pause = machine_.between_tries;
+  while (tries.size() < kTries) {
+    if (stop.stop_requested())
+      return std::nullopt;
+    const auto measured = machine_.measure(cores[0], cores[1], kMeasureMax, stop);
+    if (measured)
+      tries.push_back(*measured);
+    else
+      pause = std::min(pause * 2, kPauseMax);
+    std::unique_lock lock(mutex);
+    stopped.wait_for(lock, stop, pause, [] { return false; });
+  }
+  std::ranges::sort(tries, {}, &SpinCosts::sleep_ns);
+  return tries[kTries / 2];
 }
 
 void SpinKeeper::tell(const SpinCosts& costs, std::size_t threads) {

@@ -42,12 +42,12 @@ struct SpinMachine {
   std::function<std::optional<SpinCosts>(int one, int other, Duration longest,
                                          const std::stop_token& stop)>
       measure = measure_spin_costs;
-  Duration between_tries = 2s;
+  Duration between_tries = 500ms;
 };
 
 // Works on a thread of its own, so that neither the loop nor the first load waits for it: servers
-// that start before it is done have kSpinCountUnmeasured. `found` is called on the loop: with what
-// is kept, and whenever a try of this start measured more.
+// that start before it is done have kSpinCountUnmeasured. `found` is called once, on the loop: with
+// what is kept, or with the middle one of several tries.
 class SpinKeeper {
  public:
   using Found = std::function<void(const SpinCosts& costs, std::int32_t threads)>;
@@ -58,6 +58,8 @@ class SpinKeeper {
   void start();
 
  private:
+  std::optional<SpinCosts> measure(const std::vector<int>& cores,
+                                   const std::stop_token& stop) const;
   void tell(const SpinCosts& costs, std::size_t threads);
 
   boost::asio::io_context& io_;

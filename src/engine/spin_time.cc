@@ -11,8 +11,10 @@
 #include <climits>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace tonnage {
 namespace {
@@ -20,7 +22,9 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr int kRounds = 100;
-constexpr int kMeetings = 20;  // of one round
+constexpr int kMeetings = 20;           // of one round
+constexpr std::size_t kRoundsMin = 25;  // fewer show that the processors belong to others
+constexpr int kLookRounds = 20;
 constexpr int kLooks = 2'000;
 constexpr std::size_t kQuartile = 4;
 
@@ -44,9 +48,36 @@ void pause_briefly() {
 #endif
 }
 
+// Keeps processors from going idle, at the lowest priority: everybody else runs before it. Waking
+// from idleness takes between nothing and 25 us on a virtual machine, by what its host does; the
+// rest is the same at every moment.
+class Company {
+ public:
+  Company(int one, int other) {
+    for (const int processor : {one, other}) {
+      // Detached: on a busy machine it may take seconds until such a thread has its turn to end.
+      std::thread([over = over_, processor] {
+        const sched_param none{};
+        if (!bind_to(processor) || ::sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+          return;
+        while (!over->load(std::memory_order_relaxed))
+          pause_briefly();
+      }).detach();
+    }
+  }
+  ~Company() { over_->store(true); }
+  Company(const Company&) = delete;
+  Company& operator=(const Company&) = delete;
+
+ private:
+  std::shared_ptr<std::atomic<bool>> over_ = std::make_shared<std::atomic<bool>>(false);
+};
+
 // libgomp's barrier in small: who comes first spins, then sleeps; who comes last wakes.
 class Meeting {
  public:
+  Meeting() { wakes_ns_.reserve(kRounds * kMeetings + 2); }
+
   void arrive(std::int64_t looks) {
     const int round = round_.load();
     if (waiting_.fetch_add(1) == 1) {
@@ -54,8 +85,7 @@ class Meeting {
       const auto begin = SteadyClock::now();
       round_.store(round + 1);
       ::syscall(SYS_futex, address(), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
-      woken_ns_ += ns_since(begin);
-      ++wakes_;
+      wakes_ns_.push_back(ns_since(begin));
       return;
     }
     for (std::int64_t i = 0; i < looks; ++i) {
@@ -67,12 +97,8 @@ class Meeting {
       ::syscall(SYS_futex, address(), FUTEX_WAIT_PRIVATE, round, nullptr, nullptr, 0);
   }
 
-  // Of the wakes since the last call. Each is made by one thread while the other waits.
-  std::int64_t wake_ns() {
-    const std::int64_t mean = wakes_ > 0 ? woken_ns_ / wakes_ : 0;
-    woken_ns_ = wakes_ = 0;
-    return mean;
-  }
+  // Each wake was made by one thread before it came to the next meeting; to be read when both left.
+  const std::vector<std::int64_t>& wakes_ns() const { return wakes_ns_; }
 
  private:
   int* address() { return reinterpret_cast<int*>(&round_); }
@@ -80,8 +106,7 @@ class Meeting {
   static_assert(sizeof(std::atomic<int>) == sizeof(int));
   std::atomic<int> round_{0};
   std::atomic<int> waiting_{0};
-  std::int64_t woken_ns_ = 0;
-  std::int64_t wakes_ = 0;
+  std::vector<std::int64_t> wakes_ns_;
 };
 
 struct MeetingCosts {
@@ -103,7 +128,6 @@ std::optional<MeetingCosts> cost_of_meeting(int one, int other, std::int64_t loo
   std::atomic<int> last{INT_MAX};
   std::atomic<bool> bound{true};
   std::vector<std::int64_t> meetings;
-  std::vector<std::int64_t> wakes;
   const auto keep_company = [&] {
     if (!bind_to(other))
       bound.store(false);
@@ -126,21 +150,20 @@ std::optional<MeetingCosts> cost_of_meeting(int one, int other, std::int64_t loo
     }
     last.store(made + 1);
     meeting.arrive(looks);
-    wakes.push_back(meeting.wake_ns());
   };
   {
     const std::jthread partner(keep_company);
     const std::jthread first(measure);  // a thread of its own: the binding ends with it
   }
-  if (!bound.load() || stop.stop_requested() || meetings.empty())
+  if (!bound.load() || stop.stop_requested() || meetings.size() < kRoundsMin)
     return std::nullopt;
-  return MeetingCosts{lower_quartile(meetings), lower_quartile(wakes)};
+  return MeetingCosts{lower_quartile(std::move(meetings)), lower_quartile(meeting.wakes_ns())};
 }
 
 std::int64_t look_ps() {
   std::vector<std::int64_t> rounds;
   std::atomic<int> never{0};
-  for (int round = 0; round < kMeetings; ++round) {
+  for (int round = 0; round < kLookRounds; ++round) {
     const auto begin = SteadyClock::now();
     for (int i = 0; i < kLooks && never.load(std::memory_order_relaxed) == 0; ++i)
       pause_briefly();
@@ -188,6 +211,7 @@ std::vector<int> usable_cores() {
 
 std::optional<SpinCosts> measure_spin_costs(int one, int other, Duration longest,
                                             const std::stop_token& stop) {
+  const Company company(one, other);
   const auto deadline = SteadyClock::now() + longest;
   constexpr std::int64_t kForEver = std::int64_t{1} << 40;
   const auto asleep = cost_of_meeting(one, other, 0, deadline, stop);
@@ -196,9 +220,11 @@ std::optional<SpinCosts> measure_spin_costs(int one, int other, Duration longest
   const auto awake = cost_of_meeting(one, other, kForEver, deadline + longest, stop);
   if (!awake)
     return std::nullopt;
-  return SpinCosts{look_ps(),
-                   std::clamp<std::int64_t>(asleep->meeting_ns - awake->meeting_ns, 1, kSleepNsMax),
-                   std::min(asleep->wake_ns, kSleepNsMax)};
+  const std::int64_t sleep_ns = asleep->meeting_ns - awake->meeting_ns;
+  // Otherwise what took so long was somebody else's turn on a processor.
+  if (sleep_ns < awake->meeting_ns || sleep_ns > kSleepNsMax)
+    return std::nullopt;
+  return SpinCosts{look_ps(), sleep_ns, asleep->wake_ns};
 }
 
 }  // namespace tonnage

@@ -37,9 +37,10 @@ std::int32_t spin_count(const SpinCosts& costs, std::int32_t threads);
 // One processor of each physical core that this process may run on.
 std::vector<int> usable_cores();
 
-// Two threads meet on these two processors for some 50 ms, at most `longest`. Work of others on
-// them makes single meetings slower and is left out: the lower quartile counts. Empty: they could
-// not be bound to the processors, or `stop` was requested.
+// Two threads meet on these two processors for some 40 ms, at most twice `longest`, while two
+// others of the lowest priority keep the processors from going idle. Work of others makes single
+// meetings slower and is left out: the lower quartile counts. Empty: the threads could not be bound
+// to the processors, others had these most of the time, or `stop` was requested.
 std::optional<SpinCosts> measure_spin_costs(int one, int other, Duration longest,
                                             const std::stop_token& stop);
 

@@ -1,5 +1,7 @@
 #include "engine/spin_time.h"
 
+#include <optional>
+
 #include <gtest/gtest.h>
 
 namespace tonnage {
@@ -41,7 +43,9 @@ TEST(SpinTime, this_machine_can_be_measured) {
   const auto cores = usable_cores();
   if (cores.size() < 2)
     GTEST_SKIP() << "needs two physical cores";
-  const auto costs = measure_spin_costs(cores[0], cores[1], 2s, {});
+  std::optional<SpinCosts> costs;  // none while others have the processors most of the time
+  for (int tries = 0; tries < 20 && !costs; ++tries)
+    costs = measure_spin_costs(cores[0], cores[1], 2s, {});
   ASSERT_TRUE(costs);
   EXPECT_GT(costs->look_ps, 0);
   EXPECT_GT(costs->sleep_ns, costs->look_ps / 1'000);

@@ -23,7 +23,7 @@ class Spin(unittest.TestCase):
     @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "needs two processors")
     def test_it_is_measured_kept_and_shown(self):
         with Daemon({"models": {"a": MODEL}}) as daemon:
-            wait_until(lambda: "threads of model servers spin" in daemon.log, 30, "a measure")
+            wait_until(lambda: "threads of model servers spin" in daemon.log, 120, "a measure")
             record = daemon.state_dir / "spin.json"
             measured = record.read_bytes()
             self.assertGreater(json.loads(measured)["sleep_ns"], 0)
@@ -32,7 +32,6 @@ class Spin(unittest.TestCase):
             self.assertIn(f"spin {counts[0]} turns", daemon.log)
             doctor = daemon.command("doctor", "--config", str(daemon.config), "--json")
             parts = {part["part"]: part for part in json.loads(doctor.stdout)["parts"]}
-            # A later try may have measured more since the server was started.
             shown = parts["spinning"]["finding"].split(" turns")[0]
             wait_until(lambda: f"spin {shown} turns" in daemon.log, 10, "the count that is shown")
             self.assertIn("as measured", parts["spinning"]["finding"])
