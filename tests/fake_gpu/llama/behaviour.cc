@@ -40,6 +40,7 @@ void take_entry(const json& entry, Behaviour& behaviour) {
   take("error_body", behaviour.error_body);
   take("hang_at_load", behaviour.hang_at_load);
   take("no_devices", behaviour.no_devices);
+  take("vulkan", behaviour.vulkan);
   take("last_words", behaviour.last_words);
   take("exit_status", behaviour.exit_status);
 }

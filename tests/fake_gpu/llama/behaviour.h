@@ -27,6 +27,7 @@ struct Behaviour {
   std::string error_body;        // not empty: every request is answered 500 with this
   bool hang_at_load = false;     // it never becomes ready
   bool no_devices = false;       // as an engine without a plug-in for GPUs
+  bool vulkan = false;           // its devices are called Vulkan0, Vulkan1
   std::string last_words;        // said when it loads a model, and then it ends ...
   std::int64_t exit_status = 1;  // ... with this status
 };

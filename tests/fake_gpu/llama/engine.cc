@@ -34,7 +34,12 @@ std::unique_ptr<SharedSet> open_set() {
 std::vector<EngineDevice> offered_devices(SharedSet* set, const Behaviour& behaviour) {
   if (set == nullptr || behaviour.no_devices)
     return {};
-  return engine_devices(set->set());
+  std::vector<EngineDevice> devices = engine_devices(set->set());
+  for (EngineDevice& device : devices) {
+    if (behaviour.vulkan)
+      device.name.replace(0, std::string_view("CUDA").size(), "Vulkan");
+  }
+  return devices;
 }
 
 std::expected<std::vector<EngineDevice>, std::string> chosen_devices(
