@@ -1,10 +1,13 @@
-"""500 requests over three real models while a random model server is killed each second.
+"""500 requests over three models while a random model server is killed each second.
 
 The same requests at the same times, first undisturbed, then under fire. SIGKILL from outside is
 nobody's fault: no request may fail, and the slowest hundredth may take five times as long as
-undisturbed. Models: those of tools/real_models; a generated one for each that was not fetched.
+undisturbed. One more request is poisonous: whichever server works on it gets SIGSEGV. It has to end
+as such after two crashes, and those beside it must not. Generated models; with --real those of
+tools/real_models.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -14,46 +17,54 @@ import subprocess
 import threading
 import time
 
-from machine import ROOT, idle_for
-from wire import post
+from machine import ROOT, BenchError, command_of, idle_for, wait_until
+from wire import get, post
 
 REQUESTS = 500
 SECONDS = 120
 KILL_EVERY_S = 1
-TOKENS = 8
+TOKENS = 16
 SEED = 1
 P99_TARGET = 5
 REQUEST_S_MAX = 300
-MODELS = ("smollm2", "gemma3", "minilm")
+REAL = ("smollm2", "gemma3", "minilm")
+GENERATED = {"small": "30MB", "medium": "60MB", "large": "120MB"}
+POISON_TOKENS = 555  # no other request asks for so many, which is how its server is found
+POISON_AT_S = 5
+LOOK_EVERY_S = 0.02
 
 
 def files(machine):
+    """id -> file of the three models."""
+    if not machine.real:
+        found = {}
+        for name, size in GENERATED.items():
+            folder = machine.demo_models("--size", size, "--id", f"chaos-{name}")
+            found[name] = str(next(folder.glob("*.gguf")))
+        return found
     found = {}
-    for name in MODELS:
+    for name in REAL:
         asked = subprocess.run([ROOT / "tools/real_models", "--path", name], capture_output=True,
                                text=True, check=False)
-        if asked.returncode == 0:
-            found[name] = asked.stdout.strip()
-        elif name != "minilm":
-            folder = machine.demo_models("--size", "50MB", "--id", f"chaos-{name}")
-            found[name] = str(next(folder.glob("*.gguf")))
-            print(f"    {name} is a generated model: run `tools/real_models {name}`", flush=True)
+        if asked.returncode != 0:
+            raise BenchError(f"--real needs three models: run `tools/real_models {name}`")
+        found[name] = asked.stdout.strip()
     return found
 
 
-def ask(port, model):
-    """Empty, or why the request failed."""
+def ask(port, model, tokens=TOKENS):
+    """(status, text); whatever happened to the connection is a status of 0."""
     if model == "minilm":
         path, body = "/v1/embeddings", {"input": "a cat sat on the mat"}
     else:
-        path, body = "/v1/completions", {"prompt": "Once upon a time", "max_tokens": TOKENS,
+        path, body = "/v1/completions", {"prompt": "Once upon a time", "max_tokens": tokens,
                                          "temperature": 0, "ignore_eos": True}
     try:
         status, text = post(port, path, {"model": model, **body}, REQUEST_S_MAX)
         json.loads(text)
     except Exception as error:  # whatever it is, the request was not answered
-        return repr(error)
-    return "" if status == 200 else f"{status} {text[:300].decode(errors='replace')}"
+        return 0, repr(error)
+    return status, text.decode(errors="replace")
 
 
 class Load:
@@ -68,11 +79,11 @@ class Load:
 
     def _one(self, model):
         started = time.monotonic()
-        failure = ask(self.port, model)
+        status, text = ask(self.port, model)
         with self.lock:
             self.latencies.append(time.monotonic() - started)
-            if failure:
-                self.failures.append(f"{model}: {failure}")
+            if status != 200:
+                self.failures.append(f"{model}: {status} {text[:300]}")
 
     def run(self):
         started = time.monotonic()
@@ -90,9 +101,10 @@ class Load:
 
 
 class Killer:
+    """Kills a random server each second."""
+
     def __init__(self, machine, process):
-        self.machine = machine
-        self.process = process
+        self.machine, self.process = machine, process
         self.over = threading.Event()
         self.kills = 0
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -101,13 +113,10 @@ class Killer:
     def _run(self):
         while not self.over.wait(KILL_EVERY_S):
             servers = sorted(self.machine.servers_of(self.process).items())
-            if not servers:
-                continue
-            try:
-                os.kill(self.chance.choice(servers)[1], signal.SIGKILL)
-                self.kills += 1
-            except ProcessLookupError:
-                pass  # it ended just now
+            if servers:
+                with contextlib.suppress(ProcessLookupError):  # it ended just now
+                    os.kill(self.chance.choice(servers)[1], signal.SIGKILL)
+                    self.kills += 1
 
     def __enter__(self):
         self.thread.start()
@@ -118,19 +127,75 @@ class Killer:
         self.thread.join()
 
 
+class Poison:
+    """One request among the others; the server that works on it is made to crash."""
+
+    def __init__(self, machine, process, port, model):
+        self.machine, self.process, self.port, self.model = machine, process, port, model
+        self.answer = None
+        self.crashes = 0
+        self.threads = [threading.Thread(target=work, daemon=True)
+                        for work in (self._ask, self._crash)]
+
+    def _ask(self):
+        idle_for(POISON_AT_S)
+        self.answer = ask(self.port, self.model, POISON_TOKENS)
+
+    def _works_on_it(self, pid):
+        words = command_of(pid)
+        with contextlib.suppress(OSError, ValueError):
+            slots = json.loads(get(words[words.index("--host") + 1], "/slots", 2)[1])
+            return any(slot["is_processing"] and holds_poison(slot) for slot in slots)
+        return False
+
+    def _crash(self):
+        while self.answer is None:
+            pid = self.machine.servers_of(self.process).get(self.model)
+            with contextlib.suppress(OSError, IndexError):
+                if pid and self._works_on_it(pid):
+                    os.kill(pid, signal.SIGSEGV)
+                    self.crashes += 1
+                    wait_until(lambda pid=pid: pid not in self.machine.servers_of(
+                        self.process).values(), REQUEST_S_MAX, "the server has ended")
+            idle_for(LOOK_EVERY_S)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        for thread in self.threads:
+            thread.join()
+
+    def row(self):
+        status, text = self.answer
+        good = status == 502 and "crash" in text and self.crashes == 2
+        return ("chaos: the poisonous request", f"{status} after {self.crashes} crashes",
+                "502 after 2", good)
+
+
+def holds_poison(slot):
+    params = slot.get("params", {})
+    return POISON_TOKENS in (params.get("max_tokens"), params.get("n_predict"))
+
+
 def run(machine, quick):
     seconds, requests = (20, 80) if quick else (SECONDS, REQUESTS)
     models = files(machine)
     process, port = machine.serve({
-        "models": {name: {"gguf": path, "context": 512, "slots": 2}
+        "models": {name: {"gguf": path, "context": 2048, "slots": 2}
                    for name, path in models.items()}}, "chaos")
     chance = random.Random(SEED)
     names = sorted(models)
     plan = [(seconds * i / requests, chance.choice(names)) for i in range(requests)]
     for name in names:
-        ask(port, name)
+        status, text = ask(port, name)
+        if status != 200:
+            raise BenchError(f"{name}: {status} {text[:300]}")
     calm = Load(port, plan).run()
-    with Killer(machine, process) as killer:
+    with Killer(machine, process) as killer, Poison(machine, process, port, next(iter(models))
+                                                    ) as poison:
         stormy = Load(port, plan).run()
     machine.stop(process)
     ratio = stormy["p99_s"] / calm["p99_s"]
@@ -138,7 +203,7 @@ def run(machine, quick):
         print(f"    {failure}", flush=True)
     return {
         "rows": [
-            (f"chaos: undisturbed, p50 and p99 of {requests}",
+            (f"chaos: undisturbed, p50 and p99 of {requests} over {', '.join(names)}",
              f"{calm['p50_s'] * 1000:.0f}, {calm['p99_s'] * 1000:.0f} ms", "", None),
             (f"chaos: {killer.kills} servers killed, p50 and p99",
              f"{stormy['p50_s'] * 1000:.0f}, {stormy['p99_s'] * 1000:.0f} ms", "", None),
@@ -146,6 +211,8 @@ def run(machine, quick):
              not stormy["failures"]),
             ("chaos: p99 / undisturbed", f"{ratio:.1f}", f"<= {P99_TARGET}",
              ratio <= P99_TARGET),
+            poison.row(),
         ],
-        "data": {"calm": calm, "stormy": stormy, "kills": killer.kills},
+        "data": {"calm": calm, "stormy": stormy, "kills": killer.kills,
+                 "poison": [*poison.answer, poison.crashes]},
     }

@@ -106,8 +106,9 @@ def _die_with_parent():
 class Machine:
     """Everything that a benchmark started, and a folder for its sockets and logs."""
 
-    def __init__(self, build):
+    def __init__(self, build, real=False):
         self.build = Path(build)
+        self.real = real  # real models where a benchmark has the choice, and no generated ones
         self.folder = Path(tempfile.mkdtemp(prefix="tonnage-bench-"))
         self.processes = []
 
