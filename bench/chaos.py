@@ -144,8 +144,9 @@ class Poison:
     def _works_on_it(self, pid):
         words = command_of(pid)
         with contextlib.suppress(OSError, ValueError):
-            slots = json.loads(get(words[words.index("--host") + 1], "/slots", 2)[1])
-            return any(slot["is_processing"] and holds_poison(slot) for slot in slots)
+            status, text = get(words[words.index("--host") + 1], "/slots", 2)
+            return status == 200 and any(slot["is_processing"] and holds_poison(slot)
+                                         for slot in json.loads(text))
         return False
 
     def _crash(self):
