@@ -11,11 +11,12 @@ import statistics
 import subprocess
 import threading
 
-from machine import ROOT, BenchError, environment_of
+from machine import ROOT, BenchError, environment_of, wait_until
 from wire import post
 
 TOKENS = 128
 FIXED_COUNT = 2000
+MEASURE_S_MAX = 120
 SUM_TARGET = 0.65
 ALONE_TARGET = 0.95
 REAL = ("smollm2", "gemma3")
@@ -56,6 +57,9 @@ def serve(machine, path, label, more):
     process, port = machine.serve({
         "models": {name: {"gguf": str(path), "context": 1024, "slots": 1} for name in NAMES},
         **more}, label)
+    if not more:
+        wait_until(lambda: "threads of model servers spin" in process.log.read_text(),
+                   MEASURE_S_MAX, "the daemon has measured how long threads spin")
     for name in NAMES:
         answer(port, name)
     pid = machine.servers_of(process)[NAMES[0]]

@@ -33,7 +33,7 @@ bool write_spin_record(const std::filesystem::path& file, const SpinRecord& reco
 // "AMD EPYC, 2 cores, Linux 6.1.0"
 std::string describe_machine(std::size_t cores);
 
-// "300 turns (7.4 us), half of what sleeping costs here"
+// "450 turns (11.1 us): one turn takes 24.6 ns, sleeping 14.8 us"
 std::string spin_text(const SpinCosts& costs, std::int32_t threads);
 
 // What a SpinKeeper asks of the machine, on its own thread.

@@ -21,6 +21,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+constexpr std::int64_t kSpunPermille = 750;  // of what sleeping costs; times ns, it makes ps
 constexpr int kRounds = 100;
 constexpr int kMeetings = 20;           // of one round
 constexpr std::size_t kRoundsMin = 25;  // fewer show that the processors belong to others
@@ -191,7 +192,7 @@ std::int32_t spin_count(const SpinCosts& costs, std::int32_t threads) {
   if (costs.look_ps <= 0 || costs.sleep_ns <= 0 || threads < 2)
     return kSpinCountUnmeasured;
   const std::int64_t sleep_ns = costs.sleep_ns + (threads - 2) * costs.wake_ns / 2;
-  const std::int64_t count = sleep_ns * 1'000 / 2 / costs.look_ps;
+  const std::int64_t count = sleep_ns * kSpunPermille / costs.look_ps;
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(count, kSpinCountMin, kSpinCountMax));
 }
 
