@@ -88,7 +88,7 @@ void make_contexts(Prng& prng, Knobs& knobs) {
   knobs.policy.queue.degrade_after = draw_duration(prng, 0ms, 200ms);
   knobs.policy.queue.yield_after = draw_duration(prng, 1s, 60s);
   knobs.workload.wish_permille = prng.between(200, 600);
-  knobs.workload.requests = 300;
+  knobs.workload.requests = 400;
 }
 
 // Servers die soon after they are ready, and a queue is waiting each time.

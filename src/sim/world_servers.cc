@@ -15,7 +15,13 @@ void World::do_profile(const Profile& action) {
     dry_runs_to_come_[action.model] = (knobs_.seed + action.model.value) % 3;
   // A driver's context is not always as large as it is thought to be.
   const Bytes context = permille_of(policy_.load.profile_device_reservation, 800);
-  dry_run_holds_[action.model].assign(devices_.size(), context);
+  std::vector<Bytes>& holds = dry_run_holds_[action.model];
+  holds.assign(devices_.size(), context);
+  // On a device that fell off the bus there is nothing to hold.
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (devices_[i].lost_until > now_)
+      holds[i] = Bytes(0);
+  }
 }
 
 Event World::end_dry_run(ModelId model) {
