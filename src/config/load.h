@@ -59,11 +59,11 @@ std::expected<Config, Problems> load_config(const std::filesystem::path& file, C
 // Environment, working folder and user of this process, and nothing else.
 ConfigInputs inputs_of_process();
 
-// Every *.gguf in `folder` and its direct sub-folders, sorted by path; the id is the file's stem.
-// Projectors (mmproj*) and the later parts of split models are no models of their own. Two files
-// with one stem get the sub-folder's name in front: "folder/stem". Characters that no id may have
-// become '-'; ids that are taken or reserved get a number behind them. What cannot be read is left
-// out and said.
+// Every *.gguf in `folder` and its sub-folders, three deep, sorted by path; the id is the file's
+// stem. Projectors (mmproj in the name), the later parts of split models and what is hidden are no
+// models. Two files with one stem get their folders in front: "folder/stem". Characters that no id
+// may have become '-'; ids that are taken or reserved get a number behind them. What cannot be read
+// is left out and said.
 std::expected<FoundModels, Problems> models_from_folder(const std::filesystem::path& folder);
 
 // Where a configuration is looked for when none is named: $TONNAGE_CONFIG, else

@@ -7,6 +7,7 @@
 #include <set>
 #include <string_view>
 
+#include "base/text.h"
 #include "config/load.h"
 #include "config/models_reader.h"
 
@@ -31,10 +32,19 @@ int split_part(std::string_view stem) {
   return std::stoi(std::string(tail.substr(1, 5)));
 }
 
-bool is_model_file(const fs::path& path) {
-  return path.extension() == ".gguf" && !path.stem().string().starts_with("mmproj") &&
-         split_part(path.stem().string()) <= 1;
+// A folder's own records, links of editors, what macOS writes beside a file, trash.
+bool is_hidden(const fs::path& path) {
+  return path.filename().string().starts_with('.');
 }
+
+bool is_model_file(const fs::path& path) {
+  const std::string stem = path.stem().string();
+  return to_lower(path.extension().string()) == ".gguf" && !is_hidden(path) &&
+         to_lower(stem).find("mmproj") == std::string::npos && split_part(stem) <= 1;
+}
+
+// Other programs keep publisher/model/file.gguf, or models--publisher--model/snapshots/REVISION.
+constexpr int kDepthMax = 3;
 
 // "name" for "name-00001-of-00005".
 std::string stem_of(const fs::path& path) {
@@ -87,7 +97,7 @@ void name_models(const std::vector<fs::path>& files, const fs::path& root, Found
     std::string name = stem_of(file);
     const fs::path parent = file.parent_path();
     if (stems[name] > 1 && parent != root)
-      name = parent.filename().string() + "/" + name;
+      name = parent.lexically_relative(root).generic_string() + "/" + name;
     if (wrong_model_name(name).empty())
       taken.insert(name);
     names.push_back(std::move(name));
@@ -121,7 +131,7 @@ std::expected<FoundModels, Problems> models_from_folder(const fs::path& folder) 
   if (error)
     return wrong(folder, "the folder cannot be read: " + error.message());
   for (; walk != fs::recursive_directory_iterator(); walk.increment(error)) {
-    if (walk->is_directory(error) && walk.depth() >= 1)
+    if (walk->is_directory(error) && (walk.depth() >= kDepthMax || is_hidden(walk->path())))
       walk.disable_recursion_pending();
     if (!is_model_file(walk->path()))
       continue;

@@ -48,8 +48,10 @@ TEST_F(ModelFolder, EveryModelIsFoundOnceInOrder) {
   file("big-00002-of-00003.gguf");
   file("big-00003-of-00003.gguf");
   file("sub/c.gguf");
-  file("sub/deeper/d.gguf");
-  EXPECT_EQ(ids(), (std::vector<std::string>{"a", "b", "big", "c"}));
+  file("publisher/model/d.gguf");
+  file("models--publisher--model/snapshots/0123abcd/e.GGUF");
+  file("much/too/deep/for/this/f.gguf");
+  EXPECT_EQ(ids(), (std::vector<std::string>{"a", "b", "big", "e", "d", "c"}));
   const auto found = models_from_folder(root_);
   EXPECT_EQ(found->models.at(2).gguf, root_ / "big-00001-of-00003.gguf");
 }
@@ -58,7 +60,18 @@ TEST_F(ModelFolder, OneStemInTwoFoldersIsToldApart) {
   file("x.gguf");
   file("q4/x.gguf");
   file("q8/x.gguf");
-  EXPECT_EQ(ids(), (std::vector<std::string>{"q4/x", "q8/x", "x"}));
+  file("one/m/y.gguf");
+  file("two/m/y.gguf");
+  EXPECT_EQ(ids(), (std::vector<std::string>{"one/m/y", "q4/x", "q8/x", "two/m/y", "x"}));
+}
+
+TEST_F(ModelFolder, HiddenFilesAndProjectorsAreNoModels) {
+  file("a.gguf");
+  file("._a.gguf");
+  file(".Trash-1000/files/old.gguf");
+  file("model-mmproj-F16.gguf");
+  file("mmproj-model.gguf");
+  EXPECT_EQ(ids(), std::vector<std::string>{"a"});
 }
 
 TEST_F(ModelFolder, EveryNameGetsAnIdThatWorks) {

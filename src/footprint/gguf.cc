@@ -305,6 +305,15 @@ TensorEnd read_tensors(GgufCursor& cursor, std::uint64_t count, std::uint64_t al
 }
 
 // Magic and version; explains the usual mistakes.
+// What is most often found in place of a model.
+std::string what_was_fetched(std::string_view magic) {
+  if (magic == "vers")
+    return ", like a pointer of Git LFS; fetch the file itself (git lfs pull)";
+  if (magic == "<!DO" || magic == "<htm")
+    return ", like a web page; download the file itself";
+  return {};
+}
+
 std::uint32_t read_version(GgufCursor& cursor) {
   const std::string magic = cursor.text(std::min<std::uint64_t>(4, cursor.left()), "the magic");
   if (cursor.ok() && magic.empty())
@@ -317,7 +326,8 @@ std::uint32_t read_version(GgufCursor& cursor) {
                     static_cast<unsigned>(static_cast<unsigned char>(c)));
       shown += hex;
     }
-    cursor.reject("it is not a GGUF file: it begins with the bytes " + shown + "instead of GGUF");
+    cursor.reject("it is not a GGUF file: it begins with the bytes " + shown + "instead of GGUF" +
+                  what_was_fetched(magic));
   }
   cursor.skip(4 - magic.size(), "the magic");
   const auto version = cursor.number<std::uint32_t>("the version");

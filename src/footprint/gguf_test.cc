@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace tonnage {
@@ -132,6 +133,9 @@ TEST(Gguf, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(why(""), "it is empty");
   EXPECT_EQ(why("PK\x03\x04 and more"),
             "it is not a GGUF file: it begins with the bytes 50 4b 03 04 instead of GGUF");
+  EXPECT_THAT(why("version https://git-lfs.github.com/spec/v1\n"),
+              testing::HasSubstr("git lfs pull"));
+  EXPECT_THAT(why("<!DOCTYPE html>"), testing::HasSubstr("like a web page"));
   EXPECT_EQ(why("GG"), "it is truncated: the magic at byte 2 needs 2 bytes more than the file's 2");
   EXPECT_EQ(why(File(1).bytes), "at byte 4: GGUF version 1; 2 and 3 are known");
   EXPECT_EQ(why(File(0x03000000).bytes),
