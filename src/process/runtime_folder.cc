@@ -119,6 +119,39 @@ FileHandle kill_recorded(const Record& record) {
   return pidfd;
 }
 
+bool names_folder(pid_t pid, const std::string& folder) {
+  constexpr std::size_t kCommandBytesMax = std::size_t{64} * 1024;
+  const std::string path = "/proc/" + std::to_string(pid) + "/cmdline";
+  const FileHandle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text(kCommandBytesMax, '\0');
+  const auto size = file ? ::read(file.get(), text.data(), text.size()) : 0;
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return text.find(folder + "/") != std::string::npos;
+}
+
+// The program that a script started, and that outlived it: the kernel ended only the script with
+// the daemon. It is in the script's group, and its command line names a socket of the folder.
+std::vector<std::pair<pid_t, FileHandle>> kill_rest_of_group(const Record& record,
+                                                             const std::string& folder) {
+  std::vector<std::pair<pid_t, FileHandle>> killed;
+  if (::kill(-record.pid, 0) != 0)
+    return killed;
+  const FileHandle proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (const std::string& name : names_in(proc.get())) {
+    pid_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc() || end != name.data() + name.size() || pid == record.pid)
+      continue;
+    FileHandle pidfd = open_pidfd(pid);
+    const auto stat = read_process_stat(pid);
+    if (!pidfd || !stat || stat->group != record.pid || stat->start_ticks < record.start_ticks)
+      continue;
+    if (names_folder(pid, folder) && signal_pidfd(pidfd, SIGKILL))
+      killed.emplace_back(pid, std::move(pidfd));
+  }
+  return killed;
+}
+
 }  // namespace
 
 Result<RuntimeFolder> RuntimeFolder::open(const std::filesystem::path& path) {
@@ -219,6 +252,11 @@ void RuntimeFolder::clean_up() {
         if (auto pidfd = kill_recorded(*record)) {
           cleaned_.push_back(record->pid);
           ending.push_back(std::move(pidfd));
+        } else {
+          for (auto& [pid, rest] : kill_rest_of_group(*record, path_.string())) {
+            cleaned_.push_back(pid);
+            ending.push_back(std::move(rest));
+          }
         }
       }
     } else if (!name.ends_with(kSocketSuffix)) {

@@ -21,7 +21,8 @@ inline constexpr std::size_t kSocketPathBytesMax = 103;
 class RuntimeFolder {
  public:
   // Creates the folder (0700), locks it, ends the servers that an earlier daemon left (only where
-  // pid, start time and boot id all match its record), and removes stale sockets and records. May
+  // pid, start time and boot id all match its record, or where its process is gone and one of its
+  // group still names this folder in its command line), and removes stale sockets and records. May
   // block for up to 2 s while killed servers end. Errors: not a folder, not ours, not writable,
   // path too long for sockets, in use by another daemon (named by its pid).
   static Result<RuntimeFolder> open(const std::filesystem::path& path);

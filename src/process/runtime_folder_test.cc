@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "process/loop_fixture.h"
+#include "process/pidfd.h"
 #include "process/spawn.h"
 #include "process/stat.h"
 
@@ -112,6 +113,35 @@ TEST_F(RuntimeFolderTest, ServersOfAnEarlierDaemonAreEnded) {
   EXPECT_EQ(folder->cleaned(), (std::vector<pid_t>{left.pid()}));
   EXPECT_FALSE(std::filesystem::exists(path_ / "5.server"));
   EXPECT_FALSE(std::filesystem::exists(path_ / "1-5.sock"));
+}
+
+// A script as `llama_server` that does not exec: the daemon's end takes the script and not its
+// child.
+TEST_F(RuntimeFolderTest, AServerThatOutlivedItsScriptIsEnded) {
+  const std::string script = "/bin/sh -c 'sleep 1000; true' " + path_.string() +
+                             "/1-5.sock & sleep 1000 & echo ready; wait";
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const auto left = spawn({.argv = {"/bin/sh", "-c", script}, .out = pipe[1]});
+  ASSERT_TRUE(left);
+  char ready[6];
+  ASSERT_EQ(::read(pipe[0], ready, sizeof ready), 6);
+  {
+    auto folder = RuntimeFolder::open(path_);
+    ASSERT_TRUE(folder->record(Generation{5}, left->pid));
+    write("5.kept", read(path_ / "5.server"));
+  }
+  std::filesystem::rename(path_ / "5.kept", path_ / "5.server");
+  ASSERT_TRUE(signal_pidfd(left->pidfd, SIGKILL));
+  reap(*left);
+  const auto folder = RuntimeFolder::open(path_);
+  ASSERT_TRUE(folder);
+  ASSERT_EQ(folder->cleaned().size(), 1U) << "the server, and nobody who names no socket of it";
+  EXPECT_FALSE(read_process_stat(folder->cleaned()[0]) &&
+               read_process_stat(folder->cleaned()[0])->state != 'Z');
+  ::kill(-left->pid, SIGKILL);
+  ::close(pipe[0]);
+  ::close(pipe[1]);
 }
 
 TEST_F(RuntimeFolderTest, AProcessThatGotTheNumberOfADeadServerIsSpared) {
