@@ -118,30 +118,38 @@ TEST_F(RuntimeFolderTest, ServersOfAnEarlierDaemonAreEnded) {
 // A script as `llama_server` that does not exec: the daemon's end takes the script and not its
 // child.
 TEST_F(RuntimeFolderTest, AServerThatOutlivedItsScriptIsEnded) {
-  const std::string script = "/bin/sh -c 'sleep 1000; true' " + path_.string() +
-                             "/1-5.sock & sleep 1000 & echo ready; wait";
-  int pipe[2];
-  ASSERT_EQ(::pipe(pipe), 0);
-  const auto left = spawn({.argv = {"/bin/sh", "-c", script}, .out = pipe[1]});
+  std::filesystem::create_directory(path_);
+  write("1-5.sock", "");
+  auto pipe = open_pipe();
+  ASSERT_TRUE(pipe);
+  const std::string script = "tail -f " + path_.string() + "/1-5.sock & echo ready; wait";
+  const auto left = spawn({.argv = {"/bin/sh", "-c", script}, .out = pipe->write_end.get()});
   ASSERT_TRUE(left);
-  char ready[6];
-  ASSERT_EQ(::read(pipe[0], ready, sizeof ready), 6);
-  {
-    auto folder = RuntimeFolder::open(path_);
-    ASSERT_TRUE(folder->record(Generation{5}, left->pid));
-    write("5.kept", read(path_ / "5.server"));
-  }
-  std::filesystem::rename(path_ / "5.kept", path_ / "5.server");
+  pollfd ready{.fd = pipe->read_end.get(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&ready, 1, 20'000), 1);
+  const std::string record = std::to_string(left->pid) + " " +
+                             std::to_string(read_process_stat(left->pid)->start_ticks) + " " +
+                             boot_id() + "\n";
   ASSERT_TRUE(signal_pidfd(left->pidfd, SIGKILL));
-  reap(*left);
+  ASSERT_EQ(::waitpid(left->pid, nullptr, 0), left->pid);
+  ASSERT_EQ(::kill(-left->pid, 0), 0) << "it is still there";
+  write("5.server", record);
   const auto folder = RuntimeFolder::open(path_);
   ASSERT_TRUE(folder);
-  ASSERT_EQ(folder->cleaned().size(), 1U) << "the server, and nobody who names no socket of it";
-  EXPECT_FALSE(read_process_stat(folder->cleaned()[0]) &&
-               read_process_stat(folder->cleaned()[0])->state != 'Z');
-  ::kill(-left->pid, SIGKILL);
-  ::close(pipe[0]);
-  ::close(pipe[1]);
+  ASSERT_EQ(folder->cleaned().size(), 1U);
+  const auto stat = read_process_stat(folder->cleaned()[0]);
+  EXPECT_TRUE(!stat || stat->state == 'Z');
+}
+
+// Its number went to a process that made a group of its own.
+TEST_F(RuntimeFolderTest, AGroupThatNamesNoSocketOfTheFolderIsSpared) {
+  const Bystander stranger;
+  std::filesystem::create_directory(path_);
+  write("5.server", std::to_string(stranger.pid()) + " 1 " + boot_id() + "\n");
+  const auto folder = RuntimeFolder::open(path_);
+  ASSERT_TRUE(folder);
+  EXPECT_FALSE(stranger.ended());
+  EXPECT_TRUE(folder->cleaned().empty());
 }
 
 TEST_F(RuntimeFolderTest, AProcessThatGotTheNumberOfADeadServerIsSpared) {
