@@ -152,6 +152,18 @@ Bytes MemoryWatch::unseen_on_unified(const std::map<Generation, Bytes>& seen) co
   return unseen;
 }
 
+// Asked for only where a server holds much shared memory, and again when that changed by much.
+Bytes MemoryWatch::weights_on_tmpfs(const RunningServer& server, Bytes shmem) {
+  constexpr Bytes kMuch = 16_MiB;
+  const auto known = on_tmpfs_.find(server.generation);
+  const Bytes before = known == on_tmpfs_.end() ? Bytes(0) : known->second.shmem;
+  if (shmem < before + kMuch && before < shmem + kMuch)
+    return known == on_tmpfs_.end() ? Bytes(0) : std::min(shmem, known->second.weights);
+  const Bytes weights = processes_.read_only_shmem(server.pid);
+  on_tmpfs_[server.generation] = {shmem, weights};
+  return std::min(shmem, weights);
+}
+
 Result<void> MemoryWatch::sample() {
   Bytes ours;
   std::map<Generation, Bytes> seen;
@@ -162,7 +174,7 @@ Result<void> MemoryWatch::sample() {
     const auto by_driver = in_host_.find(server.generation);
     const Bytes shared = by_driver == in_host_.end() ? Bytes(0) : by_driver->second;
     ours += memory->unreclaimable() + shared;
-    seen[server.generation] = memory->held() + shared;
+    seen[server.generation] = memory->held() - weights_on_tmpfs(server, memory->shmem) + shared;
   }
   for (const RunningProcess& run : engines_.dry_runs()) {
     if (const auto memory = processes_.tree(run.pid))
@@ -173,6 +185,7 @@ Result<void> MemoryWatch::sample() {
     return std::unexpected(host.error());
   source_ = host->source;
   note_left_out(host->left_out);
+  std::erase_if(on_tmpfs_, [&seen](const auto& entry) { return !seen.contains(entry.first); });
   std::erase_if(told_, [&seen](const auto& entry) { return !seen.contains(entry.first); });
   for (const auto& [generation, held] : seen) {
     const auto devices = on_devices_.find(generation);

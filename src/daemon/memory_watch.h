@@ -78,6 +78,7 @@ class MemoryWatch {
   void look_for_release();
   std::vector<OwnTree> own_trees() const;
   Bytes unseen_on_unified(const std::map<Generation, Bytes>& seen) const;
+  Bytes weights_on_tmpfs(const RunningServer& server, Bytes shmem);
 
   LoopTimer timer_;
   LoopTimer release_timer_;
@@ -93,6 +94,11 @@ class MemoryWatch {
   std::string source_;
   std::set<std::string> said_;  // what the host's probe left out, and the log has named
   std::map<Generation, ServerSampled> told_;  // what the core was last told of each server
+  struct OnTmpfs {
+    Bytes shmem;  // of the server, when it was looked at
+    Bytes weights;
+  };
+  std::map<Generation, OnTmpfs> on_tmpfs_;
   std::map<Generation, std::vector<Bytes>> on_devices_;
   std::map<Generation, Bytes> in_host_;  // held there by drivers
   std::vector<SilentPool> silent_;

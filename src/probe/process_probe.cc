@@ -3,7 +3,9 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdio>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -70,6 +72,7 @@ Bytes saturating_add(Bytes a, Bytes b) {
 
 struct MappingHeader {
   std::string_view range, offset, device, inode, path;
+  bool writable = false;
 };
 
 // "7f00-7f10 r--p 00000000 fd:01 1234    /models/a b.gguf"; empty for any other line.
@@ -87,6 +90,7 @@ std::optional<MappingHeader> parse_mapping_header(std::string_view line) {
   const std::size_t begin = line.find_first_not_of(' ');
   if (begin != std::string_view::npos)
     header.path = line.substr(begin);
+  header.writable = permissions[1] == 'w';
   return header;
 }
 
@@ -194,6 +198,7 @@ std::vector<MappedFile> parse_mappings(std::string_view text) {
                          std::string(header->device),
                          static_cast<std::uint64_t>(*inode),
                          deleted,
+                         false,
                          {},
                          {},
                          {}});
@@ -201,6 +206,7 @@ std::vector<MappedFile> parse_mappings(std::string_view text) {
       } else {
         current = &*known;
       }
+      current->writable = current->writable || header->writable;
       current->mapped = saturating_add(current->mapped, range_size(header->range));
     } else if (current != nullptr) {
       const std::size_t colon = line.find(':');
@@ -213,6 +219,35 @@ std::vector<MappedFile> parse_mappings(std::string_view text) {
     }
   }
   return files;
+}
+
+// "36 35 0:32 / /dev/shm rw,nosuid shared:4 - tmpfs tmpfs rw,size=65536k"; mapped files have the
+// numbers of the device in hexadecimal.
+std::vector<std::string> parse_memory_devices(std::string_view text) {
+  constexpr auto kTypes = std::to_array<std::string_view>({"tmpfs", "ramfs", "devtmpfs"});
+  std::vector<std::string> devices;
+  std::string_view line;
+  while (next_line(text, line)) {
+    next_word(line);
+    next_word(line);
+    const std::string_view device = next_word(line);
+    const std::size_t colon = device.find(':');
+    std::string_view word = next_word(line);
+    while (!word.empty() && word != "-")
+      word = next_word(line);
+    if (colon == std::string_view::npos ||
+        std::ranges::find(kTypes, next_word(line)) == kTypes.end())
+      continue;
+    const auto major = parse_count(device.substr(0, colon));
+    const auto minor = parse_count(device.substr(colon + 1));
+    if (!major || !minor)
+      continue;
+    std::array<char, 48> shown{};
+    std::snprintf(shown.data(), shown.size(), "%02llx:%02llx",
+                  static_cast<unsigned long long>(*major), static_cast<unsigned long long>(*minor));
+    devices.emplace_back(shown.data());
+  }
+  return devices;
 }
 
 std::vector<std::int32_t> parse_children(std::string_view text) {
@@ -297,6 +332,24 @@ Result<std::vector<MappedFile>> ProcessProbe::mapped_files(std::int32_t pid, Byt
   std::vector<MappedFile> files = parse_mappings(*text);
   std::erase_if(files, [&](const MappedFile& file) { return file.mapped < size_min; });
   return files;
+}
+
+Bytes ProcessProbe::read_only_shmem(std::int32_t pid) const {
+  const auto mounts = read_proc_file(proc_ + "/" + std::to_string(pid) + "/mountinfo");
+  if (!mounts)
+    return 0_B;
+  const std::vector<std::string> devices = parse_memory_devices(*mounts);
+  Bytes sum;
+  for (const std::int32_t member : tree_pids(pid)) {
+    const auto files = mapped_files(member);
+    if (!files)
+      continue;
+    for (const MappedFile& file : *files) {
+      if (!file.writable && std::ranges::find(devices, file.device) != devices.end())
+        sum = saturating_add(sum, file.resident);
+    }
+  }
+  return sum;
 }
 
 }  // namespace tonnage

@@ -36,7 +36,8 @@ struct MappedFile {
   std::string path;    // as the kernel prints it, unescaped
   std::string device;  // "fd:01", major and minor in hexadecimal
   std::uint64_t inode = 0;
-  bool deleted = false;  // unlinked or replaced since it was mapped
+  bool deleted = false;   // unlinked or replaced since it was mapped
+  bool writable = false;  // by one of the mappings
   Bytes mapped;
   Bytes resident;  // zero where only `maps` was readable
   Bytes locked;
@@ -49,6 +50,8 @@ struct MappedFile {
 Result<ProcessMemory> parse_process_status(std::string_view text);
 // Text of smaps or of maps. Files in order of first mapping.
 std::vector<MappedFile> parse_mappings(std::string_view text);
+// Text of mountinfo: devices, as in MappedFile, of file systems whose files are memory (tmpfs).
+std::vector<std::string> parse_memory_devices(std::string_view text);
 // The numbers of task/TID/children.
 std::vector<std::int32_t> parse_children(std::string_view text);
 
@@ -69,6 +72,9 @@ class ProcessProbe {
   std::vector<std::int32_t> tree_pids(std::int32_t pid) const;
   // Files of at least `size_min` mapped bytes. 15 ms for a 3 GiB server: once after ready.
   Result<std::vector<MappedFile>> mapped_files(std::int32_t pid, Bytes size_min = 1_MiB) const;
+  // Of the tree's `shmem`, what is files on tmpfs that are only read: weights, which the ledger
+  // charges as those of any other file. As slow as mapped_files().
+  Bytes read_only_shmem(std::int32_t pid) const;
 
  private:
   std::string proc_;

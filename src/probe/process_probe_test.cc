@@ -59,10 +59,28 @@ TEST(ProcessProbe, RefusesNonsense) {
 TEST(ProcessProbe, SumsAFileOverItsMappings) {
   const auto files = parse_mappings(kSmaps);
   ASSERT_EQ(files.size(), 3u);
-  EXPECT_EQ(files[0], (MappedFile{"/models/a b.gguf", "fd:01", 77, false, 5_MiB, 3_MiB, 512_KiB}));
+  EXPECT_EQ(files[0],
+            (MappedFile{"/models/a b.gguf", "fd:01", 77, false, false, 5_MiB, 3_MiB, 512_KiB}));
   EXPECT_EQ(files[1].path, "/lib/libc.so.6");
   EXPECT_EQ(files[2].path, "/models/old.gguf");
   EXPECT_TRUE(files[2].deleted);
+}
+
+// Pages of tmpfs are shared memory to the kernel; those of a model are its weights.
+TEST(ProcessProbe, WeightsOnTmpfsAreToldFromOtherSharedMemory) {
+  constexpr std::string_view kMounts =
+      "22 1 254:0 / / rw,relatime - ext4 /dev/root rw\n"
+      "36 22 0:32 / /dev/shm rw,nosuid shared:4 master:1 - tmpfs tmpfs rw,size=65536k\n"
+      "garbage\n37 22 0:x / /x rw - tmpfs\n";
+  EXPECT_EQ(parse_memory_devices(kMounts), std::vector<std::string>{"00:20"});
+  FixtureTree tree;
+  tree.file("/proc/9/mountinfo", kMounts)
+      .file("/proc/9/smaps",
+            "7f0000000000-7f0000400000 r--s 00000000 00:20 7  /dev/shm/a.gguf\nRss: 3072 kB\n"
+            "7f1000000000-7f1000400000 rw-s 00000000 00:20 8  /dev/shm/driver\nRss: 4096 kB\n"
+            "7f2000000000-7f2000400000 r--s 00000000 fe:00 9  /models/b.gguf\nRss: 4096 kB\n");
+  EXPECT_EQ(ProcessProbe(tree.root()).read_only_shmem(9), 3_MiB);
+  EXPECT_EQ(ProcessProbe(tree.root()).read_only_shmem(10), 0_B);
 }
 
 TEST(ProcessProbe, WithoutSmapsItReadsMaps) {

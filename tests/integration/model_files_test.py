@@ -5,6 +5,7 @@ From bugs that users of neighbouring programs reported."""
 import json
 import os
 import shutil
+import tempfile
 import unittest
 
 from daemon import Daemon, demo_models, wait_until
@@ -55,6 +56,23 @@ class Files(unittest.TestCase):
             pool = daemon.get_json("/api/memory/status")["pools"][0]
             both = draft.stat().st_size + (self.folder / "demo-medium.gguf").stat().st_size
             self.assertEqual(pool["reserved_weights_bytes"], both)
+
+    @unittest.skipUnless(os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK),
+                         "needs /dev/shm")
+    def test_weights_on_tmpfs_are_charged_once(self):
+        with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="tonnage-test-") as folder:
+            shutil.copy(self.folder / "demo-medium.gguf", folder)
+            models = {"ram": self.model(), "disk": self.model()}
+            models["ram"]["gguf"] = f"{folder}/demo-medium.gguf"
+            with Daemon(config(models), arguments=["--cpu"]) as daemon:
+                held = {}
+                for name in models:
+                    self.assertEqual(daemon.chat(name, max_tokens=200)[0], 200)
+                    # A first sample may have seen the server before it mapped its weights.
+                    wait_until(lambda n=name: daemon.models()[n]["measured_bytes"], 20, "a sample")
+                    self.assertEqual(daemon.chat(name, max_tokens=200)[0], 200)
+                    held[name] = daemon.models()[name]["reserved_bytes"]
+                self.assertLess(held["ram"], held["disk"] + 16 * MIB)
 
     def test_a_missing_file_is_named_before_a_server_starts_and_seen_when_it_comes(self):
         flags = ["--model-draft", "-md", "--lora", "--lora-scaled", "--mmproj", "--control-vector"]
