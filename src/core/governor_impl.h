@@ -212,6 +212,7 @@ class Governor::Impl {
   PoolSet turns_taken(std::optional<ModelId> beside = {}) const;
   bool is_hung_dry_run(const ModelRecord& model) const;
   bool may_profile_more() const;
+  bool stands_behind_profile(const ModelRecord& model) const;
   bool load_in_progress() const;
 
   // governor_deadlines.cc

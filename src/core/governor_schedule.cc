@@ -206,7 +206,8 @@ void Governor::Impl::make_room() {
       plan.reason = ReasonCode::pressure;
     }
     const PoolSet turn = turn_of(model.id, plan);
-    const bool busy = (turn & round.taken).any() || (profile && !may_profile_more());
+    const bool busy = (turn & round.taken).any() || (profile && !may_profile_more()) ||
+                      (!profile && only_spares(model) && stands_behind_profile(model));
     if (goes() && !busy) {
       carry_out(model, plan);
       round.taken |= turn;

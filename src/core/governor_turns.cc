@@ -59,6 +59,15 @@ bool Governor::Impl::may_profile_more() const {
          policy_.load.profiles_max;
 }
 
+// What only takes what others spare is loaded in the order of the commands: one whose footprint is
+// known first would otherwise take the room of the one before it.
+bool Governor::Impl::stands_behind_profile(const ModelRecord& model) const {
+  return std::ranges::any_of(models_, [&](const ModelRecord& m) {
+    return m.state == ResidencyState::profiling && !is_hung_dry_run(m) && m.wanted_since &&
+           model.wanted_since && *m.wanted_since <= *model.wanted_since;
+  });
+}
+
 // What nobody waits for is not begun beside a load or a dry run, wherever that is.
 bool Governor::Impl::load_in_progress() const {
   return std::ranges::any_of(models_,

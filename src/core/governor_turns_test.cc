@@ -160,6 +160,27 @@ TEST(HostDryRuns, EachIsChargedForItself) {
   EXPECT_EQ(s.pool().reserved, 64_MiB + 3_GiB);
 }
 
+// Models that were ready when the daemon ended come back in their order, and nobody is evicted.
+TEST(HostDryRuns, AModelThatTakesWhatOthersSpareWaitsForTheOneBefore) {
+  Stage s;
+  s.ladder(kA, {own_row(5_GiB)});
+  s.ladder(kB, {own_row(5_GiB)});
+  s.tell(LoadModel{CommandId(1), kB, false});
+  s.run_for(1us);
+  EXPECT_THAT(s.tell(LoadModel{CommandId(2), kA, false}), ElementsAre("profile a"));
+  EXPECT_THAT(s.profiled(kA), IsEmpty());
+  EXPECT_THAT(s.profiled(kB), ElementsAre("start b g1"));
+  EXPECT_THAT(s.ready(1), ElementsAre("done c1", "failed c2"));
+}
+
+TEST(HostDryRuns, OneThatHangsIsNotWaitedForByWhatOthersSpare) {
+  Stage s;
+  s.tell(LoadModel{CommandId(1), kB, false});
+  s.tell(LoadModel{CommandId(2), kA, false});
+  EXPECT_THAT(s.profiled(kA), IsEmpty());
+  EXPECT_THAT(s.run_for(2s), ElementsAre("start a g1"));
+}
+
 TEST(HostDryRuns, ThoseAheadOfRequestsGoOneAfterTheOtherUntilOneHangs) {
   Policy policy = plain_policy();
   policy.load.profile_ahead = true;
