@@ -50,8 +50,8 @@ class OneFile(unittest.TestCase):
     def test_source_bans(self):
         self.fires("assert", "src/base/tick.cc", "assert(x > 0);")
         self.quiet("assert", "src/base/tick.cc", "static_assert(x > 0);")
-        self.fires("shell", "src/engine/spawn.cc", 'system("ls");')
-        self.quiet("shell", "src/engine/spawn.cc", "auto e = ec.system(); error_system(1);")
+        self.fires("shell", "src/process/spawn.cc", 'system("ls");')
+        self.quiet("shell", "src/process/spawn.cc", "auto e = ec.system(); error_system(1);")
         self.fires("sleep", "src/net/proxy_test.cc", "std::this_thread::sleep_for(1ms);")
         self.fires("sleep", "tests/integration/fake.cc", "usleep(10);")
         self.quiet("sleep", "src/engine/llama_test.cc", "engine.sleep(now);")

@@ -203,9 +203,8 @@ class Daemon final : public ActionSink {
       metrics_.refusal(error.code);
       return error_response(error, api::dialect_of(refusal.path));
     });
-    engines_.on_socket_gone([this](const std::filesystem::path& socket) {
-      server_.drop_upstream(net::unix_address(socket.string()));
-    });
+    engines_.on_endpoint_gone(
+        [this](const net::Address& endpoint) { server_.drop_upstream(endpoint); });
     engines_.on_files_mended([this](ModelId model) {
       spdlog::info("{}: its files changed; it is tried again", directory_.id(model));
       loop_.post(PolicyChanged{config_.policy, {model}});

@@ -359,7 +359,7 @@ void EngineRoom::start_server(const StartServer& action) {
   const auto socket = folder_.socket_path(action.model, action.generation);
   if (!socket)
     return fail_start(action.generation, FailureKind::bad_setup, socket.error().text());
-  sockets_[action.generation] = *socket;
+  endpoints_[action.generation] = net::unix_address(socket->string());
   started_[action.generation] = action.model;
   LlamaModel model = llama_of(action.model);
   model.ctx_checkpoints = checkpoints_[action.model];
@@ -378,8 +378,8 @@ void EngineRoom::stop(const StopServer& action) {
     });
     return;
   }
-  if (const auto path = socket(action.generation); path && socket_gone_)
-    socket_gone_(*path);
+  if (const auto where = endpoint(action.generation); where && endpoint_gone_)
+    endpoint_gone_(*where);
   supervisor_.stop(action.generation, action.kill_at_once);
 }
 
@@ -415,9 +415,9 @@ void EngineRoom::kill_remains(const KillRemains& action) {
   supervisor_.stop(action.generation, true);
 }
 
-std::optional<std::filesystem::path> EngineRoom::socket(Generation generation) const {
-  const auto found = sockets_.find(generation);
-  if (found == sockets_.end())
+std::optional<net::Address> EngineRoom::endpoint(Generation generation) const {
+  const auto found = endpoints_.find(generation);
+  if (found == endpoints_.end())
     return std::nullopt;
   return found->second;
 }
@@ -427,10 +427,10 @@ void EngineRoom::server_ready(Generation generation) {
 }
 
 void EngineRoom::server_exited(Generation generation, std::optional<Failure> failure) {
-  if (const auto found = sockets_.find(generation); found != sockets_.end()) {
-    if (socket_gone_)
-      socket_gone_(found->second);
-    sockets_.erase(found);
+  if (const auto found = endpoints_.find(generation); found != endpoints_.end()) {
+    if (endpoint_gone_)
+      endpoint_gone_(found->second);
+    endpoints_.erase(found);
   }
   if (const auto model = started_.extract(generation); !model.empty()) {
     const auto seen = profiled_.find(model.mapped());

@@ -23,6 +23,7 @@
 #include "daemon/workers.h"
 #include "engine/llama.h"
 #include "engine/supervisor.h"
+#include "http/address.h"
 #include "probe/cpu_budget.h"
 #include "process/runner.h"
 #include "process/runtime_folder.h"
@@ -34,15 +35,15 @@ namespace tonnage {
 class EngineRoom final : public ServerObserver {
  public:
   using Post = std::function<void(Event)>;
-  // A server's socket is of no more use: connections to it are to be dropped.
-  using SocketGone = std::function<void(const std::filesystem::path&)>;
+  // Nobody is there any more: connections to it are to be dropped.
+  using EndpointGone = std::function<void(const net::Address&)>;
 
   // `environment` is what all programs of the engine are given.
   EngineRoom(boost::asio::io_context& io, Workers& workers, const Config& config,
              LlamaPrograms programs, std::vector<std::string> environment, const DevicePools& pools,
              RuntimeFolder& folder, Post post);
 
-  void on_socket_gone(SocketGone callback) { socket_gone_ = std::move(callback); }
+  void on_endpoint_gone(EndpointGone callback) { endpoint_gone_ = std::move(callback); }
   // A model that could not be used has other files now: it is worth another look.
   using FilesMended = std::function<void(ModelId)>;
   void on_files_mended(FilesMended callback) { files_mended_ = std::move(callback); }
@@ -56,7 +57,8 @@ class EngineRoom final : public ServerObserver {
   void trim(const Trim& action);
   void kill_remains(const KillRemains& action);
 
-  std::optional<std::filesystem::path> socket(Generation generation) const;
+  // Where a server that was started listens, or will.
+  std::optional<net::Address> endpoint(Generation generation) const;
   // What was seen of model files elsewhere: at the start, by a reload.
   void learn(const std::vector<ModelLook>& looks);
   // Whether a file of a model, as it was last seen, is another one than the one its footprint was
@@ -110,7 +112,7 @@ class EngineRoom final : public ServerObserver {
   const DevicePools& pools_;
   RuntimeFolder& folder_;
   Post post_;
-  SocketGone socket_gone_;
+  EndpointGone endpoint_gone_;
   Workers::Lane allocator_;
   Workers::Lane store_lane_;
   ProcessRunner runner_;
@@ -133,7 +135,7 @@ class EngineRoom final : public ServerObserver {
   DryRunStore store_;
   FileId engine_;  // of the dry run's program and its libraries
   std::map<Generation, ModelId> started_;
-  std::map<Generation, std::filesystem::path> sockets_;
+  std::map<Generation, net::Address> endpoints_;
   std::set<ModelId> profiling_;
   std::set<ModelId> hung_dry_runs_;
   std::set<Generation> looked_at_;  // servers whose files are looked at before they are started

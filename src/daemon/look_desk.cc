@@ -53,19 +53,19 @@ void LookDesk::take(Look look) {
   const auto found = std::ranges::find(snapshot.models, look.model, &ModelSnapshot::model);
   if (found == snapshot.models.end() || !answers(*found))
     return answer_not_loaded(look);
-  const auto socket = engines_.socket(*found->generation);
-  if (!socket)
+  const auto endpoint = engines_.endpoint(*found->generation);
+  if (!endpoint)
     return answer_not_loaded(look);
   const std::uint64_t id = next_++;
   open_.emplace(id, Open{std::move(look), *found->generation});
-  relay(id, *socket);
+  relay(id, *endpoint);
 }
 
-void LookDesk::relay(std::uint64_t id, const std::filesystem::path& socket) {
+void LookDesk::relay(std::uint64_t id, const net::Address& endpoint) {
   const Look& look = open_.at(id).look;
   const ModelConfig& model = config_.models[look.model.value];
   net::RelayTarget target;
-  target.upstream = net::unix_address(socket.string());
+  target.upstream = endpoint;
   target.target = look.target;
   target.connect_timeout = config_.limits.connect_timeout;
   target.idle_timeout = config_.limits.upstream_idle_timeout;

@@ -45,7 +45,7 @@ class LookDesk {
     Generation generation;
   };
 
-  void relay(std::uint64_t id, const std::filesystem::path& socket);
+  void relay(std::uint64_t id, const net::Address& endpoint);
   void relayed(std::uint64_t id, net::RelayResult result);
   void answer_not_loaded(const Look& look) const;
 

@@ -155,8 +155,8 @@ std::vector<net::Header> RequestDesk::response_headers(RequestId id, const Open&
 }
 
 void RequestDesk::relay(RequestId id, Open& open) {
-  const auto socket = engines_.socket(*open.generation);
-  if (!socket) {
+  const auto endpoint = engines_.endpoint(*open.generation);
+  if (!endpoint) {
     // Its server ended at this very moment; the core will hear of that too.
     net::RelayResult result;
     result.end = net::RelayResult::End::connect_failed;
@@ -167,7 +167,7 @@ void RequestDesk::relay(RequestId id, Open& open) {
   }
   const ModelConfig& model = config_.models[open.model.value];
   net::RelayTarget target;
-  target.upstream = net::unix_address(socket->string());
+  target.upstream = *endpoint;
   target.target = open.order.target;
   target.connect_timeout = config_.limits.connect_timeout;
   target.idle_timeout = config_.limits.upstream_idle_timeout;

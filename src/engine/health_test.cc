@@ -41,7 +41,7 @@ TEST_F(HealthTest, ProbesAreNotCountedWhileTheLoopItselfWasLate) {
 
 TEST_F(HealthTest, AServerWhoseSocketWasRemovedIsReported) {
   const auto generation = start_ready("ready");
-  std::filesystem::remove(supervisor_->running()[0].socket);
+  std::filesystem::remove(supervisor_->running()[0].endpoint.unix_path);
   EXPECT_TRUE(run_until([&] { return seen_.unresponsive.contains(generation); }));
 }
 

@@ -192,7 +192,7 @@ ServerSpec llama_server_spec(const LlamaPrograms& programs, const LlamaModel& mo
                     .model_name = model.name,
                     .argv = std::move(argv),
                     .env = std::move(env),
-                    .socket = socket,
+                    .endpoint = net::unix_address(socket.string()),
                     .notices_leaving = programs.notices_leaving};
 }
 

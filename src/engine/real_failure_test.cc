@@ -55,7 +55,7 @@ class RealFailure : public ServerFixture {
                                   .model_name = "real",
                                   .argv = std::move(argv),
                                   .env = std::move(env),
-                                  .socket = *socket});
+                                  .endpoint = net::unix_address(*socket)});
     EXPECT_TRUE(until_exit(generation));
     EXPECT_FALSE(seen_.ready.contains(generation)) << "it was meant to fail";
     return seen_.failures[generation].value_or(Failure{FailureKind::exited, "no failure"});
@@ -145,7 +145,7 @@ TEST_F(RealFailure, AGoodModelHasNoFailure) {
                                 .model_name = "real",
                                 .argv = words,
                                 .env = {"PATH=/usr/bin:/bin"},
-                                .socket = *socket});
+                                .endpoint = net::unix_address(*socket)});
   ASSERT_TRUE(run_until([&] { return seen_.ready.contains(generation); }));
   supervisor_->stop(generation, false);
   ASSERT_TRUE(until_exit(generation));

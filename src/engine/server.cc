@@ -29,7 +29,13 @@ constexpr int kPollShare = 20;
 // A server that prints something may just have become ready; it is asked sooner, but not more often
 // than this share of the time waited.
 constexpr int kHintShare = 100;
-constexpr std::chrono::seconds kReadinessAnswerMax{1};
+constexpr Duration kReadinessAnswerMax = 1s;
+// Probes that are late are counted and replaced by tick(), long before this.
+constexpr Duration kProbeMax = 60s;
+// A look at slots is answered after a step of the engine, which may take minutes.
+constexpr Duration kSlotsLookMax = 3600s;
+// A slot of llama-server describes itself in about 2 KiB; 64 slots fit eight times.
+constexpr Bytes kSlotsBytesMax = 1_MiB;
 
 int duplicate_of(int fd) {
   return open_with_reserve([fd] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
@@ -62,7 +68,7 @@ Server::~Server() {
   // One that does not leave (in an uninterruptible call) dies with this thread at the latest.
   if (::poll(&waiting, 1, kEndWaitMs) > 0)
     reap(process_);
-  ::unlink(spec_.socket.c_str());
+  forget_socket();
 }
 
 void Server::watch() {
@@ -123,27 +129,18 @@ void Server::poll_ready_in(Clock::duration pause) {
 void Server::poll_ready() {
   if (ready_ || told_to_stop_ || ended_)
     return;
-  get_.reset();
   polled_ = Clock::now();
-  FileHandle connection = connect_unix(spec_.socket);
-  if (!connection) {
-    const auto pause = (polled_ - started_) / kPollShare;
-    poll_ready_in(std::clamp<Clock::duration>(pause, kPollMin, kPollMax));
-    return;
-  }
-  get_ = HttpGet::start(loop_, std::move(connection), spec_.health_path,
-                        [weak = weak_from_this()](const HttpAnswer& answer) {
-                          if (const auto self = weak.lock())
-                            self->readiness_answer(answer);
-                        });
-  poll_ready_in(kReadinessAnswerMax);
+  probe_ =
+      ask(spec_.health_path, kReadinessAnswerMax, [](Server& self, const net::ReplyOrNot& reply) {
+        self.readiness_answer(reply && reply->status == 200);
+      });
 }
 
-void Server::readiness_answer(const HttpAnswer& answer) {
-  get_.reset();
+void Server::readiness_answer(bool well) {
+  probe_.cancel();
   if (ready_ || told_to_stop_ || ended_)
     return;
-  if (answer.status != 200) {
+  if (!well) {
     const auto pause = (Clock::now() - started_) / kPollShare;
     poll_ready_in(std::clamp<Clock::duration>(pause, kPollMin, kPollMax));
     return;
@@ -156,7 +153,7 @@ void Server::readiness_answer(const HttpAnswer& answer) {
 }
 
 void Server::heard_something() {
-  if (ready_ || told_to_stop_ || ended_ || get_)
+  if (ready_ || told_to_stop_ || ended_ || probe_)
     return;
   const auto now = Clock::now();
   const auto gap = std::clamp<Clock::duration>((now - started_) / kHintShare, kPollMin, kPollMax);
@@ -175,7 +172,7 @@ void Server::tick(bool loop_was_late) {
     failure_ = Failure{FailureKind::load_timeout, std::move(*why)};
     ++polls_;
     poll_timer_.cancel();
-    get_.reset();
+    probe_.cancel();
     return kill();
   }
   if (!ready_)
@@ -186,7 +183,7 @@ void Server::tick(bool loop_was_late) {
     give_up("its process is stopped (state T)");
     return;
   }
-  if (get_ && !loop_was_late)
+  if (probe_ && !loop_was_late)
     ++missed_;
   if (missed_ >= options_.probes_missed_max) {
     give_up("no answer on " + spec_.health_path + " for " +
@@ -197,49 +194,50 @@ void Server::tick(bool loop_was_late) {
 }
 
 void Server::probe() {
-  get_.reset();
-  int error = 0;
-  FileHandle connection = connect_unix(spec_.socket, error);
-  if (!connection) {
-    // Only the server's silence counts, not that this process may open nothing more.
-    if (!is_own_shortage(error))
-      ++missed_;
-    return;
-  }
-  get_ = HttpGet::start(loop_, std::move(connection), spec_.health_path,
-                        [weak = weak_from_this()](const HttpAnswer& answer) {
-                          const auto self = weak.lock();
-                          if (!self)
-                            return;
-                          self->get_.reset();
-                          // Any answer is a sign of life; its status is the request's business.
-                          self->missed_ = answer.status != 0 ? 0 : self->missed_ + 1;
-                        });
+  // tick() looks whether it is still on its way.
+  probe_ = ask(spec_.health_path, kProbeMax, [](Server& self, const net::ReplyOrNot& reply) {
+    self.probe_.cancel();
+    if (reply) {
+      // Any answer is a sign of life; its status is the request's business.
+      self.missed_ = 0;
+    } else if (!is_own_shortage(reply.error().system)) {
+      // Only the server's silence counts, not that this process may open nothing more.
+      ++self.missed_;
+    }
+  });
 }
 
 void Server::look_at_slots(Clock::time_point now) {
   if (spec_.slots_path.empty() || !liveness_.wants_slots(now))
     return;
-  FileHandle connection = connect_unix(spec_.socket);
-  if (!connection)
-    return;
   liveness_.slots_asked(now);
-  slots_get_ = HttpGet::start(loop_, std::move(connection), spec_.slots_path,
-                              [weak = weak_from_this()](const HttpAnswer& answer) {
-                                const auto self = weak.lock();
-                                if (!self)
-                                  return;
-                                self->slots_get_.reset();
-                                if (answer.status == 0)
-                                  return self->liveness_.slots_failed();
-                                self->liveness_.slots_told(Clock::now(), answer.body);
-                              });
+  slots_look_ =
+      ask(spec_.slots_path, kSlotsLookMax, [](Server& self, const net::ReplyOrNot& reply) {
+        self.slots_look_.cancel();
+        if (!reply)
+          return self.liveness_.slots_failed();
+        self.liveness_.slots_told(Clock::now(), reply->body);
+      });
+}
+
+net::ClientCall Server::ask(const std::string& path, Duration timeout,
+                            void (*heard)(Server&, const net::ReplyOrNot&)) {
+  return net::http_request(loop_,
+                           {.address = spec_.endpoint,
+                            .target = path,
+                            .timeout = timeout,
+                            .reply_max = kSlotsBytesMax,
+                            .wait_for_room = false},
+                           [weak = weak_from_this(), heard](const net::ReplyOrNot& reply) {
+                             if (const auto self = weak.lock())
+                               heard(*self, reply);
+                           });
 }
 
 void Server::give_up(std::string why) {
   unresponsive_ = true;
-  get_.reset();
-  slots_get_.reset();
+  probe_.cancel();
+  slots_look_.cancel();
   hooks_.unresponsive(std::move(why));
 }
 
@@ -250,8 +248,8 @@ void Server::stop(bool kill_at_once) {
   told_to_stop_ = true;
   ++polls_;
   poll_timer_.cancel();
-  get_.reset();
-  slots_get_.reset();
+  probe_.cancel();
+  slots_look_.cancel();
   if (kill_at_once) {
     kill();
     return;
@@ -291,7 +289,7 @@ void Server::await_slots(bool answering, std::function<int()> busy_at_most,
                          std::function<void(bool)> done) {
   std::erase_if(slot_waits_, [](const auto& wait) { return wait->finished(); });
   auto wait = std::make_shared<SlotWait>(loop_,
-                                         SlotWait::Target{.socket = spec_.socket,
+                                         SlotWait::Target{.endpoint = spec_.endpoint,
                                                           .path = spec_.slots_path,
                                                           .wait_max = options_.slots_wait_max,
                                                           .answering = answering,
@@ -307,18 +305,23 @@ void Server::finish() {
   const ExitStatus status = reap(process_);
   ended_ = true;
   ++polls_;
-  get_.reset();
-  slots_get_.reset();
+  probe_.cancel();
+  slots_look_.cancel();
   poll_timer_.cancel();
   stop_timer_.cancel();
   error_code ignored;
   exit_.close(ignored);
   output_.close(ignored);
   process_.pidfd.reset();
-  ::unlink(spec_.socket.c_str());
+  forget_socket();
   for (const auto& wait : std::exchange(slot_waits_, {}))
     wait->finish(true);
   hooks_.exited(status);
+}
+
+void Server::forget_socket() const {
+  if (spec_.endpoint.is_unix())
+    ::unlink(spec_.endpoint.unix_path.c_str());
 }
 
 }  // namespace tonnage

@@ -4,16 +4,17 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/tick.h"
-#include "engine/http_get.h"
 #include "engine/liveness.h"
 #include "engine/server_spec.h"
 #include "engine/slot_wait.h"
 #include "engine/supervisor.h"
+#include "http/client.h"
 #include "process/log_ring.h"
 #include "process/loop_timer.h"
 #include "process/spawn.h"
@@ -62,12 +63,16 @@ class Server : public std::enable_shared_from_this<Server> {
   void poll_ready();
   void poll_ready_in(Clock::duration pause);
   void heard_something();
-  void readiness_answer(const HttpAnswer& answer);
+  void readiness_answer(bool well);
   void probe();
+  // A GET at the server. `heard` is called from the loop, unless the call is let go of before.
+  net::ClientCall ask(const std::string& path, Duration timeout,
+                      void (*heard)(Server&, const net::ReplyOrNot&));
   void look_at_slots(Clock::time_point now);
   void give_up(std::string why);
   void kill();
   void finish();
+  void forget_socket() const;
 
   boost::asio::io_context& loop_;
   ServerSpec spec_;
@@ -80,8 +85,8 @@ class Server : public std::enable_shared_from_this<Server> {
   boost::asio::posix::stream_descriptor output_;
   LoopTimer poll_timer_;
   LoopTimer stop_timer_;
-  std::shared_ptr<HttpGet> get_;        // the health probe on its way
-  std::shared_ptr<HttpGet> slots_get_;  // answered between two steps, however long they are
+  net::ClientCall probe_;       // on its way
+  net::ClientCall slots_look_;  // answered between two steps, however long they are
   std::vector<std::shared_ptr<SlotWait>> slot_waits_;
 
   Clock::time_point started_ = Clock::now();

@@ -58,7 +58,7 @@ class ServerFixture : public LoopFixture {
                    .model_name = "fake",
                    .argv = fake_server_argv(*socket, std::move(part), std::move(arguments)),
                    .env = {"PATH=/usr/bin:/bin", "MARK=1"},
-                   .socket = *socket,
+                   .endpoint = net::unix_address(*socket),
                    .notices_leaving = notices_leaving_});
     return generation;
   }

@@ -56,29 +56,21 @@ void SlotWait::look_later() {
 void SlotWait::look() {
   if (left() <= Duration::zero())
     return finish(false);
-  FileHandle connection = connect_unix(target_.socket);
-  if (!connection)
-    return look_later();
-  get_ = HttpGet::start(loop_, std::move(connection), target_.path,
-                        [weak = weak_from_this()](const HttpAnswer& answer) {
-                          if (const auto self = weak.lock())
-                            self->judge(answer);
-                        });
   // A server in a long step answers only after it.
-  timer_.expires_after(left());
-  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    if (!error)
-      self->finish(false);
-  });
+  call_ = net::http_get(loop_, target_.endpoint, target_.path, left(),
+                        [weak = weak_from_this()](const net::ReplyOrNot& reply) {
+                          if (const auto self = weak.lock())
+                            self->judge(reply);
+                        });
 }
 
-void SlotWait::judge(const HttpAnswer& answer) {
-  get_.reset();
+void SlotWait::judge(const net::ReplyOrNot& reply) {
+  call_.cancel();
   if (finished())
     return;
-  if (answer.status == 0 || answer.status == 503)
+  if (!reply || reply->status == 503)
     return look_later();
-  const auto busy = answer.status == 200 ? count_busy_slots(answer.body) : std::nullopt;
+  const auto busy = reply->status == 200 ? count_busy_slots(reply->body) : std::nullopt;
   if (!busy)
     return finish(false);
   if (*busy <= busy_at_most_())
@@ -92,7 +84,7 @@ void SlotWait::abandon() {
 }
 
 void SlotWait::finish(bool idle) {
-  get_.reset();
+  call_.cancel();
   timer_.cancel();
   busy_at_most_ = nullptr;
   if (const auto done = std::exchange(done_, nullptr))

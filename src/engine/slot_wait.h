@@ -1,13 +1,12 @@
 // SlotWait: looks at a server's slots until few enough of them work.
 #pragma once
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "base/tick.h"
-#include "engine/http_get.h"
+#include "http/client.h"
 #include "process/loop_timer.h"
 
 namespace tonnage {
@@ -15,7 +14,7 @@ namespace tonnage {
 class SlotWait : public std::enable_shared_from_this<SlotWait> {
  public:
   struct Target {
-    std::filesystem::path socket;
+    net::Address endpoint;
     std::string path;
     Duration wait_max;
     bool answering = true;  // the server was sending an answer when its client left
@@ -35,7 +34,7 @@ class SlotWait : public std::enable_shared_from_this<SlotWait> {
  private:
   void look();
   void look_later();
-  void judge(const HttpAnswer& answer);
+  void judge(const net::ReplyOrNot& reply);
   Duration left() const;
 
   boost::asio::io_context& loop_;
@@ -46,7 +45,7 @@ class SlotWait : public std::enable_shared_from_this<SlotWait> {
   LoopClock::time_point deadline_;
   Duration pause_;
   LoopClock::time_point quick_until_;
-  std::shared_ptr<HttpGet> get_;
+  net::ClientCall call_;
 };
 
 }  // namespace tonnage

@@ -89,7 +89,8 @@ void Supervisor::State::start(const ServerSpec& spec) {
     return;
   }
   // A server refuses to listen on a socket that already exists, whoever left it.
-  ::unlink(spec.socket.c_str());
+  if (spec.endpoint.is_unix())
+    ::unlink(spec.endpoint.unix_path.c_str());
   auto pipe = open_pipe();
   if (!pipe) {
     fail_later(generation, {FailureKind::spawn_failed, pipe.error().text()});
@@ -250,7 +251,7 @@ std::vector<RunningServer> Supervisor::running() const {
     out.push_back(RunningServer{.generation = generation,
                                 .model = server->spec().model,
                                 .pid = server->pid(),
-                                .socket = server->spec().socket,
+                                .endpoint = server->spec().endpoint,
                                 .ready = server->ready()});
   }
   return out;

@@ -51,7 +51,7 @@ struct RunningServer {
   Generation generation;
   ModelId model;
   pid_t pid = 0;
-  std::filesystem::path socket;
+  net::Address endpoint;
   bool ready = false;
 };
 

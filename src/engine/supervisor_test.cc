@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,8 +11,8 @@
 #include <array>
 #include <charconv>
 
-#include "engine/http_get.h"
 #include "engine/server_fixture.h"
+#include "http/stream_socket.h"
 #include "process/pidfd.h"
 #include "process/stat.h"
 
@@ -50,7 +51,7 @@ TEST_F(SupervisorTest, TellsOnceWhenAServerIsReadyAndOnceWhenItHasEnded) {
   EXPECT_EQ(seen_.exits[generation], 1);
   EXPECT_FALSE(seen_.failures[generation]);
   EXPECT_FALSE(supervisor_->pid(generation));
-  EXPECT_FALSE(std::filesystem::exists(running[0].socket));
+  EXPECT_FALSE(std::filesystem::exists(running[0].endpoint.unix_path));
 }
 
 TEST_F(SupervisorTest, AServerThatLoadsIsReadyOnlyWhenItSaysSo) {
@@ -77,11 +78,13 @@ TEST_F(SupervisorTest, AServerThatNeverGetsReadyIsLeftToTheCore) {
 TEST_F(SupervisorTest, LastWordsHaveWhatWasPrintedBeforeAnAnswer) {
   const auto generation = start("ready");
   const auto socket = folder_->socket_path(kModel, generation);
-  FileHandle connection;
+  const auto where = net::system_address(net::unix_address(*socket));
+  const FileHandle connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const auto give_up = std::chrono::steady_clock::now() + 10s;
-  while (!connection && std::chrono::steady_clock::now() < give_up)
-    connection = connect_unix(*socket);
-  ASSERT_TRUE(connection);
+  int connected = -1;
+  while (connected != 0 && std::chrono::steady_clock::now() < give_up)
+    connected = ::connect(connection.get(), where->get(), where->length);
+  ASSERT_EQ(connected, 0);
   const std::string_view get = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
   ASSERT_EQ(::write(connection.get(), get.data(), get.size()), static_cast<ssize_t>(get.size()));
   pollfd answer{.fd = connection.get(), .events = POLLIN, .revents = 0};
@@ -121,7 +124,7 @@ TEST_F(SupervisorTest, AProgramThatCannotStartIsReportedLater) {
   supervisor_->start(ServerSpec{.generation = generation,
                                 .model = kModel,
                                 .argv = {"/nowhere/llama-server"},
-                                .socket = folder_->path() / "x.sock"});
+                                .endpoint = net::unix_address(folder_->path() / "x.sock")});
   EXPECT_TRUE(seen_.exits.empty());
   ASSERT_TRUE(until_exit(generation));
   EXPECT_EQ(seen_.failures[generation]->kind, FailureKind::spawn_failed);
@@ -222,7 +225,7 @@ TEST_F(SupervisorTest, NoServerOutlivesADaemonThatWasKilled) {
     supervisor.start(ServerSpec{.generation = generation,
                                 .model = kModel,
                                 .argv = fake_server_argv(socket, "stubborn"),
-                                .socket = socket});
+                                .endpoint = net::unix_address(socket)});
     while (seen.ready.empty())
       loop.run_one();
     const pid_t pid = *supervisor.pid(generation);
@@ -279,7 +282,7 @@ TEST_F(SupervisorTest, AStaleSocketDoesNotKeepAServerFromStarting) {
   const auto socket = *folder_->socket_path(kModel, Generation{last_ + 1});
   ::close(::open(socket.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
   start_ready("ready");
-  EXPECT_EQ(supervisor_->running().at(0).socket, socket);
+  EXPECT_EQ(supervisor_->running().at(0).endpoint.unix_path, socket);
 }
 
 TEST_F(SupervisorTest, KeepsTheLastWordsOfADeadServer) {

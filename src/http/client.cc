@@ -25,8 +25,7 @@ constexpr auto kBacklogRetry = std::chrono::milliseconds(5);
 // One request; keeps itself alive through its pending operations.
 class Call final : public UpstreamUser, public std::enable_shared_from_this<Call> {
  public:
-  Call(asio::io_context& io, ClientRequest request,
-       std::move_only_function<void(Result<Reply>)> done)
+  Call(asio::io_context& io, ClientRequest request, std::move_only_function<void(ReplyOrNot)> done)
       : io_(io),
         request_(std::move(request)),
         done_(std::move(done)),
@@ -68,6 +67,10 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
         asio::post(io_, [self = shared_from_this(), error] { self->on_connected(error); });
         return;
       case UpstreamConnection::Connecting::backlog_full:
+        if (!request_.wait_for_room) {
+          asio::post(io_, [self = shared_from_this(), error] { self->on_connected(error); });
+          return;
+        }
         break;
     }
     pause_.expires_after(kBacklogRetry);
@@ -82,7 +85,7 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
     if (!done_)
       return;
     if (error != 0)
-      return finish(failed(std::strerror(error)));
+      return finish(failed(std::strerror(error), error));
     connection_->parser().reset(request_.method == "HEAD");
     out_.add(out_text_);
     out_.add(request_.body);
@@ -98,7 +101,7 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
     const auto self = shared_from_this();
     const auto end = reader_.take(*connection_, request_);
     if (!end)
-      return finish(std::unexpected(end.error()));
+      return finish(std::unexpected(NoReply{end.error()}));
     if (*end)
       return finish(reader_.finish());
     if (!connection_->read())
@@ -110,15 +113,18 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
       return;
     if (error == 0 && connection_->parser().parse_eof())
       return finish(reader_.finish());
-    finish(failed(error == 0 ? "the server closed the connection" : std::strerror(error)));
+    finish(failed(error == 0 ? "the server closed the connection" : std::strerror(error), error));
   }
 
-  std::unexpected<Error> failed(std::string why) const {
-    return fail(request_.method + " " + request_.target + " failed at", to_text(request_.address),
-                std::move(why));
+  std::unexpected<NoReply> failed(std::string why, int system = 0) const {
+    Error error{request_.method + " " + request_.target + " failed at",
+                to_text(request_.address),
+                std::move(why),
+                {}};
+    return std::unexpected(NoReply{std::move(error), system});
   }
 
-  void finish(Result<Reply> reply) {
+  void finish(ReplyOrNot reply) {
     const auto self = shared_from_this();
     auto done = std::exchange(done_, nullptr);
     close();
@@ -168,12 +174,12 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
       }
       return from.parser().done();
     }
-    Result<Reply> finish() { return std::move(reply); }
+    ReplyOrNot finish() { return std::move(reply); }
   };
 
   asio::io_context& io_;
   ClientRequest request_;
-  std::move_only_function<void(Result<Reply>)> done_;
+  std::move_only_function<void(ReplyOrNot)> done_;
   Timer deadline_;
   Timer pause_;
   std::shared_ptr<UpstreamConnection> connection_;
@@ -202,14 +208,14 @@ std::string_view Reply::header(std::string_view name) const {
 }
 
 ClientCall http_request(asio::io_context& io, ClientRequest request,
-                        std::move_only_function<void(Result<Reply>)> done) {
+                        std::move_only_function<void(ReplyOrNot)> done) {
   auto call = std::make_shared<Call>(io, std::move(request), std::move(done));
   call->start();
   return ClientCall(std::make_shared<CallHolder>(std::move(call)));
 }
 
 ClientCall http_get(asio::io_context& io, const Address& address, std::string target,
-                    Duration timeout, std::move_only_function<void(Result<Reply>)> done) {
+                    Duration timeout, std::move_only_function<void(ReplyOrNot)> done) {
   return http_request(io, {.address = address, .target = std::move(target), .timeout = timeout},
                       std::move(done));
 }

@@ -1,6 +1,7 @@
-// http_request: one small request to a server on this machine, without blocking (health probes).
+// http_request: one small request to a server, without blocking (health probes, looks at slots).
 #pragma once
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +25,9 @@ struct ClientRequest {
   std::string body;
   Duration timeout = 1s;    // for the whole of it
   Bytes reply_max = 4_MiB;  // a longer body is an error
+  // Whether to try again, until the timeout, while the server's backlog is full or this process has
+  // no descriptor left. Else that is an error at once.
+  bool wait_for_room = true;
 };
 
 struct Reply {
@@ -35,13 +39,21 @@ struct Reply {
   std::string_view header(std::string_view name) const;
 };
 
+// Why there is no reply. `system`: the errno where a system call failed, else 0; is_own_shortage()
+// tells whether the server has to do with it.
+struct NoReply : Error {
+  int system = 0;
+};
+using ReplyOrNot = std::expected<Reply, NoReply>;
+
 // Keeps a request under way; letting go of it or cancel() ends the request without a callback.
-// After the callback it is an empty handle.
 class ClientCall {
  public:
   ClientCall() = default;
   explicit ClientCall(std::shared_ptr<void> running) : running_(std::move(running)) {}
   void cancel() { running_.reset(); }
+  // Whether there is one that was not let go of; it may have had its callback.
+  explicit operator bool() const { return running_ != nullptr; }
 
  private:
   std::shared_ptr<void> running_;
@@ -50,9 +62,9 @@ class ClientCall {
 // `done` runs at most once (not after a cancel), from the loop, after this call returned. Loop
 // thread only. Each request has a connection of its own.
 [[nodiscard]] ClientCall http_request(boost::asio::io_context& io, ClientRequest request,
-                                      std::move_only_function<void(Result<Reply>)> done);
+                                      std::move_only_function<void(ReplyOrNot)> done);
 [[nodiscard]] ClientCall http_get(boost::asio::io_context& io, const Address& address,
                                   std::string target, Duration timeout,
-                                  std::move_only_function<void(Result<Reply>)> done);
+                                  std::move_only_function<void(ReplyOrNot)> done);
 
 }  // namespace tonnage::net

@@ -1,6 +1,9 @@
 // The asynchronous client against a raw server: replies, time-outs, cancellation.
 #include "http/client.h"
 
+#include <cerrno>
+#include <vector>
+
 #include "http/blocking_client.h"
 #include "http/socket_fixture.h"
 
@@ -20,13 +23,13 @@ class ClientTest : public SocketTest {
   }
   void get(Duration timeout = 10s) {
     call = http_get(io, model.address(), "/health", timeout,
-                    [this](Result<Reply> r) { reply = std::move(r); });
+                    [this](ReplyOrNot r) { reply = std::move(r); });
   }
 
   RawServer model;
   RawSocket upstream;
   ClientCall call;
-  std::optional<Result<Reply>> reply;
+  std::optional<ReplyOrNot> reply;
 };
 
 TEST_F(ClientTest, GetsAReplyWithFieldsAndBody) {
@@ -46,7 +49,7 @@ TEST_F(ClientTest, GetsAReplyWithFieldsAndBody) {
 TEST_F(ClientTest, PostsItsBody) {
   call = http_request(
       io, {.address = model.address(), .method = "POST", .target = "/slots/0", .body = "{}"},
-      [this](Result<Reply> r) { reply = std::move(r); });
+      [this](ReplyOrNot r) { reply = std::move(r); });
   ASSERT_TRUE(upstream_has("content-length: 2\r\n\r\n{}"));
   upstream.send("HTTP/1.1 200 OK\r\n\r\nto the end");
   upstream.close();
@@ -63,7 +66,7 @@ TEST_F(ClientTest, SilenceEndsWithTheTimeoutInTheText) {
 
 TEST_F(ClientTest, AbsentServerIsAnErrorFromTheLoop) {
   call = http_get(io, unix_address(path("none.sock")), "/", 10s,
-                  [this](Result<Reply> r) { reply = std::move(r); });
+                  [this](ReplyOrNot r) { reply = std::move(r); });
   EXPECT_FALSE(reply.has_value());  // not from within the call
   ASSERT_TRUE(until([&] { return reply.has_value(); }));
   EXPECT_FALSE(*reply);
@@ -81,11 +84,28 @@ TEST_F(ClientTest, ReplyThatIsCutShortIsAnError) {
 
 TEST_F(ClientTest, LongReplyIsAnError) {
   call = http_request(io, {.address = model.address(), .timeout = 10s, .reply_max = 10_B},
-                      [this](Result<Reply> r) { reply = std::move(r); });
+                      [this](ReplyOrNot r) { reply = std::move(r); });
   ASSERT_TRUE(upstream_has("\r\n\r\n"));
   upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890");
   ASSERT_TRUE(until([&] { return reply.has_value(); }));
   EXPECT_FALSE(*reply);
+}
+
+TEST_F(ClientTest, AFullBacklogIsAnErrorAtOnceForWhoDoesNotWait) {
+  const auto where = system_address(model.address());
+  std::vector<RawSocket> waiting;
+  for (int connected = 0; connected == 0;) {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    waiting.emplace_back(fd);
+    connected = ::connect(fd, where->get(), where->length);
+    ASSERT_LT(waiting.size(), 1000U) << "the backlog has no end";
+  }
+  call = http_request(io, {.address = model.address(), .timeout = 10s, .wait_for_room = false},
+                      [this](ReplyOrNot r) { reply = std::move(r); });
+  EXPECT_FALSE(reply.has_value());
+  ASSERT_TRUE(until([&] { return reply.has_value(); }));
+  ASSERT_FALSE(*reply);
+  EXPECT_EQ(reply->error().system, EAGAIN);
 }
 
 TEST_F(ClientTest, CancelEndsTheRequestWithoutACallback) {
