@@ -56,7 +56,7 @@ void Governor::Impl::forgive_losses(ModelRecord& model, Generation generation, b
   for (const RequestId id : model.leased) {
     Request& request = requests_.at(id);
     forgive(request);
-    request.spared = killed;
+    request.spared = true;
   }
   model.queue.for_each([&](const RequestQueue::Waiting& w) {
     Request& request = requests_.at(w.request);

@@ -78,6 +78,25 @@ TEST(GovernorOutOfMemory, ItsReplaysAreFree) {
   }
 }
 
+TEST(GovernorOutOfMemory, ALossThatIsToldAfterTheNextServerFailedIsFreeAsWell) {
+  Policy policy = plain_policy();
+  policy.queue.replays_max = 1;
+  Stage s(policy);
+  PlacementRow lesser = own_row(1_GiB);
+  lesser.placement.slots = 1;
+  s.ladder(kA, {own_row(3_GiB), lesser});
+  s.make_busy(kA, 1);
+  s.tell(out_of_memory(1));
+  s.request(2, kA);
+  EXPECT_THAT(s.exited(1), ElementsAre("start a g2"));
+  EXPECT_THAT(s.tell(ServerExited{Generation(2), Failure{FailureKind::out_of_memory, "no room"}}),
+              ElementsAre("start a g3"));
+  EXPECT_THAT(s.end(1, RequestOutcome::lost), IsEmpty());
+  EXPECT_THAT(s.ready(3), ElementsAre("admit r1 to a g3"));
+  EXPECT_THAT(s.end(1, RequestOutcome::lost), IsEmpty());
+  EXPECT_THAT(s.run_for(1s), ElementsAre("admit r1 to a g3")) << "this is the first that counts";
+}
+
 TEST(GovernorOutOfMemory, WhereNoStepIsLeftItIsACrash) {
   Policy policy = plain_policy();
   policy.queue.replays_max = 0;
