@@ -58,14 +58,12 @@ void Governor::Impl::recover(ModelRecord& model, const Failure& failure, const R
   move(model, ResidencyState::absent);
 }
 
-// After its server has gone. `failed_for_memory` lets the requests that it lost be replayed for
-// free: it was not their fault, and the steps are few.
+// After its server has gone.
 void Governor::Impl::take_step(ModelRecord& model, const RecoveryStep& step,
                                Generation generation) {
   model.memory_failures.push_back(now_);
   std::erase_if(model.memory_failures,
                 [this](Tick at) { return now_ - at >= policy_.recovery.failure_window; });
-  model.failed_for_memory = generation;
   Decision d = decision(DecisionKind::recover, step.reason, model);
   d.generation = generation;
   d.placement = step.tried.placement;

@@ -280,7 +280,7 @@ void Governor::Impl::replay_or_refuse(RequestId id, Request& request) {
   request.admitted = false;
   request.slots_held = 0;
   // How its server ends decides whether this replay counts.
-  if (!std::exchange(request.spared, false) && model.failed_for_memory != request.generation) {
+  if (!std::exchange(request.spared, false)) {
     ++request.replays;
     ++request.losses;
   }

@@ -117,11 +117,10 @@ struct ModelState {
   Failure failure;
 
   // Recovery: what out-of-memory failures have led to.
-  std::vector<Tick> memory_failures;            // within the window, oldest first
-  std::optional<Tick> cpu_since;                // after too many of them on a device
-  std::size_t least_row = 0;                    // better rows failed
-  std::int64_t retry_extra_permille = 0;        // asked for beyond the footprint and its margin
-  std::optional<Generation> failed_for_memory;  // requests lost with it are replayed for free
+  std::vector<Tick> memory_failures;      // within the window, oldest first
+  std::optional<Tick> cpu_since;          // after too many of them on a device
+  std::size_t least_row = 0;              // better rows failed
+  std::int64_t retry_extra_permille = 0;  // asked for beyond the footprint and its margin
 
   // It left because of memory pressure, and comes back when that is over.
   std::optional<Tick> pressed_at;

@@ -193,7 +193,6 @@ TEST(Codec, AHeaderBringsTheWholeStateBack) {
   model.cpu_since = Tick{2s};
   model.least_row = 1;
   model.retry_extra_permille = 125;
-  model.failed_for_memory = Generation(1);
   model.pressed_at = Tick{4s};
   model.drain_cause = DrainCause::yielding;
   model.yielding_to = ModelId(1);

@@ -109,7 +109,6 @@ struct Fields<ModelState> {
                                            Field{"cpu_since", &T::cpu_since},
                                            Field{"least_row", &T::least_row},
                                            Field{"retry_extra", &T::retry_extra_permille},
-                                           Field{"failed_for_memory", &T::failed_for_memory},
                                            Field{"pressed_at", &T::pressed_at}};
 };
 
