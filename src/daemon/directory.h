@@ -37,13 +37,11 @@ class Directory {
     }
   };
 
-  std::vector<std::string> ids_;
-  std::vector<std::string> names_;
-  using Names = std::unordered_map<std::string, ModelId, Hash, std::equal_to<>>;
-
   void add(const std::string& name, ModelId model);
 
-  Names by_name_;
+  std::vector<std::string> ids_;
+  std::vector<std::string> names_;
+  std::unordered_map<std::string, ModelId, Hash, std::equal_to<>> by_name_;
   std::unordered_map<std::string, std::optional<ModelId>> by_plain_name_;  // empty: of several
 };
 

@@ -105,24 +105,27 @@ std::int64_t EngineRoom::created_s(ModelId model) const {
 }
 
 bool EngineRoom::file_changed(ModelId model) const {
-  const auto profiled = profiled_.find(model);
+  const std::optional<FileId>& content = read_of(model).content;
   const ModelLook* look = looks_.known(key_of(model));
-  return profiled != profiled_.end() && look != nullptr && look->files != profiled->second;
+  return content && look != nullptr && look->files != *content;
 }
 
 std::optional<std::int32_t> EngineRoom::trained_context(ModelId model) const {
-  const auto known = trained_contexts_.find(model);
-  return known == trained_contexts_.end() ? std::nullopt : std::optional(known->second);
+  return read_of(model).trained_context;
 }
 
 std::string EngineRoom::file_sizes(ModelId model) const {
-  const auto known = file_sizes_.find(model);
-  return known == file_sizes_.end() ? std::string() : known->second;
+  return read_of(model).sizes;
 }
 
 std::string EngineRoom::note(ModelId model) const {
-  const auto known = notes_.find(model);
-  return known == notes_.end() ? std::string() : known->second;
+  return read_of(model).note;
+}
+
+const EngineRoom::ReadFiles& EngineRoom::read_of(ModelId model) const {
+  static const ReadFiles kUnread;
+  const auto known = read_.find(model);
+  return known == read_.end() ? kUnread : known->second;
 }
 
 void EngineRoom::profile(const Profile& action) {
@@ -155,19 +158,20 @@ void EngineRoom::looked(ModelId id, Result<ModelLook> look) {
   const ModelConfig& config = config_.models[id.value];
   const LlamaModel model = llama_of(id);
   std::string note = context_note(config, model, facts);
-  std::string& known = notes_[id];
-  if (!note.empty() && note != known)
+  if (!note.empty() && note != read_of(id).note)
     spdlog::warn("{}: {}", model.name, note);
-  known = std::move(note);
-  profiled_[id] = facts.files.identity();
-  file_sizes_[id] = tonnage::file_sizes(facts.files);
+  ReadFiles read{.content = facts.files.identity(),
+                 .trained_context = {},
+                 .checkpoints = checkpoints_of(config, facts),
+                 .checkpoints_off = false,
+                 .note = std::move(note),
+                 .sizes = tonnage::file_sizes(facts.files)};
   if (facts.trained_context)
-    trained_contexts_[id] = static_cast<std::int32_t>(std::clamp<std::int64_t>(
+    read.trained_context = static_cast<std::int32_t>(std::clamp<std::int64_t>(
         *facts.trained_context, 0, std::numeric_limits<std::int32_t>::max()));
-  checkpoints_[id] = checkpoints_of(config, facts);
-  checkpoints_off_.erase(id);
-  if (checkpoints_[id] == 0 && default_checkpoints(facts.gguf, config.configured) > 0)
-    checkpoints_off_.insert(id);
+  read.checkpoints_off =
+      read.checkpoints == 0 && default_checkpoints(facts.gguf, config.configured) > 0;
+  read_[id] = std::move(read);
   auto profiling = std::make_shared<Profiling>();
   profiling->model = id;
   profiling->facts = std::move(facts);
@@ -345,8 +349,7 @@ void EngineRoom::looked(const StartServer& action, const Result<ModelLook>& look
     return fail_start(action.generation, FailureKind::bad_model,
                       look ? look->error : look.error().text());
   }
-  if (const auto profiled = profiled_.find(action.model);
-      profiled != profiled_.end() && profiled->second != look->files) {
+  if (const auto& content = read_of(action.model).content; content && *content != look->files) {
     return fail_start(action.generation, FailureKind::stale_profile,
                       "a file of the model changed since it was profiled");
   }
@@ -362,7 +365,7 @@ void EngineRoom::start_server(const StartServer& action) {
   endpoints_[action.generation] = net::unix_address(socket->string());
   started_[action.generation] = action.model;
   LlamaModel model = llama_of(action.model);
-  model.ctx_checkpoints = checkpoints_[action.model];
+  model.ctx_checkpoints = read_of(action.model).checkpoints;
   ServerSpec spec =
       llama_server_spec(programs_, model, action.placement, pools_.visible(action.devices),
                         action.generation, *socket, environment(action.model));
@@ -433,9 +436,9 @@ void EngineRoom::server_exited(Generation generation, std::optional<Failure> fai
     endpoints_.erase(found);
   }
   if (const auto model = started_.extract(generation); !model.empty()) {
-    const auto seen = profiled_.find(model.mapped());
-    if (failure && failure->kind == FailureKind::bad_model && seen != profiled_.end())
-      watch_broken(model.mapped(), seen->second);
+    const std::optional<FileId>& seen = read_of(model.mapped()).content;
+    if (failure && failure->kind == FailureKind::bad_model && seen)
+      watch_broken(model.mapped(), *seen);
   }
   post_(ServerExited{generation, std::move(failure)});
 }

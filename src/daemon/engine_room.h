@@ -69,7 +69,7 @@ class EngineRoom final : public ServerObserver {
   // What is said of a model's configuration beside its file; empty: nothing.
   std::string note(ModelId model) const;
   // It would need context checkpoints to go back in a prompt, and is configured to have none.
-  bool checkpoints_off(ModelId model) const { return checkpoints_off_.contains(model); }
+  bool checkpoints_off(ModelId model) const { return read_of(model).checkpoints_off; }
   // What each of its files takes, where it has several and they were read.
   std::string file_sizes(ModelId model) const;
   // Unix time of a model file's last change, as it was last seen; else zero.
@@ -87,6 +87,17 @@ class EngineRoom final : public ServerObserver {
 
  private:
   struct Profiling;  // one model's dry runs
+
+  // What a model's files said when they were read last, for its profile.
+  struct ReadFiles {
+    std::optional<FileId> content;  // of all files; empty: they were not read yet
+    std::optional<std::int32_t> trained_context;
+    std::int32_t checkpoints = 0;  // per slot
+    bool checkpoints_off = false;
+    std::string note;
+    std::string sizes;
+  };
+  const ReadFiles& read_of(ModelId model) const;
 
   void dry_run_next(const std::shared_ptr<Profiling>& profiling);
   void finish_profile(Profiling& profiling);
@@ -121,12 +132,7 @@ class EngineRoom final : public ServerObserver {
   std::vector<std::string> environment_;
   CpuBudget cpus_;
   std::map<ModelId, std::shared_ptr<Profiling>> between_dry_runs_;
-  std::map<ModelId, std::int32_t> trained_contexts_;
-  std::map<ModelId, std::int32_t> checkpoints_;  // per slot, since the header was read
-  std::map<ModelId, FileId> profiled_;  // which content, of all files, the model's rows speak of
-  std::map<ModelId, std::string> notes_;
-  std::map<ModelId, std::string> file_sizes_;
-  std::set<ModelId> checkpoints_off_;
+  std::map<ModelId, ReadFiles> read_;
   std::map<ModelId, FileId> broken_;  // which content could not be used; zero: none to be seen
   bool looking_ = false;              // at the broken ones, or about to
   std::set<ModelId> under_look_;      // of the broken ones

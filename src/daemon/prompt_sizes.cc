@@ -18,7 +18,7 @@ std::int32_t PromptSizes::tokens_of(ModelId model, std::uint64_t prompt_bytes) c
   std::int64_t tokens = bytes / kBytesPerToken;
   if (model.value < sums_.size() && sums_[model.value].bytes > 0) {
     const Sums& sums = sums_[model.value];
-    // Of each MiB, so that the product fits.
+    // Tokens of a KiB: the product fits, as no byte has more than kTokensPerByteMax.
     tokens = bytes * (sums.tokens * 1024 / sums.bytes + 1) / 1024;
     tokens += tokens / 16;
   }
@@ -28,8 +28,9 @@ std::int32_t PromptSizes::tokens_of(ModelId model, std::uint64_t prompt_bytes) c
 }
 
 void PromptSizes::learn(ModelId model, std::uint64_t prompt_bytes, std::uint64_t tokens) {
-  if (prompt_bytes < kLearnedBytesMin || tokens == 0 || prompt_bytes > kBytesMax ||
-      tokens > kBytesMax)
+  // More tokens than that are no count of this prompt, whatever a server says.
+  if (prompt_bytes < kLearnedBytesMin || prompt_bytes > kBytesMax || tokens == 0 ||
+      tokens > prompt_bytes * kTokensPerByteMax)
     return;
   if (model.value >= sums_.size())
     sums_.resize(model.value + 1);

@@ -9,6 +9,7 @@ namespace {
 
 constexpr ModelId kA{0};
 constexpr ModelId kB{3};
+constexpr ModelId kC{4};
 
 TEST(PromptSizes, AreGuessedCarefullyAtFirst) {
   const PromptSizes sizes;
@@ -42,6 +43,8 @@ TEST(PromptSizes, NewerAnswersCountMore) {
 
 TEST(PromptSizes, NonsenseIsBounded) {
   PromptSizes sizes;
+  sizes.learn(kC, 600, 1'000'000'000'000);
+  EXPECT_EQ(sizes.tokens_of(kC, 60'000'000), 20'000'000 + 32);
   sizes.learn(kA, 1'000, 900'000);
   EXPECT_LE(sizes.tokens_of(kA, 1'000), 2'000 + 32);
   sizes.learn(kB, 1'000'000, 1);

@@ -304,7 +304,6 @@ TensorEnd read_tensors(GgufCursor& cursor, std::uint64_t count, std::uint64_t al
   return end;
 }
 
-// Magic and version; explains the usual mistakes.
 // What is most often found in place of a model.
 std::string what_was_fetched(std::string_view magic) {
   if (magic == "vers")
@@ -314,6 +313,7 @@ std::string what_was_fetched(std::string_view magic) {
   return {};
 }
 
+// Magic and version; explains the usual mistakes.
 std::uint32_t read_version(GgufCursor& cursor) {
   const std::string magic = cursor.text(std::min<std::uint64_t>(4, cursor.left()), "the magic");
   if (cursor.ok() && magic.empty())
