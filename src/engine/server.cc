@@ -1,13 +1,11 @@
 #include "engine/server.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -103,17 +101,10 @@ void Server::wait_for_output() {
 
 // False at the end of the output.
 bool Server::read_output(int reads_max) {
-  std::array<char, kReadBytes> buffer;
-  for (int i = 0; i < reads_max; ++i) {
-    const auto count = ::read(output_.native_handle(), buffer.data(), buffer.size());
-    if (count == 0)
-      return false;
-    if (count < 0)
-      return errno == EAGAIN || errno == EINTR;
+  return read_pieces(output_.native_handle(), reads_max, [this](std::string_view piece) {
     liveness_.heard(Clock::now());
-    log_.append(spec_.generation, {buffer.data(), static_cast<std::size_t>(count)});
-  }
-  return true;
+    log_.append(spec_.generation, piece);
+  });
 }
 
 void Server::poll_ready_in(Clock::duration pause) {

@@ -1,13 +1,11 @@
 #include "process/runner.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -133,20 +131,12 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // False at the end of the stream.
   bool read(stream_descriptor& stream, std::string& text, int reads_max) {
-    std::array<char, kReadBytes> buffer;
-    for (int i = 0; i < reads_max; ++i) {
-      const auto count = ::read(stream.native_handle(), buffer.data(), buffer.size());
-      if (count == 0)
-        return false;
-      if (count < 0)
-        return errno == EAGAIN || errno == EINTR;
-      const std::string_view piece(buffer.data(), static_cast<std::size_t>(count));
+    return read_pieces(stream.native_handle(), reads_max, [&](std::string_view piece) {
       const std::size_t room = request_.output_bytes_max - text.size();
       if (piece.size() > room)
         output_.cut = true;
       text += piece.substr(0, room);
-    }
-    return true;
+    });
   }
 
   void finish() {

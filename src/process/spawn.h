@@ -1,9 +1,14 @@
 // spawn: starts one program the way every program of ours is started; it dies with the daemon.
 #pragma once
 
+#include <errno.h>
 #include <sys/types.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file_handle.h"
@@ -58,5 +63,21 @@ inline constexpr int kReadsPerWake = 4;
 // After the exit, all that a pipe can hold (64 KiB by default, 1 MiB at most).
 inline constexpr int kReadsAtEnd = 64;
 inline constexpr int kEndWaitMs = 1000;
+
+// Hands over what there is to read, a piece at a time, at most so many. False at the end of the
+// stream.
+template <typename Take>
+bool read_pieces(int fd, int reads_max, Take take) {
+  std::array<char, kReadBytes> buffer;
+  for (int i = 0; i < reads_max; ++i) {
+    const auto count = ::read(fd, buffer.data(), buffer.size());
+    if (count == 0)
+      return false;
+    if (count < 0)
+      return errno == EAGAIN || errno == EINTR;
+    take(std::string_view(buffer.data(), static_cast<std::size_t>(count)));
+  }
+  return true;
+}
 
 }  // namespace tonnage
