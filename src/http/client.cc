@@ -62,16 +62,14 @@ class Call final : public UpstreamUser, public std::enable_shared_from_this<Call
         return on_connected(0);
       case UpstreamConnection::Connecting::pending:
         return;
+      case UpstreamConnection::Connecting::backlog_full:
+        if (request_.wait_for_room)
+          break;
+        [[fallthrough]];
       case UpstreamConnection::Connecting::failed:
         // Not from within http_request().
         asio::post(io_, [self = shared_from_this(), error] { self->on_connected(error); });
         return;
-      case UpstreamConnection::Connecting::backlog_full:
-        if (!request_.wait_for_room) {
-          asio::post(io_, [self = shared_from_this(), error] { self->on_connected(error); });
-          return;
-        }
-        break;
     }
     pause_.expires_after(kBacklogRetry);
     pause_.async_wait([self = weak_from_this()](const boost::system::error_code& waited) {
