@@ -130,6 +130,8 @@ class Books {
   std::int32_t leases() const { return leases_; }
   std::int32_t commands_pending() const { return commands_pending_; }
   std::int32_t profiles_running() const { return profiles_running_; }
+  // What the host has left beside servers and foreign use.
+  Bytes host_headroom() const;
   // What dry runs may hold, by the rules when they began.
   Bytes profile_hold(PoolId pool) const;
   // Slots that it takes at a server whose best placement gives `most` of them.

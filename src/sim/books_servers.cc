@@ -174,4 +174,21 @@ void Books::forgive(Generation generation) {
   }
 }
 
+Bytes Books::host_headroom() const {
+  const PoolPolicy& pool = policy_.pools[kHostPool.value];
+  Bytes left = std::min(budget_for(pool, capacity()), room_of(pool, capacity()) - foreign());
+  std::vector<FileId> files;
+  for (const auto& [generation, server] : servers()) {
+    left -= std::max(server.own_most, server.sampled);
+    for (const WeightFile& weights : server.weights) {
+      const bool counted = std::find(files.begin(), files.end(), weights.file) != files.end();
+      if (counted || weights.size == Bytes(0))
+        continue;
+      files.push_back(weights.file);
+      left -= weights.size;
+    }
+  }
+  return left;
+}
+
 }  // namespace tonnage::sim

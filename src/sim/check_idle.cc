@@ -30,7 +30,7 @@ class IdleChecker final : public Checker {
     if (!model || !fits_now(step, *model) || dry_run_waits(step, snapshot, *model))
       return;
     step.findings.add("idle", name_of(books.policy(), *model) + " waits, " +
-                                  to_text(host_headroom(books)) + " is free and nothing goes on");
+                                  to_text(books.host_headroom()) + " is free and nothing goes on");
   }
 
  private:
@@ -101,29 +101,11 @@ class IdleChecker final : public Checker {
       return false;
     const Bytes own = std::max(with_margin(best, policy.margin), model.sampled_most);
     const Bytes need = own + size_of(best.weights);
-    return std::max(need, policy.load.profile_reservation) <= host_headroom(books);
+    return std::max(need, policy.load.profile_reservation) <= books.host_headroom();
   }
 };
 
 }  // namespace
-
-Bytes host_headroom(const Books& books) {
-  const PoolPolicy& pool = books.policy().pools[kHostPool.value];
-  Bytes left = std::min(budget_for(pool, books.capacity()),
-                        room_of(pool, books.capacity()) - books.foreign());
-  std::vector<FileId> files;
-  for (const auto& [generation, server] : books.servers()) {
-    left -= std::max(server.own_most, server.sampled);
-    for (const WeightFile& weights : server.weights) {
-      const bool counted = std::find(files.begin(), files.end(), weights.file) != files.end();
-      if (counted || weights.size == Bytes(0))
-        continue;
-      files.push_back(weights.file);
-      left -= weights.size;
-    }
-  }
-  return left;
-}
 
 std::unique_ptr<Checker> make_idle_checker() {
   return std::make_unique<IdleChecker>();

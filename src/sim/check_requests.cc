@@ -117,7 +117,7 @@ class RequestChecker final : public Checker {
     if (!counts || request.context_wished <= server.placement.context || model.pinned ||
         model.recovered || model.rows_wait || held_back || !books.pool_seen())
       return;
-    const Bytes left = host_headroom(books) + std::max(server.own_most, server.sampled);
+    const Bytes left = books.host_headroom() + std::max(server.own_most, server.sampled);
     for (const PlacementRow& row : model.rows) {
       const Bytes own = std::max(with_margin(row, books.policy().margin), model.sampled_most);
       if (!row.device_bytes.empty() || row.placement.context < request.context_wished ||

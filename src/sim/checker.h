@@ -66,7 +66,4 @@ std::vector<std::unique_ptr<Checker>> make_all_checkers(bool nothing_may_fail);
 // For texts: "model 3 (D)" and the like.
 std::string name_of(const Policy& policy, ModelId model);
 
-// What the host has left beside servers and foreign use, as the books know it.
-Bytes host_headroom(const Books& books);
-
 }  // namespace tonnage::sim
