@@ -13,11 +13,10 @@ import os
 import random
 import signal
 import statistics
-import subprocess
 import threading
 import time
 
-from machine import ROOT, BenchError, command_of, idle_for, wait_until
+from machine import BenchError, command_of, idle_for, real_model, wait_until
 from wire import get, post
 
 REQUESTS = 500
@@ -42,13 +41,10 @@ def files(machine):
             folder = machine.demo_models("--size", size, "--id", f"chaos-{name}")
             found[name] = str(next(folder.glob("*.gguf")))
         return found
-    found = {}
+    found = {name: real_model(name) for name in REAL}
     for name in REAL:
-        asked = subprocess.run([ROOT / "tools/real_models", "--path", name], capture_output=True,
-                               text=True, check=False)
-        if asked.returncode != 0:
+        if not found[name]:
             raise BenchError(f"--real needs three models: run `tools/real_models {name}`")
-        found[name] = asked.stdout.strip()
     return found
 
 

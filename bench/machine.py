@@ -86,6 +86,13 @@ def environment_of(pid):
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
+def real_model(name):
+    """The file of a model that tools/real_models has fetched, or nothing."""
+    asked = subprocess.run([ROOT / "tools/real_models", "--path", name], capture_output=True,
+                           text=True, check=False)
+    return asked.stdout.strip() if asked.returncode == 0 else None
+
+
 def warm(paths):
     """Reads files into the page cache; they must fit beside what the machine holds."""
     size = sum(Path(path).stat().st_size for path in paths)

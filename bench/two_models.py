@@ -8,10 +8,9 @@ generated one, and of the real ones those that tools/real_models has fetched.
 
 import json
 import statistics
-import subprocess
 import threading
 
-from machine import ROOT, BenchError, environment_of, wait_until
+from machine import BenchError, environment_of, real_model, wait_until
 from wire import post
 
 TOKENS = 128
@@ -102,10 +101,8 @@ def rows_of(what, data):
 
 def real_models():
     for name in REAL:
-        found = subprocess.run([ROOT / "tools/real_models", "--path", name], capture_output=True,
-                               text=True, check=False)
-        if found.returncode == 0:
-            yield name, found.stdout.strip()
+        if path := real_model(name):
+            yield name, path
         else:
             print(f"    without {name}: run `tools/real_models {name}`", flush=True)
 
