@@ -154,7 +154,7 @@ TEST(LlamaServerSpec, FlagsThatDecideAboutMemoryAreGoverned) {
 TEST(LlamaEnvironment, HoldsOnlyWhatIsNamed) {
   EXPECT_EQ(llama_environment({}),
             (std::vector<std::string>{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/", "LANG=C.UTF-8",
-                                      "GOMP_SPINCOUNT=400", "MALLOC_ARENA_MAX=2",
+                                      "GOMP_SPINCOUNT=440", "MALLOC_ARENA_MAX=2",
                                       "GGML_NO_BACKTRACE=1"}));
   const auto env = llama_environment({.ld_library_path = "/cuda", .more = {"A=b"}});
   EXPECT_TRUE(has(env, "LD_LIBRARY_PATH=/cuda"));

@@ -21,7 +21,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::int64_t kSpunPermille = 750;  // of what sleeping costs; times ns, it makes ps
+constexpr std::int64_t kSpunPermille = 800;  // of what sleeping costs; times ns, it makes ps
 constexpr int kRounds = 100;
 constexpr int kMeetings = 20;           // of one round
 constexpr std::size_t kRoundsMin = 25;  // fewer show that the processors belong to others

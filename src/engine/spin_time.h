@@ -13,7 +13,7 @@ namespace tonnage {
 
 // Used until the machine was measured, and where it cannot be: right for the machine on which the
 // rule was found.
-inline constexpr std::int32_t kSpinCountUnmeasured = 400;
+inline constexpr std::int32_t kSpinCountUnmeasured = 440;
 // What takes longer is not a sleep but somebody else's turn on the processor.
 inline constexpr std::int64_t kSleepNsMax = 60'000;
 inline constexpr std::int32_t kSpinCountMin = 50;
@@ -27,7 +27,7 @@ struct SpinCosts {
   friend bool operator==(const SpinCosts&, const SpinCosts&) = default;
 };
 
-// GOMP_SPINCOUNT for servers of `threads` threads: a thread spins for three quarters of the time
+// GOMP_SPINCOUNT for servers of `threads` threads: a thread spins for four fifths of the time
 // that it would lose by sleeping, and then sleeps. The last thread at a barrier wakes the others
 // one by one: each waits for half of them, so that sleeping costs more with more threads. A count
 // is not a time: a pause takes 1 cycle on one processor and 140 on another, which is why a fixed
