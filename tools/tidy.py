@@ -32,7 +32,7 @@ LAW = {
     "config": ["base", "core"],
     "journal": ["base", "core"],
     "probe": ["base", TYPES],
-    "engine": ["base", "http", "process", "model_file", TYPES],
+    "engine": ["base", "http", "process", "model_file", "footprint", "config", TYPES],
     "net": ["base", "http", TYPES],
     "router": ["base", TYPES],
     "metrics": ["base"],

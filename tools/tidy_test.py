@@ -54,7 +54,7 @@ class OneFile(unittest.TestCase):
         self.quiet("shell", "src/process/spawn.cc", "auto e = ec.system(); error_system(1);")
         self.fires("sleep", "src/net/proxy_test.cc", "std::this_thread::sleep_for(1ms);")
         self.fires("sleep", "tests/integration/fake.cc", "usleep(10);")
-        self.quiet("sleep", "src/engine/llama_test.cc", "engine.sleep(now);")
+        self.quiet("sleep", "src/engine/llama/llama_test.cc", "engine.sleep(now);")
         self.fires("sleep", "tests/integration/jobs.py", "    time" ".sleep(1)")
 
     def test_text_bans(self):

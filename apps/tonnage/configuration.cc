@@ -3,9 +3,9 @@
 #include <filesystem>
 #include <utility>
 
-#include "daemon/model_plan.h"
 #include "engine/environment.h"
-#include "engine/llama_flags.h"
+#include "engine/llama/llama_flags.h"
+#include "engine/llama/model_plan.h"
 #include "http/resolve.h"
 
 namespace tonnage {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "config/config.h"
-#include "engine/llama.h"
-#include "engine/llama_devices.h"
+#include "engine/llama/llama.h"
+#include "engine/llama/llama_devices.h"
 #include "probe/gpu/device_probe.h"
 #include "tonnage/client.h"
 #include "tonnage/configuration.h"

@@ -3,7 +3,7 @@
 
 #include <boost/asio/io_context.hpp>
 
-#include "engine/llama_devices.h"
+#include "engine/llama/llama_devices.h"
 #include "probe/gpu/vulkan.h"
 #include "tonnage/doctor.h"
 #include "tonnage/fields.h"

@@ -11,8 +11,8 @@
 #include <boost/asio/io_context.hpp>
 
 #include "daemon/spin_keeper.h"
-#include "engine/llama.h"
-#include "engine/llama_offer.h"
+#include "engine/llama/llama.h"
+#include "engine/llama/llama_offer.h"
 #include "http/resolve.h"
 #include "probe/host_probe.h"
 #include "probe/memory_folder.h"

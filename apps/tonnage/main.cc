@@ -1,6 +1,6 @@
 #include <string_view>
 
-#include "daemon/model_look.h"
+#include "engine/llama/model_look.h"
 #include "probe/gpu/vulkan.h"
 #include "tonnage/subcommands.h"
 

@@ -93,9 +93,10 @@ void ControlDesk::reconfigured() {
   for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
     const ModelConfig& model = config_.models[i];
     const std::string file = model.gguf.filename();
-    faces_.push_back({model.aliases, "llama", engines_.created_s(ModelId(i)), file,
-                      api::quantization_of(file), model.configured.context, std::nullopt,
-                      TokenTotals{}, std::vector<std::string>{}});
+    faces_.push_back({model.aliases, std::string(engines_.engine_name(ModelId(i))),
+                      engines_.known(ModelId(i)).created_s, file, api::quantization_of(file),
+                      model.configured.context, std::nullopt, TokenTotals{},
+                      std::vector<std::string>{}});
   }
 }
 
@@ -104,13 +105,14 @@ void ControlDesk::refresh_faces() {
   for (std::uint32_t i = 0; i < faces_.size(); ++i) {
     const ModelId id(i);
     api::ModelFace& face = faces_[i];
-    face.trained_context = engines_.trained_context(id);
+    const KnownModel known = engines_.known(id);
+    face.trained_context = known.trained_context;
     face.tokens = metrics_.tokens(i);
     face.notes.clear();
     for (std::string note :
-         {engines_.note(id), api::kept_note({.totals = face.tokens,
-                                             .slots = config_.models[i].configured.slots,
-                                             .checkpoints_off = engines_.checkpoints_off(id)})}) {
+         {known.note, api::kept_note({.totals = face.tokens,
+                                      .slots = config_.models[i].configured.slots,
+                                      .checkpoints_off = known.checkpoints_off})}) {
       if (!note.empty())
         face.notes.push_back(std::move(note));
     }

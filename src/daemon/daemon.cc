@@ -48,12 +48,12 @@
 #include "daemon/service_watch.h"
 #include "daemon/spin_keeper.h"
 #include "daemon/status_reports.h"
-#include "daemon/workers.h"
-#include "engine/llama_offer.h"
+#include "engine/llama/llama_offer.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
 #include "probe/memory_folder.h"
 #include "process/runtime_folder.h"
+#include "process/workers.h"
 
 namespace tonnage {
 namespace {
@@ -401,7 +401,7 @@ class Daemon final : public ActionSink {
   void add_changed_files(std::vector<ModelId>& changed) const {
     for (std::uint32_t i = 0; i < config_.models.size(); ++i) {
       const ModelId model(i);
-      if (config_.policy.models[i].removed || !engines_.file_changed(model))
+      if (config_.policy.models[i].removed || !engines_.known(model).files_changed)
         continue;
       if (std::ranges::find(changed, model) == changed.end())
         changed.push_back(model);

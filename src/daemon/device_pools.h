@@ -11,9 +11,8 @@
 #include "base/bytes.h"
 #include "config/config.h"
 #include "core/types.h"
-#include "engine/llama_devices.h"
-#include "engine/llama_gpus.h"
-#include "footprint/placement_rows.h"
+#include "engine/gpu_sight.h"
+#include "engine/llama/llama_devices.h"
 #include "probe/gpu/device_probe.h"
 
 namespace tonnage {
@@ -27,7 +26,7 @@ struct GovernedDevice {
 
 // Made once, from what the probe and the engine see at the start. A GPU that comes later is not
 // governed until the next start; one that goes is lost until it is back.
-class DevicePools {
+class DevicePools final : public GpuSight {
  public:
   // No GPU at all.
   DevicePools() = default;
@@ -44,13 +43,9 @@ class DevicePools {
   // As the configuration wants to know them.
   std::vector<DevicePool> found() const;
 
-  // What a server with these pools, by logical device, is shown; kHostPool means a GPU that shares
-  // the host's memory. How layers are split depends on the number of devices only, because the
-  // footprint was worked out with it: by the capacities of the largest ones, in falling order.
-  VisibleGpus visible(std::span<const PoolId> pools) const;
-  // The same for a dry run, which takes the `count` largest.
-  VisibleGpus visible_for_dry_run(std::size_t count) const;
-  DeviceSpace space() const;
+  VisibleGpus visible(std::span<const PoolId> pools) const override;
+  VisibleGpus visible_for_dry_run(std::size_t count) const override;
+  DeviceSpace space() const override;
 
  private:
   std::vector<std::size_t> largest() const;

@@ -19,9 +19,9 @@
 #include "daemon/directory.h"
 #include "daemon/look_desk.h"
 #include "daemon/request_desk.h"
-#include "daemon/workers.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
+#include "process/workers.h"
 
 namespace tonnage {
 

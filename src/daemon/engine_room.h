@@ -11,28 +11,25 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "config/config.h"
 #include "core/actions.h"
 #include "core/events.h"
-#include "daemon/device_pools.h"
-#include "daemon/dry_run_store.h"
-#include "daemon/model_looks.h"
-#include "daemon/model_plan.h"
-#include "daemon/workers.h"
-#include "engine/llama.h"
+#include "engine/engine.h"
+#include "engine/gpu_sight.h"
+#include "engine/llama/llama_engine.h"
 #include "engine/supervisor.h"
 #include "http/address.h"
 #include "probe/cpu_budget.h"
 #include "process/runner.h"
 #include "process/runtime_folder.h"
+#include "process/workers.h"
 
 namespace tonnage {
 
-// Profiles models (header off the loop, then dry runs), starts and stops their servers. Everything
-// happens on the loop's thread, and model files are touched by ModelLooks alone.
-class EngineRoom final : public ServerObserver {
+// Asks each model's engine, and starts and stops the servers. Everything happens on the loop's
+// thread.
+class EngineRoom final : public ServerObserver, public EngineObserver {
  public:
   using Post = std::function<void(Event)>;
   // Nobody is there any more: connections to it are to be dropped.
@@ -40,7 +37,7 @@ class EngineRoom final : public ServerObserver {
 
   // `environment` is what all programs of the engine are given.
   EngineRoom(boost::asio::io_context& io, Workers& workers, const Config& config,
-             LlamaPrograms programs, std::vector<std::string> environment, const DevicePools& pools,
+             LlamaPrograms programs, std::vector<std::string> environment, const GpuSight& gpus,
              RuntimeFolder& folder, Post post);
 
   void on_endpoint_gone(EndpointGone callback) { endpoint_gone_ = std::move(callback); }
@@ -49,7 +46,9 @@ class EngineRoom final : public ServerObserver {
   void on_files_mended(FilesMended callback) { files_mended_ = std::move(callback); }
 
   // For servers that start from now on.
-  void set_spin_count(std::int32_t count);
+  void set_spin_count(std::int32_t count) { llama_.set_spin_count(count); }
+  // What was seen of model files elsewhere: at the start, by a reload.
+  void learn(const std::vector<ModelLook>& looks) { llama_.learn(looks); }
 
   void profile(const Profile& action);
   void start(const StartServer& action);
@@ -59,92 +58,43 @@ class EngineRoom final : public ServerObserver {
 
   // Where a server that was started listens, or will.
   std::optional<net::Address> endpoint(Generation generation) const;
-  // What was seen of model files elsewhere: at the start, by a reload.
-  void learn(const std::vector<ModelLook>& looks);
-  // Whether a file of a model, as it was last seen, is another one than the one its footprint was
-  // worked out from.
-  bool file_changed(ModelId model) const;
-  // How many tokens the model was trained for, as its file says; empty until that was read.
-  std::optional<std::int32_t> trained_context(ModelId model) const;
-  // What is said of a model's configuration beside its file; empty: nothing.
-  std::string note(ModelId model) const;
-  // It would need context checkpoints to go back in a prompt, and is configured to have none.
-  bool checkpoints_off(ModelId model) const { return read_of(model).checkpoints_off; }
-  // What each of its files takes, where it has several and they were read.
-  std::string file_sizes(ModelId model) const;
-  // Unix time of a model file's last change, as it was last seen; else zero.
-  std::int64_t created_s(ModelId model) const;
+  // "llama": what serves the model.
+  std::string_view engine_name(ModelId model) const { return engine_of(model).name(); }
+  KnownModel known(ModelId model) const { return engine_of(model).known(model); }
   // The daemon ends: who waits for a profile is told that there is none.
   void abandon_profiles();
   Supervisor& supervisor() { return supervisor_; }
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
-  std::vector<RunningProcess> dry_runs() const { return runner_.running(); }
+  std::vector<RunningProcess> dry_runs() const { return llama_.running(); }
 
   void server_ready(Generation generation) override;
   void server_exited(Generation generation, std::optional<Failure> failure) override;
   void server_unresponsive(Generation generation, Failure failure) override;
 
+  void profiled(ModelId model, std::vector<PlacementRow> rows) override;
+  void profile_failed(ModelId model, Failure failure) override;
+  void profile_paused(ModelId model) override;
+  void files_mended(ModelId model) override;
+
  private:
-  struct Profiling;  // one model's dry runs
-
-  // What a model's files said when they were read last, for its profile.
-  struct ReadFiles {
-    std::optional<FileId> content;  // of all files; empty: they were not read yet
-    std::optional<std::int32_t> trained_context;
-    std::int32_t checkpoints = 0;  // per slot
-    bool checkpoints_off = false;
-    std::string note;
-    std::string sizes;
-  };
-  const ReadFiles& read_of(ModelId model) const;
-
-  void dry_run_next(const std::shared_ptr<Profiling>& profiling);
-  void finish_profile(Profiling& profiling);
-  std::vector<std::string> environment(ModelId model) const;
-  LlamaModel llama_of(ModelId model) const;
-  std::string key_of(ModelId model) const { return look_key(llama_of(model)); }
-  void looked(ModelId model, Result<ModelLook> look);
-  void looked(const StartServer& action, const Result<ModelLook>& look);
-  void start_server(const StartServer& action);
-  void fail_start(Generation generation, FailureKind kind, std::string text);
-  // Looks twice a second at the files of models that could not be used.
-  void watch_broken(ModelId model, FileId seen);
-  void look_at_broken();
-  void load_store();
-  void keep_store();
-  std::string store_key(const Profiling& profiling) const;
-  std::vector<std::string> dry_run_arguments_of(const Profiling& profiling) const;
-  void take_dry_run(const std::shared_ptr<Profiling>& profiling, const Result<RunOutput>& output);
+  Engine& engine_of(ModelId) { return llama_; }
+  const Engine& engine_of(ModelId) const { return llama_; }
+  void prepared(const ServerOrder& order, const std::expected<ServerSpec, Failure>& spec);
+  void fail_start(Generation generation, Failure failure);
 
   boost::asio::io_context& io_;
-  const Config& config_;
-  LlamaPrograms programs_;
-  const DevicePools& pools_;
   RuntimeFolder& folder_;
   Post post_;
   EndpointGone endpoint_gone_;
-  Workers::Lane allocator_;
-  Workers::Lane store_lane_;
-  ProcessRunner runner_;
-  ModelLooks looks_;
-  Supervisor supervisor_;
-  std::vector<std::string> environment_;
-  CpuBudget cpus_;
-  std::map<ModelId, std::shared_ptr<Profiling>> between_dry_runs_;
-  std::map<ModelId, ReadFiles> read_;
-  std::map<ModelId, FileId> broken_;  // which content could not be used; zero: none to be seen
-  bool looking_ = false;              // at the broken ones, or about to
-  std::set<ModelId> under_look_;      // of the broken ones
-  boost::asio::steady_timer watch_{io_};
   FilesMended files_mended_;
-  DryRunStore store_;
-  FileId engine_;  // of the dry run's program and its libraries
+  Workers::Lane allocator_;
+  CpuBudget cpus_;
+  LlamaEngine llama_;
+  Supervisor supervisor_;
   std::map<Generation, ModelId> started_;
   std::map<Generation, net::Address> endpoints_;
-  std::set<ModelId> profiling_;
-  std::set<ModelId> hung_dry_runs_;
-  std::set<Generation> looked_at_;  // servers whose files are looked at before they are started
+  std::set<Generation> preparing_;  // their engines work out how to start them
 };
 
 }  // namespace tonnage

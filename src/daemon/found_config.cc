@@ -8,7 +8,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "daemon/model_looks.h"
+#include "engine/llama/model_looks.h"
 
 namespace tonnage {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "config/config.h"
-#include "daemon/model_look.h"
+#include "engine/llama/model_look.h"
 
 namespace tonnage {
 

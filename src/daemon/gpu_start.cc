@@ -9,8 +9,8 @@
 #include <boost/asio/io_context.hpp>
 
 #include "engine/environment.h"
-#include "engine/llama_devices.h"
-#include "engine/spin_time.h"
+#include "engine/llama/llama_devices.h"
+#include "engine/llama/spin_time.h"
 #include "probe/gpu/vulkan.h"
 #include "process/runner.h"
 

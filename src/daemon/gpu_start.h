@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "config/load.h"
 #include "daemon/device_pools.h"
-#include "engine/llama.h"
+#include "engine/llama/llama.h"
 #include "probe/gpu/device_probe.h"
 
 namespace tonnage {

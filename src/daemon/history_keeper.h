@@ -11,8 +11,8 @@
 
 #include "config/config.h"
 #include "core/snapshot.h"
-#include "daemon/workers.h"
 #include "journal/history_recorder.h"
+#include "process/workers.h"
 
 namespace tonnage {
 

@@ -13,10 +13,10 @@
 
 #include "config/config.h"
 #include "daemon/governor_loop.h"
-#include "daemon/workers.h"
 #include "journal/recorder.h"
 #include "journal/segment_files.h"
 #include "journal/story.h"
+#include "process/workers.h"
 
 namespace tonnage {
 

@@ -11,7 +11,7 @@
 #include "api/memory_api.h"
 #include "config/config.h"
 #include "daemon/found_config.h"
-#include "daemon/workers.h"
+#include "process/workers.h"
 
 namespace tonnage {
 

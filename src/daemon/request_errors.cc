@@ -149,7 +149,7 @@ void RequestDesk::refuse(const Refuse& action) {
   api::ApiError error =
       api::refusal(action.decision, status, view.policy(), overflow_of(action, open));
   if (action.decision.reason == ReasonCode::never_fits && action.decision.model) {
-    if (const std::string files = engines_.file_sizes(*action.decision.model); !files.empty())
+    if (const std::string files = engines_.known(*action.decision.model).file_sizes; !files.empty())
       error.message += " Its files: " + files + ".";
   }
   answer(action.request, open, error);

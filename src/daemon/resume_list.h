@@ -9,7 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "core/snapshot.h"
-#include "daemon/workers.h"
+#include "process/workers.h"
 
 namespace tonnage {
 

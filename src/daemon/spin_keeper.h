@@ -14,7 +14,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/tick.h"
-#include "engine/spin_time.h"
+#include "engine/llama/spin_time.h"
 
 namespace tonnage {
 
