@@ -37,7 +37,17 @@ std::string placement_of(const ModelConfig& model) {
   return text;
 }
 
+// The words of a command as they were given, for people.
+std::string command_text(const ModelConfig& model) {
+  std::string text;
+  for (const std::string& word : model.command)
+    text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
 std::string file_size(const ModelConfig& model) {
+  if (!model.command.empty())
+    return "-";
   std::error_code error;
   const auto size = std::filesystem::file_size(model.gguf, error);
   return error ? "missing" : size_text(Bytes(static_cast<std::int64_t>(size)));
@@ -60,10 +70,12 @@ std::string text_of(const Report& report, const Terminal& terminal, bool sources
     const ModelConfig& model = config.models[i];
     const std::string size = file_size(model);
     table.row({{clipped(config.policy.models[i].id, 30)},
-               {model.type ? std::string(to_text(*model.type)) : "from file"},
+               {model.type              ? std::string(to_text(*model.type))
+                : model.command.empty() ? "from file"
+                                        : "llm"},
                {placement_of(model)},
                {size, size == "missing" ? Colour::red : Colour::plain},
-               {model.gguf.string(), Colour::dim}});
+               {model.command.empty() ? model.gguf.string() : command_text(model), Colour::dim}});
   }
   out += table.text();
   if (sources) {
@@ -94,6 +106,7 @@ Json json_of(const Report& report) {
     models.push_back({{"id", report.config.policy.models[i].id},
                       {"aliases", model.aliases},
                       {"gguf", model.gguf.string()},
+                      {"command", model.command},
                       {"context", model.configured.context},
                       {"slots", model.configured.slots},
                       {"ladder_steps", model.ladder.size()}});

@@ -198,6 +198,8 @@ std::vector<std::string> variables_without_effect(const Config& config) {
 std::vector<std::string> unusable_models(const Config& config) {
   std::vector<std::string> problems;
   for (std::size_t i = 0; i < config.models.size(); ++i) {
+    if (!config.models[i].command.empty())
+      continue;
     const std::string id = "models." + config.policy.models[i].id + ": ";
     const LlamaModel model = llama_model(config, ModelId(static_cast<std::uint32_t>(i)));
     const auto facts = read_model_facts(model);

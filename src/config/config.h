@@ -32,6 +32,13 @@ Placement apply(const LadderStep& step, Placement base);
 struct ModelConfig {
   std::vector<std::string> aliases;
   std::filesystem::path gguf;  // absolute; whether it exists is seen when it is used
+  // Instead of `gguf`: a server of the user's own, as its program and arguments. `${...}` stands
+  // for what is known when it starts; see command_words.h.
+  std::vector<std::string> command;
+  std::string health = "/health";  // of such a server: 200 means ready
+  // What such a server takes, in its owner's words; empty: nothing was said.
+  std::optional<Bytes> declared_host;
+  std::optional<Bytes> declared_gpu;
   // Files beside it, absolute: a draft that proposes tokens, a projector for images or sound, LoRA
   // adapters and control vectors.
   std::filesystem::path draft;

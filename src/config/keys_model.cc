@@ -61,6 +61,25 @@ const KeySpec kModelRows[] = {
         "The model's file. `~` is the home folder; a relative path starts at the configuration "
         "file. Of a split model, its first part.",
         [](T& t, V v) { set(t.model->config.gguf, v); }),
+    row(kModel, "command", ValueType::text_list, "[]",
+        "Instead of `gguf`: the program of a model server of your own, and its arguments. No shell "
+        "is used. `${PORT}` stands for a free port of this machine, `${SOCKET}` for the path of a "
+        "unix socket, `${MODEL}` for the model's id, `${GPU_UUIDS}` for the GPUs that it may use.",
+        [](T& t, V v) { set(t.model->config.command, v); }),
+    row(kModel, "health", ValueType::text, "/health",
+        "Of a `command`: the path that answers 200 once the model can be used.",
+        [](T& t, V v) { set(t.model->config.health, v); }),
+    row(kModel, "memory.host", ValueType::bytes, "",
+        "Of a `command`: what the server takes of the host's memory. What it is seen to take "
+        "beyond "
+        "that counts from then on.",
+        [](T& t, V v) { set(t.model->config.declared_host, v); })
+        .within(0, 64 * 1024 * kGiB),
+    row(kModel, "memory.gpu", ValueType::bytes, "",
+        "Of a `command`: what the server takes of one GPU; on a machine without one it counts in "
+        "the host.",
+        [](T& t, V v) { set(t.model->config.declared_gpu, v); })
+        .within(0, 64 * 1024 * kGiB),
     row(kModel, "draft", ValueType::path, "",
         "A small model of the same vocabulary that proposes tokens for this one to check "
         "(speculative decoding). Its memory counts as the model's.",
@@ -212,9 +231,7 @@ const PlannedKey kPlanned[] = {
     {KeyScope::global, "team", "the router comes"},
     {KeyScope::global, "tls", "TLS comes"},
     {kModel, "devices", "choosing the GPUs of a model comes"},
-    {kModel, "command", "model servers other than llama-server come"},
     {kModel, "url", "model servers that tonnage does not start come"},
-    {kModel, "memory", "declared memory comes"},
     {kModel, "container", "model servers in containers come"},
 };
 

@@ -216,7 +216,9 @@ TEST(LoadErrors, ModelsAndLaddersAreComplete) {
       {"log: {level: info}\nmodels:",
        "2:1: models: nothing is given, but a map from model ids to "
        "their keys is wanted"},
-      {"models: {a: {}}", "1:10: models.a: the file is missing; add 'gguf: FILE'"},
+      {"models: {a: {}}",
+       "1:10: models.a: the file is missing; add 'gguf: FILE', or 'command: [PROGRAM, ...]' for a "
+       "server of your own"},
       {"models: {a: a.gguf}",
        "1:13: models.a: 'a.gguf' is given, but a map of model keys is "
        "wanted, at least 'gguf: FILE'"},
@@ -226,7 +228,9 @@ TEST(LoadErrors, ModelsAndLaddersAreComplete) {
       {"models: {a: {gguf: a, ladder: [{}]}}",
        "1:32: models.a.ladder[1]: a map is given, but a map such as {context: 2048} is wanted"},
       {"models: {a: {gguf: a, command: [x]}}",
-       "1:23: 'command' in models.a: model servers other than llama-server come with a later "
+       "1:10: models.a.command: 'gguf' is given as well; a model has one of the two"},
+      {"models: {a: {gguf: a, url: x}}",
+       "1:23: 'url' in models.a: model servers that tonnage does not start come with a later "
        "version; remove it for now"},
       {"- a", "1:1: a list is given, but a map of keys is wanted: 'models:' ..."},
   };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/command_words.h"
+
 namespace tonnage {
 namespace {
 
@@ -114,12 +116,20 @@ void ModelsReader::read_model(const std::string& id, const NodeEntry& entry, con
   for (const NestedNode& node : nested)
     read_ladder(node, name + ".ladder", draft);
   environment_.apply_model(reader_, id, target);
-  const bool named = std::ranges::any_of(entry.value.entries, [](const NodeEntry& e) {
-    return e.key.kind == Node::Kind::scalar && e.key.text == "gguf";
-  });
-  if (!named && draft.config.gguf.empty()) {
-    reader_.problems().add(where, name + ": the file is missing; add 'gguf: FILE'");
+  const auto names = [&](std::string_view key) {
+    return std::ranges::any_of(entry.value.entries, [key](const NodeEntry& e) {
+      return e.key.kind == Node::Kind::scalar && e.key.text == key;
+    });
+  };
+  // A key whose value is wrong was reported already.
+  if (!names("gguf") && !names("command") && draft.config.gguf.empty() &&
+      draft.config.command.empty()) {
+    reader_.problems().add(where, name +
+                                      ": the file is missing; add 'gguf: FILE', or 'command: "
+                                      "[PROGRAM, ...]' for a server of your own");
   }
+  for (const std::string& problem : source_problems(draft.config, reader_.paths()))
+    reader_.problems().add(where, name + "." + problem);
   complete(id, std::move(draft), where);
 }
 

@@ -50,6 +50,7 @@ class KeyReader {
   // A node's position; where the parser gave none, that of `fallback`.
   Origin origin(const Node& node, const Node& fallback) const;
 
+  const PathBase& paths() const { return paths_; }
   Problems& problems() { return problems_; }
   Sources& sources() { return sources_; }
 

@@ -138,7 +138,7 @@ Json value_of(const KeySpec& spec) {
       return map_of(KeyScope::model, true);
     case ValueType::models: {
       Json model = map_of(KeyScope::model, false);
-      model["required"] = {"gguf"};
+      model["anyOf"] = Json::array({{{"required", {"gguf"}}}, {{"required", {"command"}}}});
       return {{"type", "object"},
               {"propertyNames",
                {{"pattern", "^[A-Za-z0-9._:/@+ -]+$"}, {"maxLength", kModelNameBytesMax}}},

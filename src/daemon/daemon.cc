@@ -48,7 +48,6 @@
 #include "daemon/service_watch.h"
 #include "daemon/spin_keeper.h"
 #include "daemon/status_reports.h"
-#include "engine/llama/llama_offer.h"
 #include "metrics/metrics.h"
 #include "net/server.h"
 #include "probe/memory_folder.h"
@@ -101,16 +100,6 @@ void return_large_blocks() {
   ::mallopt(M_TRIM_THRESHOLD, kLargeBlock);
 }
 
-LlamaSearch llama_search(const Config& config, const Environment& environment) {
-  LlamaSearch search;
-  search.configured = config.llama_server;
-  if (const auto path = environment.find("PATH"); path != environment.end())
-    search.path_variable = path->second;
-  if (const auto cache = default_cache_dir(environment); !cache.empty())
-    search.cached = cache / "engine" / TONNAGE_ENGINE_KEY;
-  return search;
-}
-
 MetricsSetup metrics_setup(const Config& config) {
   MetricsSetup setup;
   setup.version = TONNAGE_VERSION;
@@ -151,7 +140,12 @@ class Daemon final : public ActionSink {
                  folder_, [this](Event event) { take_from_engines(std::move(event)); }),
         memory_(io_, config_, engines_, gpus_.pools,
                 [probe = gpus_.probe] { return probe->survey(); },
-                {.post = [this](Event event) { loop_.post(std::move(event)); },
+                {.post =
+                     [this](Event event) {
+                       if (const auto* sample = std::get_if<ServerSampled>(&event))
+                         engines_.held(*sample);
+                       loop_.post(std::move(event));
+                     },
                  .charges = [this] { return charges_of(loop_.snapshot()); },
                  .active = [this] { return is_active(loop_.snapshot()); },
                  .awaits_release = [this] { return awaits_release(); }}),
@@ -454,7 +448,7 @@ int run_daemon(const Config& config, const ServeOptions& options) {
     spdlog::warn("{}", warning);
   const Environment environment = inputs_of_process().environment;
   std::vector<std::string> engine_env = engine_environment(config, environment);
-  auto engine = choose_llama(llama_search(config, environment), ask_help(engine_env));
+  auto engine = choose_engine(config, environment, engine_env);
   if (!engine)
     return complain(engine.error());
   for (const std::string& note : engine->notes)

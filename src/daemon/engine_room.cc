@@ -2,33 +2,71 @@
 
 #include <malloc.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
+#include "process/marked.h"
+
 namespace tonnage {
+
+namespace {
+
+// The built-in engine comes last: it takes what no other serves.
+std::vector<std::unique_ptr<Engine>> all_engines(const EngineSetup& setup, LlamaPrograms programs,
+                                                 std::optional<std::int32_t> threads) {
+  std::vector<std::unique_ptr<Engine>> engines = make_engines(setup);
+  engines.push_back(std::make_unique<LlamaEngine>(LlamaSetup{setup, std::move(programs), threads}));
+  return engines;
+}
+
+}  // namespace
 
 EngineRoom::EngineRoom(boost::asio::io_context& io, Workers& workers, const Config& config,
                        LlamaPrograms programs, std::vector<std::string> environment,
                        const GpuSight& gpus, RuntimeFolder& folder, Post post)
     : io_(io),
+      config_(config),
       folder_(folder),
       post_(std::move(post)),
       allocator_(workers.lane("allocator")),
+      processes_(workers.lane("processes")),
       cpus_(cpu_budget("/")),
-      llama_({.io = io,
-              .workers = workers,
-              .config = config,
-              .gpus = gpus,
-              .observer = *this,
-              .programs = std::move(programs),
-              .environment = std::move(environment),
-              .threads_allowed = cpus_.threads()}),
+      engines_(all_engines({.io = io,
+                            .workers = workers,
+                            .config = config,
+                            .gpus = gpus,
+                            .observer = *this,
+                            .environment = std::move(environment)},
+                           std::move(programs), cpus_.threads())),
+      llama_(static_cast<LlamaEngine&>(*engines_.back())),
       supervisor_(io, folder, {.stop_timeout = config.policy.load.stop_timeout}, *this) {
   if (const std::string why = cpus_.reason(); !why.empty())
     spdlog::info("model servers compute with {} threads: {}", *cpus_.threads(), why);
+}
+
+Engine& EngineRoom::engine_of(ModelId model) const {
+  const ModelConfig& config = config_.models[model.value];
+  return **std::ranges::find_if(engines_, [&](const auto& engine) {
+    return engine->serves(config) || engine == engines_.back();
+  });
+}
+
+std::vector<RunningProcess> EngineRoom::dry_runs() const {
+  std::vector<RunningProcess> all;
+  for (const auto& engine : engines_)
+    std::ranges::copy(engine->running(), std::back_inserter(all));
+  return all;
+}
+
+void EngineRoom::held(const ServerSampled& sample) {
+  if (const auto found = started_.find(sample.generation); found != started_.end())
+    engine_of(found->second.model)
+        .server_held(found->second.model, sample.host_anon, sample.device_bytes);
 }
 
 void EngineRoom::profile(const Profile& action) {
@@ -36,7 +74,8 @@ void EngineRoom::profile(const Profile& action) {
 }
 
 void EngineRoom::abandon_profiles() {
-  llama_.abandon_profiles();
+  for (const auto& engine : engines_)
+    engine->abandon_profiles();
 }
 
 void EngineRoom::profiled(ModelId model, std::vector<PlacementRow> rows) {
@@ -88,7 +127,7 @@ void EngineRoom::prepared(const ServerOrder& order,
   if (auto ready = folder_.ensure(); !ready)
     return fail_start(order.generation, {FailureKind::bad_setup, ready.error().text()});
   endpoints_[order.generation] = spec->endpoint;
-  started_[order.generation] = order.model;
+  started_[order.generation] = {order.model, spec->mark};
   supervisor_.start(*spec);
 }
 
@@ -114,7 +153,8 @@ void EngineRoom::trim(const Trim& action) {
   std::vector<ModelId> running;
   for (const RunningServer& server : supervisor_.running())
     running.push_back(server.model);
-  llama_.drop_cold_files(running);
+  for (const auto& engine : engines_)
+    engine->drop_cold_files(running);
   (void)allocator_.post([] { ::malloc_trim(0); });
 }
 
@@ -141,8 +181,12 @@ void EngineRoom::server_exited(Generation generation, std::optional<Failure> fai
       endpoint_gone_(found->second);
     endpoints_.erase(found);
   }
-  if (const auto model = started_.extract(generation); !model.empty())
-    engine_of(model.mapped()).server_exited(model.mapped(), failure);
+  if (const auto started = started_.extract(generation); !started.empty()) {
+    const auto& [model, mark] = started.mapped();
+    if (!mark.empty())
+      (void)processes_.post([mark] { kill_marked(mark); });
+    engine_of(model).server_exited(model, failure);
+  }
   post_(ServerExited{generation, std::move(failure)});
 }
 

@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "engine/gpu_sight.h"
 #include "engine/llama/llama_engine.h"
+#include "engine/registry.h"
 #include "engine/supervisor.h"
 #include "http/address.h"
 #include "probe/cpu_budget.h"
@@ -66,7 +67,9 @@ class EngineRoom final : public ServerObserver, public EngineObserver {
   Supervisor& supervisor() { return supervisor_; }
   // Process ids of servers and of dry runs, for the memory watch.
   std::vector<RunningServer> servers() const { return supervisor_.running(); }
-  std::vector<RunningProcess> dry_runs() const { return llama_.running(); }
+  std::vector<RunningProcess> dry_runs() const;
+  // What a server was seen to hold.
+  void held(const ServerSampled& sample);
 
   void server_ready(Generation generation) override;
   void server_exited(Generation generation, std::optional<Failure> failure) override;
@@ -78,21 +81,27 @@ class EngineRoom final : public ServerObserver, public EngineObserver {
   void files_mended(ModelId model) override;
 
  private:
-  Engine& engine_of(ModelId) { return llama_; }
-  const Engine& engine_of(ModelId) const { return llama_; }
+  Engine& engine_of(ModelId model) const;
   void prepared(const ServerOrder& order, const std::expected<ServerSpec, Failure>& spec);
   void fail_start(Generation generation, Failure failure);
 
   boost::asio::io_context& io_;
+  const Config& config_;
   RuntimeFolder& folder_;
   Post post_;
   EndpointGone endpoint_gone_;
   FilesMended files_mended_;
   Workers::Lane allocator_;
+  Workers::Lane processes_;
   CpuBudget cpus_;
-  LlamaEngine llama_;
+  std::vector<std::unique_ptr<Engine>> engines_;
+  LlamaEngine& llama_;  // one of them
   Supervisor supervisor_;
-  std::map<Generation, ModelId> started_;
+  struct Started {
+    ModelId model;
+    std::string mark;
+  };
+  std::map<Generation, Started> started_;
   std::map<Generation, net::Address> endpoints_;
   std::set<Generation> preparing_;  // their engines work out how to start them
 };

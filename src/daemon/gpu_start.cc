@@ -104,10 +104,36 @@ std::string unusable_gpus(const DeviceSurvey& survey,
                          : "did not list its GPU devices: " + engine_devices.error().text());
 }
 
+namespace {
+
+LlamaSearch llama_search(const Config& config, const Environment& environment) {
+  LlamaSearch search;
+  search.configured = config.llama_server;
+  if (const auto path = environment.find("PATH"); path != environment.end())
+    search.path_variable = path->second;
+  if (const auto cache = default_cache_dir(environment); !cache.empty())
+    search.cached = cache / "engine" / TONNAGE_ENGINE_KEY;
+  return search;
+}
+
+}  // namespace
+
+Result<LlamaChoice> choose_engine(const Config& config, const Environment& environment,
+                                  const std::vector<std::string>& engine_env) {
+  auto engine = choose_llama(llama_search(config, environment), ask_help(engine_env));
+  const bool needed = std::ranges::any_of(
+      config.models, [](const ModelConfig& model) { return model.command.empty(); });
+  if (engine || needed)
+    return engine;
+  LlamaChoice none;
+  none.notes.push_back(engine.error().text() + "; GPUs are left alone without it");
+  return none;
+}
+
 Result<GpuStart> start_gpus(const Config& config, const LlamaPrograms& programs,
                             const std::vector<std::string>& env, const Environment& environment) {
   GpuStart start;
-  if (config.cpu)
+  if (config.cpu || programs.server.empty())
     return start;
   start.probe = std::make_shared<DeviceProbe>(
       make_device_probe({.injected = config.probe.devices_file.string(),

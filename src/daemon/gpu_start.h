@@ -11,6 +11,7 @@
 #include "config/load.h"
 #include "daemon/device_pools.h"
 #include "engine/llama/llama.h"
+#include "engine/llama/llama_offer.h"
 #include "probe/gpu/device_probe.h"
 
 namespace tonnage {
@@ -36,8 +37,14 @@ DeviceSurvey seen_devices(DeviceSurvey survey, const std::string& visible);
 std::string unusable_gpus(const DeviceSurvey& survey,
                           const Result<std::vector<LlamaDevice>>& engine_devices);
 
+// The llama-server to use. Where all models have servers of the user's own none is needed: then
+// `programs` may be empty, and a note says so.
+Result<LlamaChoice> choose_engine(const Config& config, const Environment& environment,
+                                  const std::vector<std::string>& engine_env);
+
 // Asks the probe and, where it finds a GPU, the engine. Blocks for up to seconds. An error where
-// there is a GPU and the engine cannot use any. With the configuration's `cpu` nobody is asked.
+// there is a GPU and the engine cannot use any. With `cpu` in the
+// configuration, or without an engine, nobody is asked.
 Result<GpuStart> start_gpus(const Config& config, const LlamaPrograms& programs,
                             const std::vector<std::string>& env, const Environment& environment);
 

@@ -12,9 +12,17 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
+#include "config/config.h"
 #include "core/types.h"
+#include "engine/gpu_sight.h"
 #include "engine/server_spec.h"
 #include "process/runner.h"
+#include "process/workers.h"
+
+namespace boost::asio {
+class io_context;
+}
 
 namespace tonnage {
 
@@ -55,6 +63,16 @@ struct KnownModel {
   std::int64_t created_s = 0;  // Unix time of its main file's last change; zero: not seen
 };
 
+// What the daemon lends to an engine; all of it outlives the engine.
+struct EngineSetup {
+  boost::asio::io_context& io;
+  Workers& workers;
+  const Config& config;  // replaced in place by a reload
+  const GpuSight& gpus;
+  EngineObserver& observer;
+  std::vector<std::string> environment;  // "NAME=value": what every server is given
+};
+
 // Everything happens on the loop's thread; whatever may block is done elsewhere, with a deadline.
 class Engine {
  public:
@@ -62,6 +80,8 @@ class Engine {
 
   // "llama", as the configuration and the status call it.
   virtual std::string_view name() const = 0;
+  // Whether a model that is configured so is one of its own.
+  virtual bool serves(const ModelConfig& model) const = 0;
 
   // Works out what the model needs; the observer is told. `next`: goes on with a profile that was
   // paused, where there is one.
@@ -75,6 +95,8 @@ class Engine {
   virtual void prepare(const ServerOrder& order, Prepared done) = 0;
   // A server of the model has ended, with a failure if nobody asked for it.
   virtual void server_exited(ModelId model, const std::optional<Failure>& failure) = 0;
+  // What a server of the model was seen to hold in the host and on each of its devices.
+  virtual void server_held(ModelId model, Bytes host, const std::vector<Bytes>& devices) = 0;
 
   virtual KnownModel known(ModelId model) const = 0;
   // Makes the page cache forget the files of models that no server maps. `running`: models with a

@@ -23,6 +23,9 @@ struct ServerSpec {
   // It looks for a request's client many times a second. Upstream does so only after a whole second
   // without any result, and an answer on slots_path is one.
   bool notices_leaving = false;
+  // Name in the variable that its processes are known by, see process/marked.h; empty: it starts no
+  // others.
+  std::string mark;
   LivenessLimits liveness;
 };
 

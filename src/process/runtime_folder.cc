@@ -20,6 +20,7 @@
 #include <string_view>
 #include <utility>
 
+#include "process/marked.h"
 #include "process/pidfd.h"
 #include "process/stat.h"
 
@@ -263,6 +264,11 @@ void RuntimeFolder::clean_up() {
       continue;
     }
     ::unlinkat(folder_.get(), name.c_str(), 0);
+  }
+  // What they started and let go of.
+  for (auto& [pid, rest] : kill_marked(path_.string() + "/")) {
+    cleaned_.push_back(pid);
+    ending.push_back(std::move(rest));
   }
   // The budget is only ours once their memory is free.
   const auto deadline = std::chrono::steady_clock::now() + kKilledWaitMax;

@@ -1,8 +1,5 @@
 #include "engine/llama/llama.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -14,6 +11,7 @@
 
 #include "engine/environment.h"
 #include "process/log_ring.h"
+#include "process/program.h"
 
 namespace tonnage {
 namespace {
@@ -28,12 +26,6 @@ constexpr std::string_view kNoticesLeaving = "0001-notice-a-client-that-left.pat
 constexpr std::size_t kDescriptionSizeMax = 64 << 10;
 // Loading shared libraries from a cold disk.
 constexpr Duration kVersionTimeout = 20s;
-
-bool is_program(const fs::path& path) {
-  struct stat info{};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
-         ::access(path.c_str(), X_OK) == 0;
-}
 
 bool is_patched(const fs::path& folder, std::string_view patch) {
   std::string text(kDescriptionSizeMax, '\0');

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/llama/llama_flags.h"
+#include "footprint/server_settings.h"
 
 namespace tonnage {
 namespace {
@@ -19,8 +20,6 @@ using Arguments = std::vector<std::string>;
 constexpr int kHttpThreadsBesideSlots = 4;
 // All layers of a draft: no model has more.
 constexpr std::int32_t kAllLayers = 999;
-// The engine counts tokens in 32 bits.
-constexpr std::int64_t kTotalContextMax = (std::int64_t{1} << 31) - 1;
 
 void add(Arguments& argv, std::string flag, std::string value) {
   argv.push_back(std::move(flag));

@@ -181,11 +181,8 @@ void LlamaEngine::dry_run_next(const std::shared_ptr<Profiling>& profiling) {
     profiling_.erase(profiling->model);
     hung_dry_runs_.insert(profiling->model);
     setup_.observer.profile_failed(
-        profiling->model,
-                        {
-      FailureKind::bad_model, "its dry run failed: " + output.error().text()}
+        profiling->model, {FailureKind::bad_model, "its dry run failed: " + output.error().text()});
   });
-});
 }
 
 std::vector<std::string> LlamaEngine::dry_run_arguments_of(const Profiling& profiling) const {
@@ -316,6 +313,12 @@ void LlamaEngine::prepare(const ServerOrder& order, Prepared done) {
 
 std::expected<ServerSpec, Failure> LlamaEngine::spec_of(const ServerOrder& order,
                                                         const Result<ModelLook>& look) const {
+  if (setup_.programs.server.empty()) {
+    return std::unexpected(
+        Failure{FailureKind::bad_setup,
+                "no llama-server was found when the daemon started; install one (`make setup`) and "
+                "start the daemon again"});
+  }
   if (!look || look->files == FileId{}) {
     return std::unexpected(
         Failure{FailureKind::bad_model, look ? look->error : look.error().text()});

@@ -25,15 +25,8 @@
 
 namespace tonnage {
 
-// What the daemon lends it; all of it outlives the engine.
-struct LlamaSetup {
-  boost::asio::io_context& io;
-  Workers& workers;
-  const Config& config;  // replaced in place by a reload
-  const GpuSight& gpus;
-  EngineObserver& observer;
+struct LlamaSetup : EngineSetup {
   LlamaPrograms programs;
-  std::vector<std::string> environment;         // what all programs of the engine are given
   std::optional<std::int32_t> threads_allowed;  // see LlamaModel
 };
 
@@ -42,10 +35,12 @@ class LlamaEngine final : public Engine {
   explicit LlamaEngine(LlamaSetup setup);
 
   std::string_view name() const override { return "llama"; }
+  bool serves(const ModelConfig& model) const override { return model.command.empty(); }
   void profile(ModelId model, bool next) override;
   void abandon_profiles() override;
   void prepare(const ServerOrder& order, Prepared done) override;
   void server_exited(ModelId model, const std::optional<Failure>& failure) override;
+  void server_held(ModelId, Bytes, const std::vector<Bytes>&) override {}
   KnownModel known(ModelId model) const override;
   void drop_cold_files(std::span<const ModelId> running) override;
   std::vector<RunningProcess> running() const override { return runner_.running(); }

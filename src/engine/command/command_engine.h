@@ -1,0 +1,48 @@
+// CommandEngine: model servers of the user's own, as a program and its arguments. What one takes is
+// declared, and corrected by what it was seen to take.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace tonnage {
+
+class CommandEngine final : public Engine {
+ public:
+  explicit CommandEngine(EngineSetup setup) : setup_(std::move(setup)) {}
+
+  std::string_view name() const override { return "command"; }
+  bool serves(const ModelConfig& model) const override { return !model.command.empty(); }
+  void profile(ModelId model, bool next) override;
+  void abandon_profiles() override {}
+  void prepare(const ServerOrder& order, Prepared done) override;
+  void server_exited(ModelId, const std::optional<Failure>&) override {}
+  void server_held(ModelId model, Bytes host, const std::vector<Bytes>& devices) override;
+  KnownModel known(ModelId) const override { return {}; }
+  void drop_cold_files(std::span<const ModelId>) override {}
+  std::vector<RunningProcess> running() const override { return {}; }
+
+ private:
+  // The most that a server of the model was seen to hold since the daemon started, and the command
+  // that it belongs to.
+  struct Seen {
+    std::vector<std::string> command;
+    Bytes host;
+    Bytes gpu;
+  };
+
+  const ModelConfig& config_of(ModelId model) const { return setup_.config.models[model.value]; }
+  PlacementRow row_of(ModelId model) const;
+  std::expected<ServerSpec, Failure> spec_of(const ServerOrder& order) const;
+
+  EngineSetup setup_;
+  std::map<ModelId, Seen> seen_;
+  std::map<ModelId, PlacementRow> told_;
+};
+
+}  // namespace tonnage
