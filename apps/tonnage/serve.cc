@@ -10,7 +10,7 @@
 namespace tonnage {
 namespace {
 
-ExitCode run(const ConfigurationFlags& flags) {
+ExitCode run(const ConfigurationFlags& flags, bool examples) {
   auto config = load_configuration(flags, inputs_of_process());
   if (!config)
     return complain(config.error());
@@ -24,7 +24,7 @@ ExitCode run(const ConfigurationFlags& flags) {
   for (std::string& warning : variables_without_effect(*config))
     config->warnings.push_back(std::move(warning));
   ServeOptions options;
-  options.demo = flags.demo;
+  options.tour = flags.demo ? Tour::demo : examples ? Tour::models : Tour::none;
   options.reload = [flags]() -> std::expected<Config, std::string> {
     auto next = load_configuration(flags, inputs_of_process());
     if (!next)
@@ -48,7 +48,9 @@ void add_serve(CLI::App& app, ExitCode& exit_code) {
   add_configuration_flags(*command, *flags);
   command->add_flag("--demo", flags->demo,
                     "Serve the demo models, which speak nonsense, and print requests to try");
-  command->callback([flags, &exit_code] { exit_code = run(*flags); });
+  auto examples = std::make_shared<bool>(false);
+  command->add_flag("--examples", *examples, "Print a request to try for each model");
+  command->callback([flags, examples, &exit_code] { exit_code = run(*flags, *examples); });
 }
 
 }  // namespace tonnage

@@ -235,7 +235,7 @@ class Daemon final : public ActionSink {
     }
     if (config_.resume == Resume::last)
       resume();
-    greet(config_, listen_, loop_.snapshot(), options.demo);
+    greet(config_, listen_, loop_.snapshot(), options.tour);
     history_.start();
     reports_.every(config_.report_interval);
     boost::asio::post(io_, [this] { service_.serving(); });

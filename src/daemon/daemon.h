@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/config.h"
+#include "daemon/greeting.h"
 
 namespace tonnage {
 
@@ -13,7 +14,7 @@ struct ServeOptions {
   // Reads the configuration as the start did: SIGHUP and POST /api/memory/reload ask for it. Called
   // by another thread. An error lists every problem.
   std::function<std::expected<Config, std::string>()> reload;
-  bool demo = false;  // say that the models are demo models, and print ready-made requests
+  Tour tour = Tour::none;
 };
 
 // Blocks until SIGTERM or SIGINT, then drains. Returns the exit status: 0 after a clean drain, 1

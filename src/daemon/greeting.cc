@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "daemon/log_writer.h"
 
@@ -19,30 +20,57 @@ std::string base_url(const Listen& listen) {
   return "http://" + to_text(shown);
 }
 
-void add_demo(std::string& out, const Config& config, const std::string& url) {
-  const auto print = [&out](const std::string& line) { out += line + "\n"; };
-  print("");
-  print(
-      "These are demo models: they speak nonsense, but each starts its answers with its own name.");
-  print("The budget holds two of the three, so the third request makes room. Try, in another");
-  print("terminal:");
-  print("");
-  for (const ModelPolicy& model : config.policy.models) {
-    if (model.type != ModelType::llm)
-      continue;
-    print("  curl -s " + url + "/v1/chat/completions -H 'Content-Type: application/json' \\");
-    print("    -d '{\"model\":\"" + model.id +
-          "\",\"max_tokens\":16,\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'");
+// What a model of the tour is asked; empty where there is no request that fits its type.
+std::string request_to(const ModelPolicy& model, const std::string& url, std::string_view question,
+                       int max_tokens) {
+  const std::string asked(question);
+  const auto curl = [&](const std::string& path, const std::string& fields) {
+    return "  curl -s " + url + path + " -H 'Content-Type: application/json' \\\n" +
+           "    -d '{\"model\":\"" + model.id + "\"," + fields + "}'";
+  };
+  if (model.type == ModelType::llm) {
+    return curl("/v1/chat/completions", "\"max_tokens\":" + std::to_string(max_tokens) +
+                                            R"(,"messages":[{"role":"user","content":")" + asked +
+                                            "\"}]") +
+           "\n";
   }
-  print("");
-  print("  build/release/tonnage status");
-  print("  build/release/tonnage why " + config.policy.models.front().id);
+  // The numbers of one text would fill a screen.
+  if (model.type == ModelType::embedding)
+    return curl("/v1/embeddings", R"("input":")" + asked + "\"") + " | head -c 300; echo\n";
+  return {};
+}
+
+void add_demo(std::string& out, const Config& config, const std::string& url) {
+  out +=
+      "\nThese are demo models: they speak nonsense, but each starts its answers with its own "
+      "name.\n"
+      "The budget holds two of the three, so the third request makes room. Try, in another\n"
+      "terminal:\n\n";
+  for (const ModelPolicy& model : config.policy.models) {
+    if (model.type == ModelType::llm)
+      out += request_to(model, url, "Hello", 16);
+  }
+}
+
+void add_requests(std::string& out, const Config& config, const std::string& url) {
+  std::string requests;
+  const ModelPolicy* first_llm = nullptr;
+  for (const ModelPolicy& model : config.policy.models) {
+    requests += request_to(model, url, "What is the capital of France?", 64);
+    if (first_llm == nullptr && model.type == ModelType::llm)
+      first_llm = &model;
+  }
+  // Back to where the tour began: that model may have made room for the others.
+  if (first_llm != nullptr && config.policy.models.size() > 1)
+    requests += request_to(*first_llm, url, "Name three fruits.", 64);
+  if (!requests.empty())
+    out += "\nTry, in another terminal:\n\n" + requests;
 }
 
 }  // namespace
 
-void greet(const Config& config, const std::vector<Listen>& listen, const Snapshot& snapshot,
-           bool demo) {
+std::string greeting(const Config& config, const std::vector<Listen>& listen,
+                     const Snapshot& snapshot, Tour tour) {
   std::string out;
   const auto print = [&out](const std::string& line) { out += line + "\n"; };
   const std::string url = base_url(listen.front());
@@ -71,11 +99,23 @@ void greet(const Config& config, const std::vector<Listen>& listen, const Snapsh
     print("  network  this machine only; for containers on it, listen on their bridge's address");
     print("           and add its name (host.docker.internal) to allowed_hosts");
   }
-  if (demo)
+  if (tour == Tour::demo)
     add_demo(out, config, url);
+  if (tour == Tour::models)
+    add_requests(out, config, url);
+  if (tour != Tour::none && !config.policy.models.empty()) {
+    print("");
+    print("  build/release/tonnage status");
+    print("  build/release/tonnage why " + config.policy.models.front().id);
+  }
   print("");
+  return out;
+}
+
+void greet(const Config& config, const std::vector<Listen>& listen, const Snapshot& snapshot,
+           Tour tour) {
   // The reader of standard output may sleep; the daemon serves all the same.
-  LogWriter(STDOUT_FILENO).write(out);
+  LogWriter(STDOUT_FILENO).write(greeting(config, listen, snapshot, tour));
 }
 
 }  // namespace tonnage
