@@ -5,13 +5,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .PHONY: help setup build serve check test verify bench fmt clean
 
-CACHE_DIR = $${TONNAGE_CACHE_DIR:-$${XDG_CACHE_HOME:-$$HOME/.cache}/tonnage}
-DEMO_DIR = $(CACHE_DIR)/demo-models
-DEMO_MODELS_COMMAND = build/release/tonnage-demo-models "$(DEMO_DIR)"
-# The three demo models need some 430 MiB together; this holds any two of them.
-DEMO_BUDGET = 340MiB
-SERVE_DEMO_COMMAND = build/release/tonnage serve --demo --models "$(DEMO_DIR)" --budget $(DEMO_BUDGET) --context 1024
-SERVE_MODELS_COMMAND = build/release/tonnage serve --models "$(MODELS)" $(if $(BUDGET),--budget "$(BUDGET)")
+SERVE_OPTIONS = $(if $(MODELS),--models "$(MODELS)") $(if $(DEMO),--demo) $(if $(BUDGET),--budget "$(BUDGET)")
 
 # The modules that meet threads; the others are single-threaded by construction. engine_test is not
 # among them: it starts processes by sharing its memory with them, which TSan's runtime cannot follow.
@@ -20,7 +14,7 @@ THREADED_TESTS = net_test daemon_test
 help:
 	@echo 'make setup    install packages, build the llama.cpp engine once (about 6 minutes)'
 	@echo 'make build    build/release/tonnage'
-	@echo 'make serve    serve demo models; MODELS=dir BUDGET=6GiB serves your GGUF files'
+	@echo 'make serve    serve small real models; MODELS=dir BUDGET=6GiB serves your GGUF files'
 	@echo 'make check    the gate of a commit: format, tidy, unit tests, 200 simulated seeds'
 	@echo 'make test     what a user runs: setup, build, unit, integration, 2,000 seeds'
 	@echo 'make verify   clang with sanitizers, clang-tidy, fuzz corpora, 10,000 seeds'
@@ -35,15 +29,8 @@ setup:
 build:
 	@tools/build release
 
-# Only what it runs: the tests of a fresh clone take several times as long to compile.
 serve: setup
-	@tools/build release tonnage tonnage-demo-models
-ifeq ($(MODELS),)
-	@tools/step -v "writing demo models" -- $(DEMO_MODELS_COMMAND)
-	@exec $(SERVE_DEMO_COMMAND)
-else
-	@exec $(SERVE_MODELS_COMMAND)
-endif
+	@exec tools/serve $(SERVE_OPTIONS)
 
 check:
 	@tools/step "checking the format" -- tools/format --check

@@ -64,6 +64,8 @@ def wait_until(condition, seconds, what):
 class Daemon:
     """Starts in a folder of its own and is gone at the end of the `with` block."""
 
+    start_s_max = START_S_MAX
+
     def __init__(self, config, env=None, arguments=(), stderr=subprocess.STDOUT):
         self.folder = Path(tempfile.mkdtemp(prefix="tonnage-test-"))
         self.runtime = self.folder / "run"
@@ -94,7 +96,7 @@ class Daemon:
                                         text=True, errors="replace")
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()
-        self.listening.wait(START_S_MAX)
+        self.listening.wait(self.start_s_max)
         if not self.port:
             self.process.kill()
             self.process.wait()
