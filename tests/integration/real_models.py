@@ -14,7 +14,7 @@ def run(*words):
 
 
 def real_model(name):
-    """The path of a model (smollm2, gemma3, minilm), or the test is skipped with the reason."""
+    """The path of a model of tools/real_models, or the test is skipped with the reason."""
     fetched = run(name)
     if fetched.returncode != 0:
         raise unittest.SkipTest(fetched.stderr.strip())
