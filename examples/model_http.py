@@ -242,12 +242,12 @@ def serve(options, load):
         server = listen(options)
     except OSError as error:
         sys.exit(f"cannot listen on {options.socket or f'{options.host}:{options.port}'}: {error}")
-    place = options.socket or f"http://{options.host}:{server.server_address[1]}"
-    print(f"listening on {place}", flush=True)
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    threading.Thread(target=load_beside, daemon=True).start()
     try:
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
+        place = options.socket or f"http://{options.host}:{server.server_address[1]}"
+        print(f"listening on {place}", flush=True)
+        threading.Thread(target=load_beside, daemon=True).start()
         server.serve_forever()
     except Ended:
         pass

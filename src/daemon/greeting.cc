@@ -29,9 +29,9 @@ std::string request_to(const ModelPolicy& model, const std::string& url, std::st
            "    -d '{\"model\":\"" + model.id + "\"," + fields + "}'";
   };
   if (model.type == ModelType::llm) {
-    return curl("/v1/chat/completions", "\"max_tokens\":" + std::to_string(max_tokens) +
-                                            R"(,"messages":[{"role":"user","content":")" + asked +
-                                            "\"}]") +
+    return curl("/v1/chat/completions",
+                "\"max_tokens\":" + std::to_string(max_tokens) +
+                    R"(,"temperature":0,"messages":[{"role":"user","content":")" + asked + "\"}]") +
            "\n";
   }
   // The numbers of one text would fill a screen.
@@ -56,7 +56,7 @@ void add_requests(std::string& out, const Config& config, const std::string& url
   std::string requests;
   const ModelPolicy* first_llm = nullptr;
   for (const ModelPolicy& model : config.policy.models) {
-    requests += request_to(model, url, "What is the capital of France?", 64);
+    requests += request_to(model, url, "Name the capital of France.", 64);
     if (first_llm == nullptr && model.type == ModelType::llm)
       first_llm = &model;
   }

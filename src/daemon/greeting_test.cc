@@ -35,8 +35,9 @@ TEST(Greeting, SaysWhereWhatAndHowMuch) {
 
 TEST(Greeting, TheTourAsksEachModelWhatItsTypeAnswersAndComesBackToTheFirst) {
   const std::string text = said(two_models(), Tour::models);
-  const auto chat = text.find(R"('{"model":"talk","max_tokens":64,"messages":[{"role":"user",)"
-                              R"("content":"What is the capital of France?"}]}')");
+  const auto chat =
+      text.find(R"('{"model":"talk","max_tokens":64,"temperature":0,"messages":[{"role":"user",)"
+                R"("content":"Name the capital of France."}]}')");
   const auto embeddings = text.find(R"('{"model":"embed","input":")");
   const auto again = text.find("Name three fruits.");
   ASSERT_NE(chat, std::string::npos) << text;

