@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import io
 import os
+import select
 import sys
 import tempfile
 import unittest
@@ -104,6 +105,8 @@ class Serving(unittest.TestCase):
         command = self.script(f"exec 3>'{pipe}'\nsleep 600 & sleep 600\n")
         with serve.Fetch(BASICS, command) as fetch, open(pipe, encoding="ascii") as held:
             self.assertIn("not there 0 s after the build", fetch.problem(0))
+            readable, _, _ = select.select([held], [], [], 10)
+            self.assertTrue(readable, "something that the fetch started still runs")
             self.assertEqual(held.read(), "")
 
     def test_an_interrupted_build_ends_the_fetch(self):

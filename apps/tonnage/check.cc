@@ -28,6 +28,8 @@ struct Report {
 };
 
 std::string placement_of(const ModelConfig& model) {
+  if (!model.command.empty())
+    return std::to_string(model.configured.slots) + " at once";
   const Placement& top = model.configured;
   std::string text = std::to_string(top.context) + " x " + std::to_string(top.slots);
   if (top.kv != KvType::f16)

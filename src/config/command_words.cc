@@ -41,8 +41,8 @@ std::optional<std::string> unknown_variable(std::string_view word) {
       const std::size_t end = rest.find('}');
       const std::string_view name = rest.substr(1, end == std::string_view::npos ? end : end - 1);
       if (end == std::string_view::npos || std::ranges::find(kVariables, name) == kVariables.end())
-        return in_quotes(word) + ": " + in_quotes("${" + std::string(name) + "}") +
-               " is not known; there are ${PORT}, ${SOCKET}, ${MODEL} and ${GPU_UUIDS}";
+        return "in " + in_quotes(word) + ", ${" + std::string(name) +
+               "} is not known; there are ${PORT}, ${SOCKET}, ${MODEL} and ${GPU_UUIDS}";
     } else if (!rest.empty() && begins_name(rest.front())) {
       return in_quotes(word) +
              ": variables of the environment are not replaced, because no shell is used; write "
@@ -89,7 +89,8 @@ std::string_view foreign_key(const ModelConfig& model) {
 
 }  // namespace
 
-std::vector<std::string> source_problems(ModelConfig& model, const PathBase& paths) {
+std::vector<std::string> source_problems(ModelConfig& model, const PathBase& paths,
+                                         bool memory_named) {
   std::vector<std::string> out;
   if (model.command.empty()) {
     if (model.declared_host || model.declared_gpu)
@@ -112,7 +113,7 @@ std::vector<std::string> source_problems(ModelConfig& model, const PathBase& pat
   }
   if (!model.health.starts_with('/'))
     out.push_back("health: " + in_quotes(model.health) + " is not a path; it begins with '/'");
-  if (!model.declared_host && !model.declared_gpu) {
+  if (!memory_named && !model.declared_host && !model.declared_gpu) {
     out.emplace_back(
         "memory: what the server takes is missing; add 'memory: {host: 1GiB}', or 'gpu: 6GiB' in "
         "it");

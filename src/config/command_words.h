@@ -16,10 +16,12 @@ inline constexpr std::string_view kSocketWord = "SOCKET";
 inline constexpr std::string_view kModelWord = "MODEL";
 inline constexpr std::string_view kGpusWord = "GPU_UUIDS";
 
-// What is wrong with where a model comes from, each as "command: ...", to be put behind the model's
-// name. Also makes paths of the command absolute: `~` at the beginning of a word is the home
-// folder, and a program that is named with a '/' is relative to the configuration's folder.
-std::vector<std::string> source_problems(ModelConfig& model, const PathBase& paths);
+// What is wrong with where a model comes from (`memory_named`: the key is there, right or wrong),
+// each as "command: ...", to be put behind the model's name. Also makes paths of the command
+// absolute: `~` at the beginning of a word is the home folder, and a program that is named with a
+// '/' is relative to the configuration's folder.
+std::vector<std::string> source_problems(ModelConfig& model, const PathBase& paths,
+                                         bool memory_named);
 
 // Whether a word of the command has this variable in it.
 bool uses_word(const std::vector<std::string>& command, std::string_view variable);

@@ -128,7 +128,7 @@ void ModelsReader::read_model(const std::string& id, const NodeEntry& entry, con
                                       ": the file is missing; add 'gguf: FILE', or 'command: "
                                       "[PROGRAM, ...]' for a server of your own");
   }
-  for (const std::string& problem : source_problems(draft.config, reader_.paths()))
+  for (const std::string& problem : source_problems(draft.config, reader_.paths(), names("memory")))
     reader_.problems().add(where, name + "." + problem);
   complete(id, std::move(draft), where);
 }
