@@ -5,6 +5,7 @@ Skipped where the models or the packages cannot be had. ENGINES_REQUESTS says ho
 """
 
 import collections
+import contextlib
 import json
 import math
 import os
@@ -154,9 +155,11 @@ class Engines(unittest.TestCase):
                 draw = random.Random(7)
                 while len(kills) < KILLS_MAX and not over.wait(KILL_EVERY_S):
                     pids = self.servers(daemon)
-                    if pids:
-                        kills.append(draw.choice(pids))
-                        os.kill(kills[-1], signal.SIGKILL)
+                    while not pids and not over.wait(0.05):
+                        pids = self.servers(daemon)
+                    with contextlib.suppress(ProcessLookupError, IndexError):
+                        os.kill(draw.choice(pids), signal.SIGKILL)
+                        kills.append(pids)
 
             thread = threading.Thread(target=killer)
             thread.start()
