@@ -5,7 +5,6 @@
 #include <cctype>
 #include <optional>
 
-#include "config/config_text.h"
 #include "config/problem.h"
 
 namespace tonnage {

@@ -7,11 +7,12 @@
 namespace tonnage {
 namespace {
 
-using enum PressureStepKind;
+using Kind = PressureStepKind;
 
-constexpr std::array kKinds = {
-    notify,  trim,      trim_hard,      reset_peaks, park_idle,    unload_idle,
-    relieve, park_busy, stop_admission, derate,      prefer_small, PressureStepKind::fallback};
+constexpr std::array kKinds = {Kind::notify,      Kind::trim,         Kind::trim_hard,
+                               Kind::reset_peaks, Kind::park_idle,    Kind::unload_idle,
+                               Kind::relieve,     Kind::park_busy,    Kind::stop_admission,
+                               Kind::derate,      Kind::prefer_small, Kind::fallback};
 
 constexpr std::string_view kActionForm =
     "an action such as notify, {park_idle: 30s} or {derate: 5%}";
@@ -105,18 +106,18 @@ std::optional<PressureStepKind> pressure_action(std::string_view name) {
   }
   // The word of the time that it takes, as people write it.
   if (name == "park_busy_after")
-    return park_busy;
+    return Kind::park_busy;
   return std::nullopt;
 }
 
 ActionNumber action_number(PressureStepKind kind) {
   switch (kind) {
-    case park_idle:
-    case unload_idle:
+    case Kind::park_idle:
+    case Kind::unload_idle:
       return ActionNumber::idle_time;
-    case park_busy:
+    case Kind::park_busy:
       return ActionNumber::wait;
-    case derate:
+    case Kind::derate:
       return ActionNumber::share;
     default:
       return ActionNumber::none;
@@ -126,8 +127,8 @@ ActionNumber action_number(PressureStepKind kind) {
 void unload_instead_of_parking(PressurePolicy& policy) {
   for (PressureLevel& level : policy.levels) {
     for (PressureStep& step : level.steps) {
-      if (step.kind == park_idle)
-        step.kind = unload_idle;
+      if (step.kind == Kind::park_idle)
+        step.kind = Kind::unload_idle;
     }
   }
 }
@@ -308,7 +309,7 @@ void PressureReader::park_sooner(PressurePolicy& policy) {
   bool first = true;
   for (PressureLevel& level : policy.levels) {
     for (PressureStep& step : level.steps) {
-      if (step.kind != park_idle || step.after == Duration{0})
+      if (step.kind != Kind::park_idle || step.after == Duration{0})
         continue;
       step.after = first ? *draft_.park_idle_after : std::min(step.after, *draft_.park_idle_after);
       first = false;
@@ -324,7 +325,7 @@ void PressureReader::name_fallback(const std::map<std::string, std::size_t, std:
                                    Config& config) {
   PressurePolicy& policy = config.policy.pressure;
   if (draft_.fallback.empty()) {
-    if (policy.preset == "custom" && has_step(policy, PressureStepKind::fallback)) {
+    if (policy.preset == "custom" && has_step(policy, Kind::fallback)) {
       warnings_.emplace_back(
           "a pressure level asks for the fallback model, but there is none; add 'pressure: "
           "{fallback: MODEL}'");

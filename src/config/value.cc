@@ -278,7 +278,7 @@ std::expected<Value, std::string> parse_listens(const Node& node) {
   for (const Node& item : node.items) {
     if (item.kind != Node::Kind::scalar)
       return std::unexpected(describe(item) + " is given, but an address and port is wanted");
-    auto listen = parse_listen(tonnage::trim(item.text));
+    auto listen = parse_listen(trim(item.text));
     if (!listen)
       return std::unexpected(sentence(listen.error()));
     all.push_back(*std::move(listen));
@@ -314,7 +314,7 @@ std::expected<Value, std::string> parse_value(const KeySpec& spec, const Node& n
     return std::unexpected("a text of more than 4 KiB");
   if (spec.type == ValueType::secret || spec.type == ValueType::text)
     return Value(node.text);
-  return parse_scalar(spec, tonnage::trim(node.text), paths);
+  return parse_scalar(spec, trim(node.text), paths);
 }
 
 Result<std::int64_t> parse_percent(std::string_view text) {
@@ -349,7 +349,7 @@ Result<Reserve> parse_reserve(std::string_view text) {
   const auto wrong = [&](std::string why) { return fail("not a reserve", object, why, remedy); };
 
   std::vector<std::string_view> parts;
-  std::string_view rest = tonnage::trim(text);
+  std::string_view rest = trim(text);
   if (rest.starts_with("min(")) {
     if (!rest.ends_with(')'))
       return wrong("the closing bracket is missing");
@@ -357,7 +357,7 @@ Result<Reserve> parse_reserve(std::string_view text) {
     const std::size_t comma = rest.find(',');
     if (comma == std::string_view::npos)
       return wrong("min() takes a percentage and a size");
-    parts = {tonnage::trim(rest.substr(0, comma)), tonnage::trim(rest.substr(comma + 1))};
+    parts = {trim(rest.substr(0, comma)), trim(rest.substr(comma + 1))};
   } else {
     parts = {rest};
   }

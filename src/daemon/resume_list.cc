@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include "base/whole_file.h"
+
 namespace tonnage {
 namespace {
 
@@ -17,19 +19,9 @@ namespace fs = std::filesystem;
 constexpr auto kWriteAfter = std::chrono::seconds(1);
 constexpr std::uintmax_t kFileBytesMax = 1U << 20U;
 
-// Whole or not at all: a start must never read half of it.
 void write_file(const fs::path& file, const std::string& text) {
-  std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  const fs::path fresh = file.string() + ".new";
-  std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
-  stream << text;
-  stream.close();
-  if (stream)
-    fs::rename(fresh, file, error);
-  if (!stream || error)
-    spdlog::warn("cannot write {}: what is ready now is not known to the next start",
-                 file.string());
+  if (const auto written = write_whole_file(file, text); !written)
+    spdlog::warn("{}; what is ready now is not known to the next start", written.error().text());
 }
 
 }  // namespace

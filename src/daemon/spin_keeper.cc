@@ -12,6 +12,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/whole_file.h"
+
 namespace tonnage {
 namespace {
 
@@ -62,20 +64,13 @@ std::optional<SpinRecord> read_spin_record(const fs::path& file) {
 }
 
 bool write_spin_record(const fs::path& file, const SpinRecord& record) {
-  std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  const fs::path fresh = file.string() + ".new";
-  std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
-  stream << nlohmann::json{{"machine", record.machine},
-                           {"look_ps", record.costs.look_ps},
-                           {"sleep_ns", record.costs.sleep_ns},
-                           {"wake_ns", record.costs.wake_ns}}
-                .dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
-         << "\n";
-  stream.close();
-  if (stream)
-    fs::rename(fresh, file, error);
-  return stream && !error;
+  const std::string text = nlohmann::json{
+      {"machine", record.machine},
+      {"look_ps", record.costs.look_ps},
+      {"sleep_ns", record.costs.sleep_ns},
+      {"wake_ns",
+       record.costs.wake_ns}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  return write_whole_file(file, text + "\n").has_value();
 }
 
 std::string describe_machine(std::size_t cores) {

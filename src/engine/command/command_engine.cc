@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "base/descriptors.h"
 #include "config/command_words.h"
@@ -25,6 +27,9 @@ namespace {
 // A server that computes nothing waits for requests, and says nothing of its slots: nothing follows
 // from either. Its health is asked for all the same.
 constexpr Duration kNever = std::chrono::hours(24 * 3650);
+
+// A spun-down disk or a network file system that wakes up takes some seconds.
+constexpr Duration kSearchMax = 10s;
 
 // Which port of this machine is free now. It is the server's as soon as that listens; if another
 // program is quicker, the server ends with an error and is started again with another port.
@@ -51,26 +56,20 @@ std::string_view value_of(std::span<const std::string> environment, std::string_
 }
 
 // "espeak-ng" is looked for in the folders of the server's PATH, as a shell would.
-Result<std::string> program_of(const std::string& name, std::span<const std::string> environment) {
+Result<std::string> program_of(const std::string& name, std::string_view path_variable) {
   constexpr const char* kWhat = "cannot start";
-  if (name.find('/') != std::string::npos) {
-    if (is_program(name))
-      return name;
-    return fail(kWhat, name,
-                ::access(name.c_str(), F_OK) == 0 ? "it is not a file that may be executed"
-                                                  : "no such file",
-                "correct the first word of `command`");
+  if (name.find('/') == std::string::npos) {
+    if (const auto found = find_program(name, path_variable))
+      return found->string();
+    return fail(kWhat, name, "no such program on PATH",
+                "install it, or write its path as the first word of `command`");
   }
-  std::string_view folders = value_of(environment, "PATH");
-  while (!folders.empty()) {
-    const std::size_t end = std::min(folders.find(':'), folders.size());
-    const std::filesystem::path folder(folders.substr(0, end));
-    if (folder.is_absolute() && is_program(folder / name))
-      return (folder / name).string();
-    folders.remove_prefix(std::min(end + 1, folders.size()));
-  }
-  return fail(kWhat, name, "no such program on PATH",
-              "install it, or write its path as the first word of `command`");
+  if (is_program(name))
+    return name;
+  return fail(
+      kWhat, name,
+      ::access(name.c_str(), F_OK) == 0 ? "it is not a file that may be executed" : "no such file",
+      "correct the first word of `command`");
 }
 
 Failure setup_failure(const Error& error) {
@@ -86,6 +85,8 @@ PlacementRow CommandEngine::row_of(ModelId model) const {
   row.host_anon = config.declared_host.value_or(Bytes(0));
   row.source = FootprintSource::declared;
   Bytes gpu = config.declared_gpu.value_or(Bytes(0));
+  if (setup_.gpus.space().capacities.empty())
+    row.host_anon += std::exchange(gpu, Bytes(0));
   if (const auto seen = seen_.find(model);
       seen != seen_.end() && seen->second.command == config.command &&
       (seen->second.host > row.host_anon || seen->second.gpu > gpu)) {
@@ -93,10 +94,8 @@ PlacementRow CommandEngine::row_of(ModelId model) const {
     gpu = std::max(gpu, seen->second.gpu);
     row.source = FootprintSource::learned;
   }
-  if (gpu > Bytes(0) && !setup_.gpus.space().capacities.empty())
+  if (gpu > Bytes(0))
     row.device_bytes = {gpu};
-  else
-    row.host_anon += config.declared_gpu.value_or(Bytes(0));
   return row;
 }
 
@@ -107,8 +106,6 @@ void CommandEngine::profile(ModelId model, bool) {
 
 void CommandEngine::server_held(ModelId model, Bytes host, const std::vector<Bytes>& devices) {
   Seen& seen = seen_[model];
-  if (seen.command != config_of(model).command)
-    seen = {config_of(model).command, Bytes(0), Bytes(0)};
   seen.host = std::max(seen.host, host);
   Bytes gpu;
   for (const Bytes device : devices)
@@ -116,8 +113,56 @@ void CommandEngine::server_held(ModelId model, Bytes host, const std::vector<Byt
   seen.gpu = std::max(seen.gpu, gpu);
 }
 
+// Looks for the program on a lane of the model's own: a file system that hangs holds up this model
+// and no other.
 void CommandEngine::prepare(const ServerOrder& order, Prepared done) {
-  boost::asio::post(setup_.io, [this, order, done = std::move(done)] { done(spec_of(order)); });
+  auto spec = spec_of(order);
+  if (!spec) {
+    return boost::asio::post(setup_.io, [spec, done = std::move(done)] { done(spec); });
+  }
+  if (Seen& seen = seen_[order.model]; seen.command != config_of(order.model).command)
+    seen = {config_of(order.model).command, Bytes(0), Bytes(0)};
+  struct Search {
+    Search(boost::asio::io_context& io, ServerSpec found, Prepared told)
+        : spec(std::move(found)), done(std::move(told)), deadline(io) {}
+    void end(const std::expected<ServerSpec, Failure>& result) {
+      deadline.cancel();
+      if (const Prepared told = std::exchange(done, nullptr))
+        told(result);
+    }
+    ServerSpec spec;
+    Prepared done;
+    boost::asio::steady_timer deadline;
+  };
+  const auto search = std::make_shared<Search>(setup_.io, *std::move(spec), std::move(done));
+  search->deadline.expires_after(kSearchMax);
+  search->deadline.async_wait([search](const boost::system::error_code& error) {
+    if (!error) {
+      search->end(std::unexpected(
+          setup_failure({"cannot start",
+                         search->spec.argv.front(),
+                         "its file system did not answer within " + to_text(kSearchMax),
+                         {}})));
+    }
+  });
+  const std::string path(value_of(search->spec.env, "PATH"));
+  (void)lane_of(order.model)
+      .post([&io = setup_.io, search, name = search->spec.argv.front(), path] {
+        boost::asio::post(io, [search, program = program_of(name, path)] {
+          if (!program)
+            return search->end(std::unexpected(setup_failure(program.error())));
+          search->spec.argv.front() = *program;
+          search->end(search->spec);
+        });
+      });
+}
+
+Workers::Lane& CommandEngine::lane_of(ModelId model) {
+  const auto found = lanes_.find(model);
+  if (found != lanes_.end())
+    return found->second;
+  const std::string& id = setup_.config.policy.models[model.value].id;
+  return lanes_.emplace(model, setup_.workers.lane("program of " + id)).first->second;
 }
 
 std::expected<ServerSpec, Failure> CommandEngine::spec_of(const ServerOrder& order) const {
@@ -154,10 +199,6 @@ std::expected<ServerSpec, Failure> CommandEngine::spec_of(const ServerOrder& ord
     spec.endpoint = net::tcp_address("127.0.0.1", *port);
   }
   spec.argv = replaced_words(config.command, words);
-  auto program = program_of(spec.argv.front(), spec.env);
-  if (!program)
-    return std::unexpected(setup_failure(program.error()));
-  spec.argv.front() = *std::move(program);
   spec.liveness.load_still_max = setup_.config.load_still_max;
   spec.liveness.still_max = kNever;
   spec.liveness.silent_max = kNever;

@@ -28,8 +28,8 @@ class CommandEngine final : public Engine {
   std::vector<RunningProcess> running() const override { return {}; }
 
  private:
-  // The most that a server of the model was seen to hold since the daemon started, and the command
-  // that it belongs to.
+  // The most that servers of the model were seen to hold since the daemon started, and the command
+  // that they were started with.
   struct Seen {
     std::vector<std::string> command;
     Bytes host;
@@ -38,11 +38,14 @@ class CommandEngine final : public Engine {
 
   const ModelConfig& config_of(ModelId model) const { return setup_.config.models[model.value]; }
   PlacementRow row_of(ModelId model) const;
+  // All but the place of its program.
   std::expected<ServerSpec, Failure> spec_of(const ServerOrder& order) const;
+  Workers::Lane& lane_of(ModelId model);
 
   EngineSetup setup_;
   std::map<ModelId, Seen> seen_;
-  std::map<ModelId, PlacementRow> told_;
+  std::map<ModelId, PlacementRow> told_;  // as last profiled
+  std::map<ModelId, Workers::Lane> lanes_;
 };
 
 }  // namespace tonnage

@@ -121,9 +121,34 @@ TEST_F(CommandEngineTest, declared_memory_counts_where_it_is) {
   EXPECT_EQ(spec->argv.back(), "GPU-a");
 }
 
+TEST_F(CommandEngineTest, what_counts_in_the_host_without_a_gpu_counts_once) {
+  config_.models[0].declared_gpu = 3_GiB;
+  CommandEngine engine = this->engine();
+  ASSERT_TRUE(prepared(engine));
+  engine.server_held(kOwn, 2_GiB, {});
+  engine.profile(kOwn, false);
+  EXPECT_EQ(told_.rows[0].host_anon, 4_GiB) << "both declarations, and less was seen";
+  engine.server_held(kOwn, 5_GiB, {});
+  engine.profile(kOwn, false);
+  EXPECT_EQ(told_.rows[0].host_anon, 5_GiB);
+}
+
+TEST_F(CommandEngineTest, a_server_of_the_command_before_teaches_nothing_of_the_next) {
+  CommandEngine engine = this->engine();
+  ASSERT_TRUE(prepared(engine));
+  config_.models[0].command.push_back("--smaller");
+  engine.server_held(kOwn, 7_GiB, {});  // it is still there while the new one is configured
+  engine.profile(kOwn, false);
+  EXPECT_EQ(told_.rows[0].host_anon, 1_GiB);
+  ASSERT_TRUE(prepared(engine));
+  engine.profile(kOwn, false);
+  EXPECT_EQ(told_.rows[0].host_anon, 1_GiB);
+}
+
 TEST_F(CommandEngineTest, more_than_declared_is_learned_before_the_next_start) {
   CommandEngine engine = this->engine();
   engine.profile(kOwn, false);
+  ASSERT_TRUE(prepared(engine));
   engine.server_held(kOwn, 900_MiB, {});
   EXPECT_TRUE(prepared(engine)) << "less than declared changes nothing";
   engine.server_held(kOwn, 1500_MiB, {});
@@ -135,10 +160,6 @@ TEST_F(CommandEngineTest, more_than_declared_is_learned_before_the_next_start) {
   EXPECT_EQ(told_.rows[0].host_anon, 1500_MiB);
   EXPECT_EQ(told_.rows[0].source, FootprintSource::learned);
   EXPECT_TRUE(prepared(engine));
-  config_.models[0].command.push_back("--smaller");
-  engine.server_held(kOwn, 10_MiB, {});
-  engine.profile(kOwn, false);
-  EXPECT_EQ(told_.rows[0].host_anon, 1_GiB) << "it was another command";
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/whole_file.h"
 #include "model_file/model_files.h"
 
 namespace tonnage {
@@ -204,21 +205,10 @@ Result<std::string> read_store(const fs::path& file) {
 }
 
 Result<void> write_store(const fs::path& file, const std::string& text) {
-  constexpr const char* kWhat = "cannot keep the results of dry runs";
-  std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  const fs::path fresh = file.string() + ".new";
-  {
-    std::ofstream stream(fresh, std::ios::binary | std::ios::trunc);
-    stream << text;
-    stream.flush();
-    if (!stream.good())
-      return fail(kWhat, fresh.string(), std::strerror(errno));
-  }
-  fs::rename(fresh, file, error);
-  if (error)
-    return fail(kWhat, file.string(), error.message());
-  return {};
+  auto written = write_whole_file(file, text);
+  if (!written)
+    written.error().what = "cannot keep the results of dry runs in";
+  return written;
 }
 
 }  // namespace tonnage

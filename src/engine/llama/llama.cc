@@ -50,19 +50,6 @@ LlamaPrograms with_companion(const fs::path& server) {
   return programs;
 }
 
-std::vector<fs::path> folders_of(std::string_view path_variable) {
-  std::vector<fs::path> folders;
-  while (!path_variable.empty()) {
-    const std::size_t end = std::min(path_variable.find(':'), path_variable.size());
-    const fs::path folder(path_variable.substr(0, end));
-    // Relative entries mean a different file after each change of directory.
-    if (folder.is_absolute())
-      folders.push_back(folder);
-    path_variable.remove_prefix(std::min(end + 1, path_variable.size()));
-  }
-  return folders;
-}
-
 std::string last_line(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
     text.remove_suffix(1);
@@ -117,10 +104,8 @@ Result<LlamaPrograms> find_llama(const LlamaSearch& search) {
                 fs::exists(server, ignored) ? "it is not an executable file" : "no such file",
                 "correct the path of llama-server in the config");
   }
-  for (const auto& folder : folders_of(search.path_variable)) {
-    if (is_program(folder / kServer))
-      return with_companion(folder / kServer);
-  }
+  if (const auto found = find_program(kServer, search.path_variable))
+    return with_companion(*found);
   if (search.cached && is_program(*search.cached / kServer)) {
     return with_companion(*search.cached / kServer);
   }
