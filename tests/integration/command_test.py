@@ -31,6 +31,11 @@ def config(models, limit="400MiB"):
 
 
 class Command(unittest.TestCase):
+    def pid_file(self):
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        return folder / "pid"
+
     def test_it_serves_beside_the_built_in_engine_and_is_swapped_with_it(self):
         """Three of 150 MiB and more under 340: each answers in turn, none is refused."""
         models = {"a": own("--name", "a", "--hold", "60", host="150MiB"),
@@ -64,8 +69,7 @@ class Command(unittest.TestCase):
             self.assertGreater(daemon.models()["own"]["reserved_bytes"], 150 * MIB)
 
     def test_a_grandchild_of_another_session_ends_with_it(self):
-        left = Path(tempfile.mkdtemp()) / "pid"
-        self.addCleanup(shutil.rmtree, left.parent)
+        left = self.pid_file()
         with Daemon(config({"own": own("--child", str(left))})) as daemon:
             self.assertEqual(daemon.chat("own")[0], 200)
             pid = int(left.read_text(encoding="ascii"))
@@ -74,8 +78,7 @@ class Command(unittest.TestCase):
             wait_until(lambda: not is_there(pid), 20, "the grandchild is gone")
 
     def test_the_next_daemon_ends_what_a_killed_one_left(self):
-        left = Path(tempfile.mkdtemp()) / "pid"
-        self.addCleanup(shutil.rmtree, left.parent)
+        left = self.pid_file()
         with Daemon(config({"own": own("--child", str(left))})) as daemon:
             self.assertEqual(daemon.chat("own")[0], 200)
             pid = int(left.read_text(encoding="ascii"))

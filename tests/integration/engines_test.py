@@ -7,20 +7,20 @@ Skipped where the models or the packages cannot be had. ENGINES_REQUESTS says ho
 import collections
 import contextlib
 import json
-import math
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from daemon import Daemon
-from real_models import real_model
+from real_models import cosine, real_model
+from speech import FORM, espeak_or_skip, form
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -32,15 +32,13 @@ KILL_EVERY_S = 2
 KILLS_MAX = 10
 SENTENCE = "The capital of France is Paris, and the capital of Italy is Rome."
 OWN = str(Path(__file__).with_name("own_server.py"))
-BOUNDARY = "a-boundary"
 # How often each is asked.
 SHARES = {"smollm2": 40, "minilm": 30, "own": 24, "whisper": 6}
 
 
 def spoken(text):
     """A wav file of it."""
-    if shutil.which("espeak-ng") is None:
-        raise unittest.SkipTest("espeak-ng is not there; tools/setup installs it")
+    espeak_or_skip()
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         subprocess.run(["espeak-ng", "-w", file.name, text], check=True)
         return Path(file.name).read_bytes()
@@ -51,18 +49,6 @@ def packages():
                           capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise unittest.SkipTest(f"faster-whisper cannot be had: {made.stderr.strip()}")
-
-
-def form(sound):
-    return (f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper\r\n'
-            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; '
-            'filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n').encode() + sound + \
-        f"\r\n--{BOUNDARY}--\r\n".encode()
-
-
-def cosine(a, b):
-    return sum(x * y for x, y in zip(a, b)) / math.sqrt(
-        sum(x * x for x in a) * sum(y * y for y in b))
 
 
 class Engines(unittest.TestCase):
@@ -103,7 +89,7 @@ class Engines(unittest.TestCase):
             return "" if right else f"{name}: wrong neighbours"
         status, _, text = daemon.request(
             "POST", "/v1/audio/transcriptions", self.form,
-            {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}, timeout=ANSWER_S_MAX)
+            {"Content-Type": FORM}, timeout=ANSWER_S_MAX)
         said = json.loads(text)["text"].lower() if status == 200 else ""
         heard = all(word in said for word in ("capital", "france", "paris", "rome"))
         return "" if heard else f"{name}: {status} {text[:300]}"
@@ -111,28 +97,10 @@ class Engines(unittest.TestCase):
     def ask_all(self, daemon):
         """(wrong answers, right ones per model)."""
         order = random.Random(13).choices(list(SHARES), weights=SHARES.values(), k=REQUESTS)
-        left, wrong, right = iter(order), [], collections.Counter()
-        lock = threading.Lock()
-
-        def client():
-            while True:
-                with lock:
-                    name = next(left, None)
-                if name is None:
-                    return
-                problem = self.ask(daemon, name)
-                with lock:
-                    if problem:
-                        wrong.append(problem)
-                    else:
-                        right[name] += 1
-
-        threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return wrong, right
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            problems = list(clients.map(lambda name: self.ask(daemon, name), order))
+        return ([problem for problem in problems if problem],
+                collections.Counter(name for name, problem in zip(order, problems) if not problem))
 
     def test_all_at_once_under_one_budget(self):
         with Daemon(self.config) as daemon:

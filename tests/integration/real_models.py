@@ -1,5 +1,6 @@
 """Real models for tests: those of tools/real_models, fetched where they may and can be."""
 
+import math
 import subprocess
 import unittest
 from pathlib import Path
@@ -19,3 +20,10 @@ def real_model(name):
     if fetched.returncode != 0:
         raise unittest.SkipTest(fetched.stderr.strip())
     return Path(run("--path", name).stdout.strip())
+
+
+def cosine(one, other):
+    """How alike two embeddings are, from -1 to 1."""
+    def length(vector):
+        return math.sqrt(sum(number * number for number in vector))
+    return sum(a * b for a, b in zip(one, other)) / (length(one) * length(other))

@@ -1,17 +1,10 @@
 """Real models behind the daemon: what they say makes sense, so that the engine computes well."""
 
 import json
-import math
 import unittest
 
 from daemon import Daemon
-from real_models import real_model
-
-
-def cosine(one, other):
-    def length(vector):
-        return math.sqrt(sum(number * number for number in vector))
-    return sum(a * b for a, b in zip(one, other)) / (length(one) * length(other))
+from real_models import cosine, real_model
 
 
 class RealModels(unittest.TestCase):

@@ -1,7 +1,6 @@
 """What `make serve` runs: real models where they can be had, demo models where they cannot."""
 
 import json
-import math
 import os
 import re
 import subprocess
@@ -10,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from daemon import BUILD, Daemon, free_port, wait_until
-from real_models import real_model
+from real_models import cosine, real_model
 
 SERVE = Path(__file__).resolve().parents[2] / "tools/serve"
 
@@ -31,12 +30,6 @@ class Served(Daemon):
                                        {"model": "minilm", "input": texts})
         assert status == 200, text
         return [row["embedding"] for row in json.loads(text)["data"]]
-
-
-def cosine(one, other):
-    def length(vector):
-        return math.sqrt(sum(number * number for number in vector))
-    return sum(a * b for a, b in zip(one, other)) / (length(one) * length(other))
 
 
 def printed_requests(daemon):

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from daemon import wait_until
 from real_models import real_model
+from speech import BOUNDARY, FORM, espeak_or_skip, form
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -29,8 +30,6 @@ from form_data import parse_form  # noqa: E402
 
 LOAD_S_MAX = 120
 SENTENCE = "The capital of France is Paris, and the capital of Italy is Rome."
-BOUNDARY = "a-boundary"
-FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -108,23 +107,8 @@ class Server:
         return self.ask("POST", f"/v1/audio/{task}", form(sound, **fields), FORM)
 
 
-def form(sound, **fields):
-    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-             for name, value in {"model": "whisper", **fields}.items()]
-    head = "".join(parts).encode()
-    if sound is not None:
-        head += (f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; '
-                 'filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n').encode() + sound + b"\r\n"
-    return head + f"--{BOUNDARY}--\r\n".encode()
-
-
 def words(text):
     return re.findall(r"[a-z]+", text.lower())
-
-
-def espeak_or_skip():
-    if shutil.which("espeak-ng") is None:
-        raise unittest.SkipTest("espeak-ng is not there; tools/setup installs it")
 
 
 class Case(unittest.TestCase):
