@@ -28,9 +28,9 @@ struct Report {
 };
 
 std::string placement_of(const ModelConfig& model) {
-  if (!model.command.empty())
-    return std::to_string(model.configured.slots) + " at once";
   const Placement& top = model.configured;
+  if (top.context == 0)
+    return std::to_string(top.slots) + " at once";
   std::string text = std::to_string(top.context) + " x " + std::to_string(top.slots);
   if (top.kv != KvType::f16)
     text += " " + std::string(to_text(top.kv));

@@ -32,8 +32,10 @@ std::string placement_text(const Json& model) {
   const Json placement = object_field(model, "placement");
   if (placement.empty())
     return "-";
-  std::string text = std::to_string(number_field(placement, "context")) + " x " +
-                     std::to_string(number_field(placement, "slots"));
+  const std::string slots = std::to_string(number_field(placement, "slots"));
+  if (number_field(placement, "context") == 0)
+    return slots + " at once";
+  std::string text = std::to_string(number_field(placement, "context")) + " x " + slots;
   const std::string kv = text_field(placement, "kv");
   if (!kv.empty() && kv != "f16")
     text += " " + kv;

@@ -26,6 +26,12 @@ void suggest_room(const Decision& decision, const Policy& policy, std::vector<st
     out.push_back("give pool " + pool + " at least " + tonnage::to_text(least - decision.usable) +
                   " more: raise its budget, or end other programs that hold memory");
   }
+  // A server of the user's own, whose memory is declared.
+  if (smallest != decision.tried.end() && smallest->placement.context == 0) {
+    out.push_back("if " + name_of(decision, policy) +
+                  " takes less than that, correct its `memory` in the configuration");
+    return;
+  }
   if (smallest != decision.tried.end()) {
     if (smallest->placement.slots > 1) {
       out.push_back("run " + name_of(decision, policy) + " with fewer slots than " +

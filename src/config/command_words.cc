@@ -117,6 +117,8 @@ std::vector<std::string> source_problems(ModelConfig& model, const PathBase& pat
         "memory: what the server takes is missing; add 'memory: {host: 1GiB}', or 'gpu: 6GiB' in "
         "it");
   }
+  if (!model.context_given)
+    model.configured.context = 0;
   for (std::size_t i = 0; i < model.command.size(); ++i)
     model.command[i] = absolute_word(std::move(model.command[i]), paths, i == 0);
   return out;

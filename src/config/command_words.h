@@ -19,7 +19,8 @@ inline constexpr std::string_view kGpusWord = "GPU_UUIDS";
 // What is wrong with where a model comes from (`memory_named`: the key is there, right or wrong),
 // each as "command: ...", to be put behind the model's name. Also makes paths of the command
 // absolute: `~` at the beginning of a word is the home folder, and a program that is named with a
-// '/' is relative to the configuration's folder.
+// '/' is relative to the configuration's folder. Takes the default context away: what such a server
+// takes nobody knows.
 std::vector<std::string> source_problems(ModelConfig& model, const PathBase& paths,
                                          bool memory_named);
 

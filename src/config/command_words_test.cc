@@ -33,6 +33,7 @@ TEST(Command, a_program_its_memory_and_its_paths) {
   EXPECT_EQ(model.declared_host, 1_GiB);
   EXPECT_EQ(model.declared_gpu, 2_GiB);
   EXPECT_EQ(model.health, "/health");
+  EXPECT_EQ(model.configured.context, 0) << "nobody knows it";
   EXPECT_EQ(config.policy.models.at(0).type, ModelType::stt);
 }
 

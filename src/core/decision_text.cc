@@ -26,8 +26,9 @@ class Sentence {
   std::string placement() const { return d_.placement ? describe(*d_.placement) : "its placement"; }
 
   static std::string describe(const Placement& p) {
-    std::string text = std::to_string(p.slots) + (p.slots == 1 ? " slot" : " slots") + " of " +
-                       std::to_string(p.context) + " tokens";
+    std::string text = std::to_string(p.slots) + (p.slots == 1 ? " slot" : " slots");
+    if (p.context > 0)
+      text += " of " + std::to_string(p.context) + " tokens";
     if (p.gpu_layers > 0)
       text += " and " + std::to_string(p.gpu_layers) + " layers on the GPU";
     return text;

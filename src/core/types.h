@@ -47,8 +47,9 @@ enum class FootprintSource : std::uint8_t { analytic, dry_run, learned, declared
 // One concrete way to run a model.
 struct Placement {
   std::int32_t gpu_layers = 0;
-  std::int32_t context = 0;  // tokens that one request may use; slots multiply it
-  std::int32_t slots = 1;    // requests that the server runs at once
+  // Tokens that one request may use; slots multiply it. Zero: only the server knows.
+  std::int32_t context = 0;
+  std::int32_t slots = 1;  // requests that the server runs at once
   KvType kv = KvType::f16;
 
   friend auto operator<=>(const Placement&, const Placement&) = default;

@@ -95,8 +95,11 @@ void RequestDesk::post_arrival(RequestId id, const RequestOrder& order) {
   RequestArrived arrived;
   arrived.request = id;
   arrived.model = order.model;
-  arrived.context_needed = order.context_needed;
-  arrived.context_wished = wished_context(order);
+  // Of a model whose context nobody knows nothing can be asked; its server judges.
+  if (!order.model || config_.models[order.model->value].configured.context > 0) {
+    arrived.context_needed = order.context_needed;
+    arrived.context_wished = wished_context(order);
+  }
   arrived.counted = order.counted;
   arrived.slots = order.slots;
   if (order.model)

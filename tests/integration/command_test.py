@@ -54,6 +54,19 @@ class Command(unittest.TestCase):
             self.assertEqual(seen["s"]["engine"], "llama")
             self.assertGreater(seen["a"]["loads"] + seen["b"]["loads"] + seen["s"]["loads"], 3)
 
+    def test_what_can_never_fit_is_told_in_words_that_fit_a_command(self):
+        with Daemon(config({"big": own(host="40GiB"), "own": own()})) as daemon:
+            status, _, text = daemon.chat("big")
+            self.assertEqual(status, 400)
+            self.assertIn("correct its `memory` in the configuration", text)
+            self.assertNotIn("tokens", text)
+            self.assertNotIn("quantization", text)
+            # Tokens that can be counted are nothing to a server whose context nobody knows.
+            status, _, text = daemon.request("POST", "/v1/completions", {
+                "model": "own", "prompt": list(range(9000)), "max_tokens": 4})
+            self.assertEqual(status, 200, text)
+            self.assertIsNone(daemon.get_json("/v1/models/own")["context_length"])
+
     def test_it_is_asked_only_once_it_is_ready(self):
         with Daemon(config({"own": own("--load-s", "1")})) as daemon:
             self.assertEqual(daemon.chat("own")[0], 200)
