@@ -35,6 +35,9 @@ class EngineRoomTest : public LoopFixture {
                   gpus_, *folder_, [this](Event event) { events_.push_back(std::move(event)); });
   }
 
+  // Nothing of the loop may go while a worker knows the way to it.
+  ~EngineRoomTest() override { EXPECT_TRUE(workers_.finish(20s)); }
+
   template <typename T>
   const T* told() const {
     for (const Event& event : events_) {

@@ -8,12 +8,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/descriptors.h"
 #include "config/command_words.h"
@@ -122,39 +120,39 @@ void CommandEngine::prepare(const ServerOrder& order, Prepared done) {
   }
   if (Seen& seen = seen_[order.model]; seen.command != config_of(order.model).command)
     seen = {config_of(order.model).command, Bytes(0), Bytes(0)};
-  struct Search {
-    Search(boost::asio::io_context& io, ServerSpec found, Prepared told)
-        : spec(std::move(found)), done(std::move(told)), deadline(io) {}
-    void end(const std::expected<ServerSpec, Failure>& result) {
-      deadline.cancel();
-      if (const Prepared told = std::exchange(done, nullptr))
-        told(result);
-    }
-    ServerSpec spec;
-    Prepared done;
-    boost::asio::steady_timer deadline;
-  };
-  const auto search = std::make_shared<Search>(setup_.io, *std::move(spec), std::move(done));
-  search->deadline.expires_after(kSearchMax);
-  search->deadline.async_wait([search](const boost::system::error_code& error) {
+  const Generation generation = order.generation;
+  Search& search = searches_
+                       .try_emplace(generation, Search{*std::move(spec), std::move(done),
+                                                       boost::asio::steady_timer(setup_.io)})
+                       .first->second;
+  const std::string name = search.spec.argv.front();
+  search.deadline.expires_after(kSearchMax);
+  search.deadline.async_wait([this, generation, name](const boost::system::error_code& error) {
     if (!error) {
-      search->end(std::unexpected(
-          setup_failure({"cannot start",
-                         search->spec.argv.front(),
-                         "its file system did not answer within " + to_text(kSearchMax),
-                         {}})));
+      end_search(generation, fail("cannot start", name,
+                                  "its file system did not answer within " + to_text(kSearchMax)));
     }
   });
-  const std::string path(value_of(search->spec.env, "PATH"));
+  // The worker has nothing of the loop's but the way back to it.
   (void)lane_of(order.model)
-      .post([&io = setup_.io, search, name = search->spec.argv.front(), path] {
-        boost::asio::post(io, [search, program = program_of(name, path)] {
-          if (!program)
-            return search->end(std::unexpected(setup_failure(program.error())));
-          search->spec.argv.front() = *program;
-          search->end(search->spec);
+      .post([this, &io = setup_.io, generation, name,
+             path = std::string(value_of(search.spec.env, "PATH"))] {
+        boost::asio::post(io, [this, generation, program = program_of(name, path)] {
+          end_search(generation, program);
         });
       });
+}
+
+void CommandEngine::end_search(Generation generation, const Result<std::string>& program) {
+  auto ended = searches_.extract(generation);
+  if (ended.empty())
+    return;  // it came after its deadline
+  Search& search = ended.mapped();
+  search.deadline.cancel();
+  if (!program)
+    return search.done(std::unexpected(setup_failure(program.error())));
+  search.spec.argv.front() = *program;
+  search.done(std::move(search.spec));
 }
 
 Workers::Lane& CommandEngine::lane_of(ModelId model) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/steady_timer.hpp>
+
 #include "engine/engine.h"
 
 namespace tonnage {
@@ -36,16 +38,25 @@ class CommandEngine final : public Engine {
     Bytes gpu;
   };
 
+  // For a server's program, on its lane.
+  struct Search {
+    ServerSpec spec;
+    Prepared done;
+    boost::asio::steady_timer deadline;
+  };
+
   const ModelConfig& config_of(ModelId model) const { return setup_.config.models[model.value]; }
   PlacementRow row_of(ModelId model) const;
   // All but the place of its program.
   std::expected<ServerSpec, Failure> spec_of(const ServerOrder& order) const;
+  void end_search(Generation generation, const Result<std::string>& program);
   Workers::Lane& lane_of(ModelId model);
 
   EngineSetup setup_;
   std::map<ModelId, Seen> seen_;
   std::map<ModelId, PlacementRow> told_;  // as last profiled
   std::map<ModelId, Workers::Lane> lanes_;
+  std::map<Generation, Search> searches_;
 };
 
 }  // namespace tonnage

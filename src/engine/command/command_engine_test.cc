@@ -46,6 +46,9 @@ class CommandEngineTest : public testing::Test {
     config_.policy.models = {{.id = "own"}};
   }
 
+  // Nothing of the loop may go while a worker knows the way to it.
+  ~CommandEngineTest() override { EXPECT_TRUE(workers_.finish(20s)); }
+
   CommandEngine engine() {
     return CommandEngine({io_, workers_, config_, gpus_, told_, {"PATH=/bin"}});
   }
